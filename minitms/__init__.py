@@ -1,0 +1,15 @@
+"""Toy Models of Superposition in pure NumPy, with every gradient written by hand and trained fast by Numba."""
+
+from minitms.features import SparseFeatures as SparseFeatures
+from minitms.geometry import dimensionality as dimensionality
+from minitms.geometry import dimensions_per_feature as dimensions_per_feature
+from minitms.geometry import feature_norms as feature_norms
+from minitms.geometry import features_represented as features_represented
+from minitms.geometry import interference as interference
+from minitms.model import backward as backward
+from minitms.model import forward as forward
+from minitms.model import loss as loss
+from minitms.model import loss_and_gradients as loss_and_gradients
+from minitms.training import DivergenceError as DivergenceError
+from minitms.training import TrainingRun as TrainingRun
+from minitms.training import train as train

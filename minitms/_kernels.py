@@ -1,0 +1,413 @@
+"""The fused Numba loops that training runs on: draw a batch, take its gradient, update, all without leaving the core.
+
+`model.py` and `features.py` are the definition; this file says the same thing faster, and the tests hold it to that.
+Within one batch the layout is turned around: features are rows and examples run along them, so that the innermost
+loops stream over examples and the compiler turns them into vector instructions.
+
+    X, Z (n, BLOCK)   inputs; pre-activations, then dz        H, dH (m, BLOCK)   hidden values and their gradient
+
+A batch is cut into blocks of BLOCK examples. Each block's gradient is summed by itself and the blocks are added in
+their order, so the result has the same bits whichever thread did which block.
+"""
+
+from __future__ import annotations
+
+import numba
+import numpy as np
+
+from minitms.adam import adam_update
+from minitms.features import GAMMA, HELD_OUT, TRAINING
+
+BLOCK = 256  # examples; measured: fewer lose time at the loop ends, more fall out of the cache
+
+# The sums over examples may be reordered and fused. NaN and infinity stay visible.
+FASTMATH = {"reassoc", "contract", "nsz", "arcp"}
+
+# Below this share of examples with any active feature, gathering those first costs less than it saves.
+WORTH_GATHERING = 0.75
+
+u64 = np.uint64  # a bare literal would be a signed int64, and uint64 with int64 is a float64
+_GAMMA = u64(GAMMA)
+
+
+def jit(function=None, **options):
+    """`numba.njit` with our flags, cached on disk; without the cache where no folder can be written."""
+    if function is None:
+        return lambda f: jit(f, **options)
+    try:
+        return numba.njit(fastmath=FASTMATH, cache=True, **options)(function)
+    except RuntimeError:
+        return numba.njit(fastmath=FASTMATH, **options)(function)
+
+
+# ------------------------------------------------------------------------------------------------ random numbers
+
+
+@jit(inline="always")
+def mix(z):
+    """SplitMix64's output function; see features.py."""
+    z = (z ^ (z >> u64(30))) * u64(0xBF58476D1CE4E5B9)
+    z = (z ^ (z >> u64(27))) * u64(0x94D049BB133111EB)
+    return z ^ (z >> u64(31))
+
+
+@jit
+def stream_key(seed, stream, model, step):
+    key = mix(u64(seed) + u64(stream) * _GAMMA)
+    key = mix(key + u64(model) * _GAMMA)
+    return mix(key + u64(step) * _GAMMA)
+
+
+@jit
+def draw(key, first, width, density, reciprocal, X):
+    """Fill X[:, :width] with examples ``first .. first + width - 1`` of a batch."""
+    n = X.shape[0]
+    off = X.dtype.type(0)
+    if X.itemsize == 8:
+        for i in range(n):
+            threshold, scale = density[i], reciprocal[i]
+            for e in range(width):
+                word = mix(key + u64((first + e) * n + i + 1) * _GAMMA)
+                u = np.int64(word >> u64(11)) * 2.0**-53
+                X[i, e] = u * scale if u < threshold else off
+        return
+    words = (n + 1) // 2
+    unit = np.float32(2.0**-24)
+    for w in range(words):
+        i, j = 2 * w, min(2 * w + 1, n - 1)  # of an odd n the last word serves one feature, written twice
+        threshold_i, scale_i, threshold_j, scale_j = density[i], reciprocal[i], density[j], reciprocal[j]
+        if i == j:
+            for e in range(width):
+                word = mix(key + u64((first + e) * words + w + 1) * _GAMMA)
+                u = np.float32(np.int32(word >> u64(40))) * unit
+                X[i, e] = u * scale_i if u < threshold_i else off
+            continue
+        for e in range(width):
+            word = mix(key + u64((first + e) * words + w + 1) * _GAMMA)
+            u = np.float32(np.int32(word >> u64(40))) * unit
+            v = np.float32(np.int32((word >> u64(8)) & u64(0xFFFFFF))) * unit
+            X[i, e] = u * scale_i if u < threshold_i else off
+            X[j, e] = v * scale_j if v < threshold_j else off
+
+
+@jit
+def gather_active(X, width, active):
+    """Move the examples with any active feature to the front of X; return how many there are."""
+    n = X.shape[0]
+    total = X[0, :width].copy()
+    for i in range(1, n):
+        for e in range(width):
+            total[e] += X[i, e]
+    count = 0
+    for e in range(width):
+        if total[e] > 0:
+            active[count] = e
+            count += 1
+    for i in range(n):
+        for c in range(count):
+            X[i, c] = X[i, active[c]]
+    return count
+
+
+# ------------------------------------------------------------------------------------------- products over a block
+
+
+@jit
+def product(A, Q, out, width):
+    """``out = A Q`` for A (p, q), Q (q, BLOCK), out (p, BLOCK): two rows of A by four of Q at a time."""
+    p, q = A.shape
+    whole = q - q % 4
+    for k in range(0, p - 1, 2):
+        for e in range(width):
+            out[k, e] = 0
+            out[k + 1, e] = 0
+        for i in range(0, whole, 4):
+            a0, a1, a2, a3 = A[k, i], A[k, i + 1], A[k, i + 2], A[k, i + 3]
+            c0, c1, c2, c3 = A[k + 1, i], A[k + 1, i + 1], A[k + 1, i + 2], A[k + 1, i + 3]
+            for e in range(width):
+                q0, q1, q2, q3 = Q[i, e], Q[i + 1, e], Q[i + 2, e], Q[i + 3, e]
+                out[k, e] += a0 * q0 + a1 * q1 + a2 * q2 + a3 * q3
+                out[k + 1, e] += c0 * q0 + c1 * q1 + c2 * q2 + c3 * q3
+        for i in range(whole, q):
+            a0, c0 = A[k, i], A[k + 1, i]
+            for e in range(width):
+                out[k, e] += a0 * Q[i, e]
+                out[k + 1, e] += c0 * Q[i, e]
+    for k in range(p - p % 2, p):
+        for e in range(width):
+            out[k, e] = 0
+        for i in range(0, whole, 4):
+            a0, a1, a2, a3 = A[k, i], A[k, i + 1], A[k, i + 2], A[k, i + 3]
+            for e in range(width):
+                out[k, e] += a0 * Q[i, e] + a1 * Q[i + 1, e] + a2 * Q[i + 2, e] + a3 * Q[i + 3, e]
+        for i in range(whole, q):
+            a0 = A[k, i]
+            for e in range(width):
+                out[k, e] += a0 * Q[i, e]
+
+
+@jit
+def add_weight_gradient(H, dZ, dH, X, dW, width):
+    """``dW += H dZᵀ + dH Xᵀ``, W as decoder and as encoder: two hidden dimensions by two features at a time."""
+    m, n = dW.shape
+    zero = dW.dtype.type(0)
+    for k in range(0, m - 1, 2):
+        for i in range(0, n - 1, 2):
+            s00, s01, s10, s11 = zero, zero, zero, zero
+            for e in range(width):
+                h0, h1, g0, g1 = H[k, e], H[k + 1, e], dH[k, e], dH[k + 1, e]
+                d0, d1, x0, x1 = dZ[i, e], dZ[i + 1, e], X[i, e], X[i + 1, e]
+                s00 += h0 * d0 + g0 * x0
+                s01 += h0 * d1 + g0 * x1
+                s10 += h1 * d0 + g1 * x0
+                s11 += h1 * d1 + g1 * x1
+            dW[k, i] += s00
+            dW[k, i + 1] += s01
+            dW[k + 1, i] += s10
+            dW[k + 1, i + 1] += s11
+        for i in range(n - n % 2, n):
+            s00, s10 = zero, zero
+            for e in range(width):
+                s00 += H[k, e] * dZ[i, e] + dH[k, e] * X[i, e]
+                s10 += H[k + 1, e] * dZ[i, e] + dH[k + 1, e] * X[i, e]
+            dW[k, i] += s00
+            dW[k + 1, i] += s10
+    for k in range(m - m % 2, m):
+        for i in range(n):
+            s00 = zero
+            for e in range(width):
+                s00 += H[k, e] * dZ[i, e] + dH[k, e] * X[i, e]
+            dW[k, i] += s00
+
+
+# ----------------------------------------------------------------------------------------------- loss and gradient
+
+
+@jit
+def block_loss(Z, X, b, importance, relu, width, empty):
+    """Sum of ``I_i (y_i - x_i)²`` over a block; `empty` more examples have x = 0 and so z = b."""
+    zero = Z.dtype.type(0)
+    total = 0.0
+    for i in range(b.size):
+        bias = b[i]
+        part = zero
+        for e in range(width):
+            y = Z[i, e] + bias
+            if relu:
+                y = max(y, zero)
+            part += (y - X[i, e]) * (y - X[i, e])
+        y = max(bias, zero) if relu else bias
+        total += importance[i] * (part + empty * y * y)
+    return total
+
+
+@jit
+def error_signal(Z, X, b, weight, relu, width, empty, db):
+    """Turn Z (without the bias) into ``dz = 2 I (y - x) / batch · [z > 0]`` in place, and add its sum to db."""
+    zero = Z.dtype.type(0)
+    for i in range(b.size):
+        bias, c = b[i], weight[i]
+        part = zero
+        if relu:
+            for e in range(width):
+                z = Z[i, e] + bias
+                d = (z - X[i, e]) * c if z > zero else zero
+                Z[i, e] = d
+                part += d
+        else:
+            for e in range(width):
+                d = (Z[i, e] + bias - X[i, e]) * c
+                Z[i, e] = d
+                part += d
+        if bias > zero or not relu:
+            part += X.dtype.type(empty) * bias * c
+        db[i] += part
+
+
+@jit
+def forward_block(key, first, width, density, reciprocal, sparse, W, WT, X, H, Z, active):
+    """Draw a block and run it forward; return how many examples stand in X and how many had nothing active.
+
+    An example with nothing active has h = 0, z = b: it is counted, not computed.
+    """
+    draw(key, first, width, density, reciprocal, X)
+    count = gather_active(X, width, active) if sparse else width
+    product(W, X, H, count)
+    product(WT, H, Z, count)
+    return count, width - count
+
+
+@jit
+def block_gradient(key, first, width, density, reciprocal, sparse, W, WT, b, importance, weight, relu, want_loss,
+                   X, H, Z, dH, active, dW, db):
+    """Write one block's part of the gradient to dW and db, and return its part of the loss (a sum) if wanted."""
+    dW[:] = 0
+    db[:] = 0
+    count, empty = forward_block(key, first, width, density, reciprocal, sparse, W, WT, X, H, Z, active)
+    total = block_loss(Z, X, b, importance, relu, count, empty) if want_loss else 0.0
+    error_signal(Z, X, b, weight, relu, count, empty, db)
+    product(W, Z, dH, count)
+    add_weight_gradient(H, Z, dH, X, dW, count)
+    return total
+
+
+@jit
+def is_sparse(density):
+    """Whether so few examples have any active feature that gathering them pays."""
+    none = 1.0
+    for p in density:
+        none *= 1.0 - p
+    return 1.0 - none < WORTH_GATHERING
+
+
+@jit
+def transpose(W, WT):
+    m, n = W.shape
+    for k in range(m):
+        for i in range(n):
+            WT[i, k] = W[k, i]
+
+
+@jit
+def add(part_W, part_b, dW, db):
+    m, n = dW.shape
+    for k in range(m):
+        for i in range(n):
+            dW[k, i] += part_W[k, i]
+    for i in range(n):
+        db[i] += part_b[i]
+
+
+@jit
+def update(W, b, dW, db, mean_W, square_W, mean_b, square_b, step, fixed):
+    m, n = W.shape
+    for k in range(m):
+        for i in range(n):
+            W[k, i], mean_W[k, i], square_W[k, i] = adam_update(
+                W[k, i], dW[k, i], mean_W[k, i], square_W[k, i], step, fixed
+            )
+    for i in range(n):
+        b[i], mean_b[i], square_b[i] = adam_update(b[i], db[i], mean_b[i], square_b[i], step, fixed)
+
+
+# ------------------------------------------------------------------------------------------------ training kernels
+# Models are (M, m, n); model k has the features of row k % K of density, reciprocal and importance (K, n).
+# `weight` is 2 I / batch. `losses` (M,) receives the batch loss of the last step, before its update.
+
+
+@jit
+def train_one_model(model, W, b, mean_W, square_W, mean_b, square_b, steps, fixed, density, reciprocal, importance,
+                    weight, relu, seed, first_step, batch):
+    """Some steps of one model, W (m, n); return the batch loss of the last step."""
+    m, n = W.shape
+    sparse = is_sparse(density)
+    X, Z = np.empty((n, BLOCK), W.dtype), np.empty((n, BLOCK), W.dtype)
+    H, dH = np.empty((m, BLOCK), W.dtype), np.empty((m, BLOCK), W.dtype)
+    active = np.empty(BLOCK, np.int64)
+    WT = np.empty((n, m), W.dtype)
+    dW, db = np.empty((m, n), W.dtype), np.empty(n, W.dtype)
+    part_W, part_b = np.empty((m, n), W.dtype), np.empty(n, W.dtype)
+    loss = 0.0
+    for t in range(steps.shape[0]):
+        key = stream_key(seed, TRAINING, model, first_step + t)
+        want_loss = t == steps.shape[0] - 1
+        transpose(W, WT)
+        dW[:] = 0
+        db[:] = 0
+        for first in range(0, batch, BLOCK):
+            loss += block_gradient(key, first, min(BLOCK, batch - first), density, reciprocal, sparse, W, WT, b,
+                                   importance, weight, relu, want_loss, X, H, Z, dH, active, part_W, part_b)
+            add(part_W, part_b, dW, db)
+        update(W, b, dW, db, mean_W, square_W, mean_b, square_b, steps[t], fixed)
+    return loss / batch
+
+
+@jit
+def part_of_a_model(model, block, W, WT, b, density, reciprocal, importance, weight, relu, seed, step, batch,
+                    want_loss, dW, db):
+    """One block's part of one step of one model."""
+    m, n = W.shape
+    X, Z = np.empty((n, BLOCK), W.dtype), np.empty((n, BLOCK), W.dtype)
+    H, dH = np.empty((m, BLOCK), W.dtype), np.empty((m, BLOCK), W.dtype)
+    active = np.empty(BLOCK, np.int64)
+    key, first = stream_key(seed, TRAINING, model, step), block * BLOCK
+    return block_gradient(key, first, min(BLOCK, batch - first), density, reciprocal, is_sparse(density), W, WT, b,
+                          importance, weight, relu, want_loss, X, H, Z, dH, active, dW, db)
+
+
+@jit
+def finish_step(W, WT, b, parts_W, parts_b, mean_W, square_W, mean_b, square_b, step, fixed):
+    """Add the parts of a gradient in their order, update, and transpose for the next step."""
+    for block in range(1, parts_W.shape[0]):
+        add(parts_W[block], parts_b[block], parts_W[0], parts_b[0])
+    update(W, b, parts_W[0], parts_b[0], mean_W, square_W, mean_b, square_b, step, fixed)
+    transpose(W, WT)
+
+
+@jit(parallel=True)
+def train_by_model(W, b, mean_W, square_W, mean_b, square_b, steps, fixed, density, reciprocal, importance, weight,
+                   relu, seed, first_step, batch, losses):
+    """Some steps for a stack of models, one thread a model: for many models, or small ones."""
+    for model in numba.prange(W.shape[0]):
+        k = model % density.shape[0]
+        losses[model] = train_one_model(
+            model, W[model], b[model], mean_W[model], square_W[model], mean_b[model], square_b[model], steps, fixed,
+            density[k], reciprocal[k], importance[k], weight[k], relu, seed, first_step, batch)
+
+
+@jit(parallel=True)
+def train_by_block(W, b, mean_W, square_W, mean_b, square_b, steps, fixed, density, reciprocal, importance, weight,
+                   relu, seed, first_step, batch, losses):
+    """The same, one thread a block of a model's batch: for a few large models, so that all cores share them."""
+    n_models, m, n = W.shape
+    blocks = (batch + BLOCK - 1) // BLOCK
+    WT = np.empty((n_models, n, m), W.dtype)
+    parts_W, parts_b = np.empty((n_models, blocks, m, n), W.dtype), np.empty((n_models, blocks, n), W.dtype)
+    parts_loss = np.zeros((n_models, blocks))
+    for model in range(n_models):
+        transpose(W[model], WT[model])
+    for t in range(steps.shape[0]):
+        want_loss = t == steps.shape[0] - 1
+        for task in numba.prange(n_models * blocks):
+            model, block = task // blocks, task % blocks
+            k = model % density.shape[0]
+            parts_loss[model, block] = part_of_a_model(
+                model, block, W[model], WT[model], b[model], density[k], reciprocal[k], importance[k], weight[k], relu,
+                seed, first_step + t, batch, want_loss, parts_W[model, block], parts_b[model, block])
+        for model in numba.prange(n_models):
+            finish_step(W[model], WT[model], b[model], parts_W[model], parts_b[model], mean_W[model], square_W[model],
+                        mean_b[model], square_b[model], steps[t], fixed)
+    for model in range(n_models):
+        loss = 0.0
+        for block in range(blocks):
+            loss += parts_loss[model, block]
+        losses[model] = loss / batch
+
+
+TRAINING_KERNELS = (train_by_model, train_by_block)
+
+
+@jit
+def held_out_loss(W, b, density, reciprocal, importance, relu, key, examples):
+    """Mean loss of one model on the examples of one key."""
+    m, n = W.shape
+    sparse = is_sparse(density)
+    X, Z, H = np.empty((n, BLOCK), W.dtype), np.empty((n, BLOCK), W.dtype), np.empty((m, BLOCK), W.dtype)
+    active = np.empty(BLOCK, np.int64)
+    WT = np.empty((n, m), W.dtype)
+    transpose(W, WT)
+    loss = 0.0
+    for first in range(0, examples, BLOCK):
+        count, empty = forward_block(key, first, min(BLOCK, examples - first), density, reciprocal, sparse, W, WT,
+                                     X, H, Z, active)
+        loss += block_loss(Z, X, b, importance, relu, count, empty)
+    return loss / examples
+
+
+@jit(parallel=True)
+def held_out_losses(W, b, density, reciprocal, importance, relu, seed, examples, losses):
+    """Loss of each model on held-out examples, one set for each row of density: the same for all restarts."""
+    for model in numba.prange(W.shape[0]):
+        k = model % density.shape[0]
+        losses[model] = held_out_loss(W[model], b[model], density[k], reciprocal[k], importance[k], relu,
+                                      stream_key(seed, HELD_OUT, k, 0), examples)

@@ -1,0 +1,153 @@
+"""Sparse features: the data of every experiment.
+
+    x_i = 0 with probability S = 1 - density, else uniform on [0, 1),
+    drawn anew for every feature of every example. No two features share a draw.
+
+Random numbers are a pure function of (seed, stream, model, step, example, feature): there is no hidden state, so the
+same numbers come out in any order, in one piece or in many, on one thread or two. A counter is hashed by SplitMix64
+(Steele, Lea & Flood, *Fast splittable pseudorandom number generators*, OOPSLA 2014):
+
+    key  = hash of (seed, stream, model, step)
+    word = mix(key + (example * words_per_example + w + 1) * GAMMA)          64 random bits
+
+In float64 feature i of an example takes word w = i, whose top 53 bits are u. In float32 a word serves two features:
+i = 2w takes the top 24 bits of the word, i = 2w + 1 the top 24 bits of its low half. (More than 24 bits could round
+up to 1.0 in float32.) One u serves a feature: it is on iff u < density, and then u / density is uniform again.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from minitms import _checks
+
+GAMMA = 0x9E3779B97F4A7C15  # SplitMix64's increment: 2^64 divided by the golden ratio, made odd
+
+# Separate streams of random numbers for the separate uses within one run.
+TRAINING, HELD_OUT, INITIAL = 0, 1, 2
+
+
+@dataclass(frozen=True, eq=False)
+class SparseFeatures:
+    """Independent sparse features: on with probability `density`, then uniform on [0, 1).
+
+    Parameters
+    ----------
+    n : int
+        Number of features, at least 1.
+    density : array that broadcasts to (..., n)
+        Probability in [0, 1] that a feature is on; the paper's 1 - S. A scalar; ``(n,)`` one per feature;
+        ``(K, 1)`` one per model of a stack; ``(K, n)`` both.
+    importance : array that broadcasts to (..., n)
+        Weight I_i of each feature's squared error, at least 0.
+
+    Attributes
+    ----------
+    n : int
+    density, importance : float64 arrays of shape (..., n)
+    stack : tuple of int
+        The shape ``...`` of the stack of models; ``()`` for one.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If a value is outside its range or a shape does not fit n.
+
+    Notes
+    -----
+    Elhage et al. (2022), section 2, "The Feature Vector (x)".
+
+    Examples
+    --------
+    >>> features = SparseFeatures(n=5, density=0.1, importance=0.9 ** np.arange(5))
+    >>> features.sample(1024, seed=0).shape
+    (1024, 5)
+    """
+
+    n: int
+    density: np.ndarray | float
+    importance: np.ndarray | float = 1.0
+
+    def __post_init__(self):
+        n = _checks.integer("n", self.n, at_least=1)
+        density = _checks.per_feature("density", self.density, n, at_most=1.0)
+        importance = _checks.per_feature("importance", self.importance, n)
+        try:
+            density, importance = np.broadcast_arrays(density, importance)
+        except ValueError:
+            raise ValueError(
+                f"density {density.shape} and importance {importance.shape} do not broadcast; expected equal stacks of models"
+            ) from None
+        object.__setattr__(self, "n", n)
+        object.__setattr__(self, "density", density)
+        object.__setattr__(self, "importance", importance)
+
+    @property
+    def stack(self) -> tuple[int, ...]:
+        return self.density.shape[:-1]
+
+    def sample(self, batch_size, seed=None, dtype="float64"):
+        """Draw a batch of examples for every model of the stack.
+
+        Parameters
+        ----------
+        batch_size : int
+            Number of examples, at least 1.
+        seed : int in [0, 2**63), or None to draw one
+        dtype : "float64" or "float32"
+
+        Returns
+        -------
+        x : array of shape (..., batch_size, n)
+        """
+        batch_size = _checks.integer("batch_size", batch_size, at_least=1)
+        dtype = _checks.choice("dtype", np.dtype(dtype).name, ("float32", "float64"))
+        models = np.arange(int(np.prod(self.stack))).reshape(self.stack)
+        return sparse(uniforms(_checks.seed(seed), TRAINING, models, 0, batch_size, self.n, dtype), self.density)
+
+
+def sparse(u, density):
+    """Turn uniforms u (..., batch, n) into sparse features: on iff u < density, with value u / density.
+
+    The reciprocal is rounded once, in the dtype of u; the kernels use the same one, so they give the same bits.
+    """
+    density, reciprocal = thresholds(density, u.dtype)
+    return np.where(u < density[..., None, :], u * reciprocal[..., None, :], u.dtype.type(0))
+
+
+def thresholds(density, dtype):
+    """The density and its reciprocal in `dtype`; the reciprocal of 0, which is never used, is 0."""
+    density = density.astype(dtype)
+    reciprocal = np.divide(1, density, out=np.zeros_like(density), where=density > 0)
+    return density, reciprocal
+
+
+def uniforms(seed, stream, models, step, batch_size, n, dtype):
+    """Uniform numbers u in [0, 1) of shape ``models.shape + (batch_size, n)``; the definition that the kernels repeat."""
+    words_per_example = n if dtype == "float64" else (n + 1) // 2
+    key = stream_key(seed, stream, models, step)[..., None, None]
+    word_index = np.arange(batch_size * words_per_example, dtype=np.uint64).reshape(batch_size, words_per_example)
+    word = _mix(key + (word_index + np.uint64(1)) * np.uint64(GAMMA))
+    if dtype == "float64":
+        return (word >> np.uint64(11)) * 2.0**-53
+    halves = np.stack([word >> np.uint64(40), word >> np.uint64(8) & np.uint64(0xFFFFFF)], axis=-1)
+    return halves.reshape(*halves.shape[:-2], -1)[..., :n].astype(np.float32) * np.float32(2.0**-24)
+
+
+def stream_key(seed, stream, models, step):
+    """Hash (seed, stream, model, step) to 64 bits, one level a coordinate; shape of `models`."""
+    gamma = np.uint64(GAMMA)
+    seed, stream, step = np.array([[seed], [stream], [step]], np.uint64)  # arrays wrap around without a warning
+    key = _mix(seed + stream * gamma)
+    key = _mix(key + np.asarray(models, np.uint64) * gamma)
+    key = _mix(key + step * gamma)
+    return key.reshape(np.shape(models))
+
+
+def _mix(z):
+    """SplitMix64's output function: a bijection of 64 bits in which every input bit moves every output bit."""
+    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return z ^ (z >> np.uint64(31))

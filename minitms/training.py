@@ -1,0 +1,441 @@
+"""Training: sample, gradient, update, record; many models at once, several restarts each, the best one kept.
+
+Small models fall into local minima, and which one depends on the initial weights. So `train` takes the whole stack of
+models, restarts every one, and `TrainingRun.best` keeps the restart with the lowest loss on fresh examples.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from minitms import _checks, _kernels, _progress
+from minitms.adam import SCHEDULES, adam_update, fixed_numbers, learning_rates, step_sizes
+from minitms.features import INITIAL, TRAINING, SparseFeatures, sparse, thresholds, uniforms
+from minitms.model import backward, loss_and_gradients
+
+RECORDS = 200  # losses kept of a run, at most
+HELD_OUT_EXAMPLES = 2**16
+CHUNK_OPERATIONS = 1e9  # floating-point operations between two looks at Ctrl-C: some tens of milliseconds
+FEW_MODELS = 16  # so many or fewer share the cores block by block, if a step is worth the hand-over
+LARGE_STEP = 2e6  # floating-point operations
+
+
+class DivergenceError(ArithmeticError):
+    """Training left the numbers, or ended worse than having learned nothing at all."""
+
+
+@dataclass(frozen=True, eq=False)
+class Snapshots:
+    """W and b along the way: after `steps` updates, on an axis behind the stack of models."""
+
+    steps: np.ndarray
+    W: np.ndarray
+    b: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class Best:
+    """The restart with the lowest loss of each model of the stack; the fields of `TrainingRun` without that axis."""
+
+    W: np.ndarray
+    b: np.ndarray
+    loss: np.ndarray
+    restart: np.ndarray
+    history: np.ndarray
+    steps: np.ndarray
+    snapshots: Snapshots | None
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class TrainingRun:
+    """What `train` returns.
+
+    Attributes
+    ----------
+    W : array of shape (restarts, ..., m, n)
+    b : array of shape (restarts, ..., n)
+    loss : float64 array of shape (restarts, ...)
+        Loss on 2^16 fresh examples, the same for all restarts; exact where an exact form is known.
+    history : float64 array of shape (restarts, ..., records)
+        Loss of a training batch, before that batch's update.
+    steps : int array of shape (records,)
+        The step of each record, from 1; at most 200 of them.
+    seed : int
+    features : SparseFeatures
+    activation : str
+    snapshots : Snapshots or None
+    """
+
+    W: np.ndarray
+    b: np.ndarray
+    loss: np.ndarray
+    history: np.ndarray
+    steps: np.ndarray
+    seed: int
+    features: SparseFeatures
+    activation: str
+    snapshots: Snapshots | None = None
+
+    def __repr__(self) -> str:
+        restarts, *stack = self.loss.shape
+        models = f"{int(np.prod(stack))} models x {restarts} restarts" if stack else f"1 model x {restarts} restarts"
+        *_, m, n = self.W.shape
+        return (
+            f"TrainingRun({models}, n={n}, m={m}, {self.activation}, {self.steps[-1]} steps, "
+            f"loss {self.loss.min():.4g} to {self.loss.max():.4g}, seed={self.seed})"
+        )
+
+    def best(self) -> Best:
+        """The restart with the lowest loss, chosen for each model of the stack by itself."""
+        restart = self.loss.argmin(axis=0)
+
+        def chosen(array):
+            index = restart.reshape(1, *restart.shape, *[1] * (array.ndim - 1 - restart.ndim))
+            return np.take_along_axis(array, index, axis=0)[0]
+
+        snapshots = self.snapshots and Snapshots(
+            self.snapshots.steps, chosen(self.snapshots.W), chosen(self.snapshots.b)
+        )
+        return Best(
+            chosen(self.W), chosen(self.b), chosen(self.loss), restart, chosen(self.history), self.steps, snapshots
+        )
+
+    def save(self, path) -> None:
+        """Write the run to one ``.npz`` file, whole or not at all; `load` reads it back.
+
+        Raises
+        ------
+        ValueError
+            If the path does not end in ``.npz``.
+        """
+        arrays = {name: getattr(self, name) for name in ("W", "b", "loss", "history", "steps")}
+        arrays |= {"seed": self.seed, "activation": self.activation}
+        arrays |= {"density": self.features.density, "importance": self.features.importance}
+        if self.snapshots:
+            arrays |= {f"snapshots_{name}": getattr(self.snapshots, name) for name in ("steps", "W", "b")}
+        write_npz(path, arrays)
+
+    @classmethod
+    def load(cls, path) -> TrainingRun:
+        """Read a run that `save` wrote.
+
+        Raises
+        ------
+        ValueError
+            If the file does not hold a training run.
+        """
+        arrays = read_npz(path, {"W", "b", "loss", "history", "steps", "seed", "activation", "density", "importance"})
+        features = SparseFeatures(arrays["density"].shape[-1], arrays.pop("density"), arrays.pop("importance"))
+        snapshots = {name: arrays.pop(f"snapshots_{name}") for name in ("steps", "W", "b") if f"snapshots_{name}" in arrays}
+        return cls(
+            **arrays | {"seed": int(arrays["seed"]), "activation": str(arrays["activation"])},
+            features=features,
+            snapshots=Snapshots(**snapshots) if snapshots else None,
+        )
+
+
+def train(
+    features: SparseFeatures,
+    n_hidden: int,
+    activation: str = "relu",
+    *,
+    steps: int = 10_000,
+    batch_size: int = 1024,
+    learning_rate: float = 1e-3,
+    schedule: str = "constant",
+    weight_decay: float = 0.0,
+    restarts: int = 1,
+    seed: int | None = None,
+    engine: str = "numba",
+    dtype: str = "float32",
+    initial: tuple | None = None,
+    snapshots: int | Sequence[int] = 0,
+    progress: bool | None = None,
+) -> TrainingRun:
+    """Train a stack of models, each from several starts, on fresh examples at every step, by Adam.
+
+    Parameters
+    ----------
+    features : SparseFeatures
+        What the data is; its stack ``...`` is the stack of models.
+    n_hidden : int
+        Hidden dimensions m.
+    activation : "relu" or "linear"
+    steps : int
+        Updates; each draws `batch_size` new examples for every model.
+    batch_size : int
+    learning_rate : float
+        Adam's η at the first step.
+    schedule : "constant", "linear" or "cosine"
+        How η falls: not at all, or to 0 at the last step.
+    weight_decay : float
+        Decoupled weight decay λ.
+    restarts : int
+        Starts of each model, with their own initial weights and data.
+    seed : int in [0, 2**63), or None to draw one, which ``run.seed`` keeps
+    engine : "numba" or "numpy"
+        The fused kernels, or the loop over `model.backward` that one can read. Same random numbers, same result.
+    dtype : "float32" or "float64"
+    initial : (W, b), or None
+        Initial weights that broadcast to (restarts, ..., m, n) and (restarts, ..., n). None: W normal with standard
+        deviation √(2 / (m + n)) (Xavier, by one model's own shape), b = 0.
+    snapshots : int or sequence of int
+        How many snapshots of W and b to keep, evenly spaced from start to end, or after which steps.
+    progress : bool, or None to show a bar on a terminal and in a notebook
+
+    Returns
+    -------
+    TrainingRun
+
+    Raises
+    ------
+    ValueError, TypeError
+        Before any work, if an argument is not as described, or the models do not fit in memory.
+    DivergenceError
+        If a loss or weight is not finite, or a final loss is above 1.5 times that of the best constant answer
+        (the sum of importance times variance); names the model and the step.
+
+    Warns
+    -----
+    UserWarning
+        If a model ends no better than the best constant answer though its features are not all off.
+
+    Notes
+    -----
+    The final loss is judged only where the learning rates sum to at least 1: Adam moves a weight by about η a step,
+    so a shorter run could not have arrived anywhere yet.
+
+    The paper does not state its optimiser; the defaults are those of the authors' public notebook, but for its weight
+    decay of 0.01 and its scale of the initial weights, which depended on how many models were trained at once.
+
+    Examples
+    --------
+    >>> features = SparseFeatures(n=5, density=0.05)
+    >>> run = train(features, n_hidden=2, learning_rate=1e-2, schedule="cosine", steps=2000, restarts=8, seed=0)
+    >>> run.best().W.shape
+    (2, 5)
+    """
+    if not isinstance(features, SparseFeatures):
+        raise TypeError(f"features is {features!r}; expected SparseFeatures(n, density, importance)")
+    m, n = _checks.integer("n_hidden", n_hidden, at_least=1), features.n
+    _checks.choice("activation", activation, _checks.ACTIVATIONS)
+    _checks.choice("schedule", schedule, SCHEDULES)
+    _checks.choice("engine", engine, ("numba", "numpy"))
+    _checks.choice("dtype", dtype, ("float32", "float64"))
+    steps = _checks.integer("steps", steps, at_least=1)
+    batch_size = _checks.integer("batch_size", batch_size, at_least=1)
+    restarts = _checks.integer("restarts", restarts, at_least=1)
+    learning_rate = _checks.number("learning_rate", learning_rate, above=0)
+    weight_decay = _checks.number("weight_decay", weight_decay, at_least=0)
+    seed = _checks.seed(seed)
+    snapshot_steps = _snapshot_steps(snapshots, steps)
+    stack = (restarts, *features.stack)
+    _check_memory(stack, m, n, batch_size, len(snapshot_steps), engine, np.dtype(dtype).itemsize)
+
+    W, b = _initial_weights(initial, stack, m, n, seed, dtype)
+    advance = {"numba": _numba_engine, "numpy": _numpy_engine}[engine](features, activation, seed, batch_size, W, b)
+    rates, fixed = learning_rates(schedule, learning_rate, steps), fixed_numbers(weight_decay, dtype)
+
+    record_steps = np.unique(np.linspace(1, steps, min(RECORDS, steps)).round().astype(int))
+    history = np.empty((*stack, len(record_steps)))
+    kept = Snapshots(
+        snapshot_steps,
+        np.empty((*stack, len(snapshot_steps), m, n), dtype),
+        np.empty((*stack, len(snapshot_steps), n), dtype),
+    )
+    with _progress.bar(steps, " steps", progress) as bar:
+        first = 0
+        for last in _boundaries(steps, record_steps, snapshot_steps, W.size * batch_size):
+            if last > first:
+                losses = advance(first, step_sizes(rates, first, last, dtype), fixed)
+                _check_finite(losses, W, b, last)
+                history[..., record_steps == last] = losses[..., None]
+            kept.W[..., snapshot_steps == last, :, :] = W[..., None, :, :]
+            kept.b[..., snapshot_steps == last, :] = b[..., None, :]
+            bar.update(last - first)
+            first = last
+    final = _final_losses(W, b, features, activation, seed)
+    if rates.sum() >= 1:
+        _judge(final, features, seed, steps)
+    return TrainingRun(
+        W, b, final, history, record_steps, seed, features, activation, kept if len(snapshot_steps) else None
+    )
+
+
+def _numba_engine(features, activation, seed, batch_size, W, b):
+    """A function that advances W and b in place by some steps with the fused kernels, and returns the batch losses."""
+    n, dtype = features.n, W.dtype
+    flat_W, flat_b = W.reshape(-1, *W.shape[-2:]), b.reshape(-1, n)
+    means = [np.zeros_like(array) for array in (flat_W, flat_W, flat_b, flat_b)]
+    data = _kernel_features(features, dtype)
+    weight = data[2] * dtype.type(2 / batch_size)
+    few = len(flat_W) <= FEW_MODELS and _operations(W.size * batch_size) > LARGE_STEP and batch_size > _kernels.BLOCK
+    kernel = _kernels.train_by_block if few else _kernels.train_by_model
+    losses = np.empty(len(flat_W))
+
+    def advance(first, sizes, fixed):
+        kernel(flat_W, flat_b, *means, sizes, fixed, *data, weight, activation == "relu", seed, first, batch_size, losses)
+        return losses.reshape(b.shape[:-1])
+
+    return advance
+
+
+def _numpy_engine(features, activation, seed, batch_size, W, b):
+    """The same in plain NumPy, to be read: sample, gradient, update."""
+    models = np.arange(int(np.prod(b.shape[:-1]))).reshape(b.shape[:-1])
+    mean_W, square_W, mean_b, square_b = np.zeros_like(W), np.zeros_like(W), np.zeros_like(b), np.zeros_like(b)
+    rule = adam_update.py_func
+
+    def advance(first, sizes, fixed):
+        for t, size in enumerate(sizes):
+            u = uniforms(seed, TRAINING, models, first + t, batch_size, features.n, W.dtype.name)
+            x = sparse(u, features.density)
+            if t < len(sizes) - 1:
+                dW, db = backward(W, b, x, features.importance, activation)
+            else:
+                loss, dW, db = loss_and_gradients(W, b, x, features.importance, activation)
+            W[...], mean_W[...], square_W[...] = rule(W, dW, mean_W, square_W, size, fixed)
+            b[...], mean_b[...], square_b[...] = rule(b, db, mean_b, square_b, size, fixed)
+        return loss
+
+    return advance
+
+
+def _kernel_features(features, dtype):
+    """Density, its reciprocal and importance as the kernels take them: (K, n), in the dtype of the weights."""
+    arrays = *thresholds(features.density, dtype), features.importance.astype(dtype)
+    return tuple(np.ascontiguousarray(array.reshape(-1, features.n)) for array in arrays)
+
+
+def _initial_weights(initial, stack, m, n, seed, dtype):
+    """Xavier-normal W by each model's own shape and b = 0, or what the user gave."""
+    if initial is not None:
+        try:
+            W, b = initial
+        except (TypeError, ValueError):
+            raise TypeError(f"initial is {type(initial).__name__}; expected a pair (W, b)") from None
+        given = []
+        for name, array, shape in (("W", W, (*stack, m, n)), ("b", b, (*stack, n))):
+            array = _checks.finite(f"initial {name}", _checks.real_array(f"initial {name}", array))
+            try:
+                given.append(np.array(np.broadcast_to(array, shape), dtype))
+            except ValueError:
+                raise ValueError(f"initial {name} has shape {array.shape}; expected one that broadcasts to {shape}") from None
+        return tuple(given)
+    models = np.arange(int(np.prod(stack))).reshape(stack)
+    # Box and Muller: two uniforms make a normal. 1 - u lies in (0, 1], so its logarithm is finite.
+    u = uniforms(seed, INITIAL, models, 0, m * n, 2, "float64")
+    normal = np.sqrt(-2 * np.log(1 - u[..., 0])) * np.cos(2 * np.pi * u[..., 1])
+    W = np.sqrt(2 / (m + n)) * normal.reshape(*stack, m, n)
+    return W.astype(dtype), np.zeros((*stack, n), dtype)
+
+
+def _snapshot_steps(snapshots, steps):
+    if np.ndim(snapshots) == 0:
+        count = _checks.integer("snapshots", snapshots, at_least=0)
+        return np.unique(np.linspace(0, steps, count).round().astype(int))
+    wanted = np.unique([_checks.integer("a snapshot's step", step, at_least=0) for step in snapshots]).astype(int)
+    if len(wanted) and wanted[-1] > steps:
+        raise ValueError(f"a snapshot is wanted after step {wanted[-1]}; the run has {steps} steps")
+    return wanted
+
+
+def _boundaries(steps, record_steps, snapshot_steps, weights_by_batch):
+    """Where Python takes over from the kernel: at records and snapshots, and often enough for Ctrl-C."""
+    chunk = max(1, int(CHUNK_OPERATIONS / _operations(weights_by_batch)))
+    return np.unique(np.concatenate([record_steps, snapshot_steps, np.arange(chunk, steps, chunk), [steps]]))
+
+
+def _operations(weights_by_batch):
+    """Floating-point operations of a step: five products of one multiplication and one addition a weight."""
+    return 10 * weights_by_batch
+
+
+def _check_memory(stack, m, n, batch_size, snapshots, engine, itemsize):
+    models = int(np.prod(stack))
+    weights = models * (m * n + n) * itemsize
+    batch = models * batch_size * (4 * n + 2 * m) * 8 if engine == "numpy" else 0
+    needed = (3 + snapshots) * weights + models * (RECORDS + 2) * 8 + batch
+    _checks.memory(needed, f"{models:,} models of n={n}, m={m} with {snapshots} snapshots")
+
+
+def _check_finite(losses, W, b, step):
+    sound = np.isfinite(losses) & np.isfinite(W).all(axis=(-2, -1)) & np.isfinite(b).all(axis=-1)
+    if not sound.all():
+        raise DivergenceError(
+            f"model {_first(~sound)} has a loss or weight that is not finite, found after step {step} "
+            f"({(~sound).sum()} of {sound.size} models); try a smaller learning_rate"
+        )
+
+
+def _final_losses(W, b, features, activation, seed):
+    """The loss of every model on held-out examples, the same for all restarts."""
+    losses = np.empty(b.shape[:-1])
+    data = _kernel_features(features, W.dtype)
+    _kernels.held_out_losses(
+        W.reshape(-1, *W.shape[-2:]), b.reshape(-1, features.n), *data, activation == "relu", seed, HELD_OUT_EXAMPLES,
+        losses.reshape(-1),
+    )
+    return losses
+
+
+def _judge(final, features, seed, steps):
+    """Compare final losses with the best constant answer, y = density / 2, on the same held-out examples."""
+    nothing = np.zeros((*features.stack, 1, features.n)), features.density / 2
+    constant = _final_losses(*nothing, features, "linear", seed)
+    worse = final > 1.5 * constant
+    if worse.any():
+        model = _first(worse)
+        raise DivergenceError(
+            f"model {model} ended after step {steps} with loss {final[model]:.4g}, above 1.5 times that of the best "
+            f"constant answer, {np.broadcast_to(constant, final.shape)[model]:.4g} ({worse.sum()} of {worse.size} models); "
+            "try a smaller learning_rate or more steps"
+        )
+    idle = (final >= constant) & (constant > 0)
+    if idle.any():
+        names = ", ".join(str(tuple(int(i) for i in index)) for index in np.argwhere(idle)[:5])
+        warnings.warn(
+            f"{idle.sum()} of {idle.size} models ended no better than the best constant answer "
+            f"(index in run.loss: {names}{', ...' if idle.sum() > 5 else ''}); try more restarts or steps",
+            stacklevel=3,
+        )
+
+
+def _first(mask):
+    return tuple(int(i) for i in np.argwhere(mask)[0])
+
+
+def write_npz(path, arrays) -> None:
+    """Write arrays to `path` without pickle, under a temporary name first, so that the file is whole or not there."""
+    path = Path(path)
+    if path.suffix != ".npz":
+        raise ValueError(f"path is {str(path)!r}; expected a name that ends in .npz")
+    content = io.BytesIO()
+    np.savez_compressed(content, **arrays)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        temporary.write_bytes(content.getvalue())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def read_npz(path, names) -> dict:
+    """Read the arrays of an ``.npz`` file that holds at least `names`."""
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            arrays = dict(file)
+    except (ValueError, EOFError, OSError) as error:
+        if isinstance(error, FileNotFoundError):
+            raise
+        raise ValueError(f"{path} cannot be read as an .npz file: {error}") from error
+    if missing := names - arrays.keys():
+        raise ValueError(f"{path} lacks {', '.join(sorted(missing))}; expected a file written by save")
+    return arrays
