@@ -118,10 +118,16 @@ def sparse(u, density):
 
 
 def thresholds(density, dtype):
-    """The density and its reciprocal in `dtype`; the reciprocal of 0, which is never used, is 0."""
+    """The density and its reciprocal in `dtype`, rounded such that u < density gives u * reciprocal < 1.
+
+    A density of 0, or too small to have a reciprocal, gets 0: no u but 0 is below it.
+    """
     density = density.astype(dtype)
-    reciprocal = np.divide(1, density, out=np.zeros_like(density), where=density > 0)
-    return density, reciprocal
+    has_reciprocal = density >= np.finfo(dtype).tiny
+    reciprocal = np.divide(1, density, out=np.zeros_like(density), where=has_reciprocal)
+    # Rounded up, it could lift the largest u below the density to 1.0. That of a power of two (mantissa 1/2) is exact.
+    rounded_up = (reciprocal * density >= 1) & (np.frexp(density)[0] != 0.5)
+    return density, np.where(rounded_up, np.nextafter(reciprocal, 0), reciprocal)
 
 
 def uniforms(seed, stream, models, step, batch_size, n, dtype):
