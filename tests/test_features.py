@@ -1,0 +1,276 @@
+"""The data: exact bits against an oracle in Python ints, and the distribution against the paper's."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import minitms as tms
+from minitms import features as module
+
+DTYPES = ["float32", "float64"]
+
+
+# ------------------------------------------------------------------------------- the oracle: no NumPy, no shared code
+
+
+def splitmix64(state):
+    """The published generator, in Python ints: an endless stream of 64-bit words."""
+    while True:
+        state = (state + 0x9E3779B97F4A7C15) % 2**64
+        z = state
+        z = ((z ^ (z // 2**30)) * 0xBF58476D1CE4E5B9) % 2**64
+        z = ((z ^ (z // 2**27)) * 0x94D049BB133111EB) % 2**64
+        yield z ^ (z // 2**31)
+
+
+def nth_word(state, index):
+    """Word `index` of the generator started at `state`: its state moves by one constant a word."""
+    return next(splitmix64((state + index * 0x9E3779B97F4A7C15) % 2**64))
+
+
+def oracle_uniforms(seed, stream, model, step, batch_size, n, dtype):
+    """The uniforms of one batch as a list of rows of exact Python floats."""
+    key = seed
+    for coordinate in (stream, model, step):
+        # One level of the key: the generator's output function at key + coordinate · γ, one γ before a word.
+        key = nth_word(key - 0x9E3779B97F4A7C15, coordinate)
+    words = splitmix64(key)
+    rows = []
+    for _ in range(batch_size):
+        if dtype == "float64":
+            rows.append([(next(words) // 2**11) / 2**53 for _ in range(n)])
+        else:
+            row = []
+            for _ in range((n + 1) // 2):
+                word = next(words)
+                row += [(word // 2**40) / 2**24, (word % 2**32 // 2**8) / 2**24]
+            rows.append(row[:n])
+    return rows
+
+
+def test_the_oracle_gives_the_published_words():
+    words = splitmix64(1234567)
+    assert [next(words) for _ in range(3)] == [6457827717110365317, 3203168211198807973, 9817491932198370423]
+
+
+@given(
+    seed=st.integers(0, 2**63 - 1),
+    stream=st.sampled_from([module.TRAINING, module.HELD_OUT, module.INITIAL]),
+    model=st.integers(0, 2**40),
+    step=st.integers(0, 2**40),
+    batch_size=st.integers(1, 5),
+    n=st.integers(1, 7),
+    dtype=st.sampled_from(DTYPES),
+)
+def test_uniforms_are_the_oracle_s_bits(seed, stream, model, step, batch_size, n, dtype):
+    u = module.uniforms(seed, stream, np.array(model), step, batch_size, n, dtype)
+    assert u.dtype == dtype
+    assert u.tolist() == oracle_uniforms(seed, stream, model, step, batch_size, n, dtype)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_a_sample_is_u_over_density_where_u_is_below_it(dtype):
+    density = np.array([[0.3, 1.0, 0.0, 0.5, 1e-3], [0.9, 0.01, 0.7, 1.0, 0.0]])
+    x = tms.SparseFeatures(n=5, density=density).sample(300, seed=11, dtype=dtype)
+    assert x.dtype == dtype
+    for model in range(2):
+        u = np.array(oracle_uniforms(11, module.TRAINING, model, 0, 300, 5, dtype))
+        p = density[model].astype(dtype).astype(float)
+        expected = np.where(u < p, np.divide(u, p, out=np.zeros_like(u), where=p > 0), 0)
+        # One rounding of the reciprocal (downwards where it must be), one of the product.
+        np.testing.assert_allclose(x[model], expected, rtol=2 * np.finfo(dtype).eps, atol=0)
+        assert ((x[model] == 0) == (expected == 0)).all()
+
+
+def test_the_streams_do_not_repeat_each_other():
+    """Were the coordinates merely added, (model 1, step 0) would be (model 0, step 1)."""
+    batches = [
+        module.uniforms(seed, stream, np.array(model), step, 4, 3, "float64").tobytes()
+        for seed in (0, 1, 2)
+        for stream in (module.TRAINING, module.HELD_OUT, module.INITIAL)
+        for model in range(4)
+        for step in range(4)
+    ]
+    assert len(set(batches)) == len(batches)
+
+
+# ------------------------------------------------------------------------------------------------ the distribution
+
+# Five standard deviations: a right sampler misses by chance in fewer than 1 of 10^6 seeds, and the seeds are fixed.
+SIGMAS = 5
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("density", [0.001, 0.1, 0.5, 0.9, 1.0])
+def test_marginals(density, dtype):
+    batch = 40_000
+    x = tms.SparseFeatures(n=5, density=density).sample(batch, seed=1, dtype=dtype).astype(float)
+    on = (x > 0).sum(axis=0)
+    assert (abs(on - batch * density) <= SIGMAS * np.sqrt(batch * density * (1 - density)) + 1).all()
+    values = x[x > 0]
+    assert abs(values.mean() - 1 / 2) <= SIGMAS / np.sqrt(12 * values.size)
+    assert abs((values**2).mean() - 1 / 3) <= SIGMAS * np.sqrt(4 / 45 / values.size)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_values_are_uniform(dtype):
+    """Kolmogorov and Smirnov: the largest gap to the straight line stays below the 1e-6 quantile, 2.69 / √N."""
+    x = tms.SparseFeatures(n=4, density=0.3).sample(60_000, seed=2, dtype=dtype).astype(float)
+    values = np.sort(x[x > 0])
+    gap = abs((np.arange(values.size) + 0.5) / values.size - values).max()
+    assert gap * np.sqrt(values.size) < 2.69
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("density", [0.02, 0.3, 0.8])
+def test_no_two_features_share_a_draw(density, dtype):
+    """P(x_j > 0 | x_i > 0) = s for every pair. With one mask for all features of an example it would be 1."""
+    n = 5
+    x = tms.SparseFeatures(n=n, density=density).sample(100_000, seed=3, dtype=dtype)
+    on = x > 0
+    for i in range(n):
+        for j in range(n):
+            if i != j:
+                given_i = on[on[:, i], j]
+                bound = SIGMAS * np.sqrt(density * (1 - density) / given_i.size)
+                assert abs(given_i.mean() - density) <= bound, f"P(x{j} > 0 | x{i} > 0) = {given_i.mean():.4f}"
+
+
+def test_no_two_examples_and_no_two_models_share_a_draw():
+    x = tms.SparseFeatures(n=3, density=np.full((3, 1), 0.3)).sample(50_000, seed=4)
+    on = x > 0
+    bound = SIGMAS * np.sqrt(0.3 * 0.7 / (0.3 * 50_000))
+    assert abs(on[:, 1:][on[:, :-1]].mean() - 0.3) <= bound  # the example before
+    assert abs(on[1][on[0]].mean() - 0.3) <= bound
+    assert abs(on[2][on[1]].mean() - 0.3) <= bound
+
+
+def test_values_do_not_correlate():
+    x = tms.SparseFeatures(n=6, density=1.0).sample(50_000, seed=5, dtype="float32").astype(float)
+    correlation = np.corrcoef(x.T)
+    assert abs(correlation - np.eye(6)).max() <= SIGMAS / np.sqrt(50_000)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_density_zero_gives_zeros_and_density_one_gives_none_off(dtype):
+    x = tms.SparseFeatures(n=2, density=[0.0, 1.0]).sample(10_000, seed=6, dtype=dtype)
+    assert (x[:, 0] == 0).all()
+    assert (x[:, 1] > 0).all()  # a u of exactly 0 has odds of 1 in 2^24
+
+
+@given(density=st.floats(1e-6, 1.0), dtype=st.sampled_from(DTYPES))
+def test_the_largest_value_is_below_one(density, dtype):
+    """The largest u below the density is where rounding could lift u / density to 1.0."""
+    dtype = np.dtype(dtype).type
+    spacing = dtype(2.0**-24 if dtype is np.float32 else 2.0**-53)
+    largest = (np.ceil(dtype(density) / spacing) - 1) * spacing
+    assert largest < dtype(density)
+    x = module.sparse(np.array([[largest]], dtype), np.array([density]))
+    assert 1 - 2 * spacing / density - 4 * spacing <= x[0, 0] < 1
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_a_density_too_small_to_have_a_reciprocal_gives_zeros(dtype):
+    assert module.sparse(np.zeros((1, 1), dtype), np.array([5e-324])).tolist() == [[0]]
+
+
+# -------------------------------------------------------------------------------------------------- shapes and seeds
+
+
+def test_a_seed_gives_the_same_sample_and_another_gives_another():
+    features = tms.SparseFeatures(n=3, density=0.5)
+    assert (features.sample(8, seed=7) == features.sample(8, seed=7)).all()
+    assert not (features.sample(8, seed=7) == features.sample(8, seed=8)).all()
+    assert not (features.sample(64) == features.sample(64)).all()  # None draws a seed
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("n", [3, 4])
+def test_a_longer_batch_begins_with_the_shorter_one(n, dtype):
+    features = tms.SparseFeatures(n=n, density=0.5)
+    assert (features.sample(50, seed=8, dtype=dtype)[:20] == features.sample(20, seed=8, dtype=dtype)).all()
+
+
+@pytest.mark.parametrize(
+    ("density", "importance", "stack"),
+    [
+        (0.1, 1.0, ()),
+        (np.full(4, 0.1), 0.9 ** np.arange(4), ()),
+        (np.full((3, 1), 0.1), 1.0, (3,)),
+        (0.1, np.ones((3, 4)), (3,)),
+        (np.full((3, 1, 1), 0.1), np.ones((2, 4)), (3, 2)),
+        (np.float32(0.5), 1, ()),
+        (1, True, ()),
+    ],
+)
+def test_shapes(density, importance, stack):
+    features = tms.SparseFeatures(n=4, density=density, importance=importance)
+    assert features.stack == stack
+    assert features.density.shape == features.importance.shape == (*stack, 4)
+    assert features.density.dtype == features.importance.dtype == np.float64
+    assert (features.density == np.broadcast_to(density, (*stack, 4))).all()
+    assert (features.importance == np.broadcast_to(importance, (*stack, 4))).all()
+    assert features.sample(6, seed=0).shape == (*stack, 6, 4)
+
+
+def test_the_caller_s_arrays_are_not_shared():
+    density = np.full(3, 0.25)
+    features = tms.SparseFeatures(n=3, density=density)
+    density[:] = 1
+    assert (features.density == 0.25).all()
+
+
+# ------------------------------------------------------------------------------------------------------- bad input
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        ({"density": -0.1}, ValueError, r"density holds -0\.1; expected every value in \[0, 1\]"),
+        ({"density": 1.1}, ValueError, r"density holds 1\.1; expected every value in \[0, 1\]"),
+        ({"density": [0.1, np.nan, 0.1]}, ValueError, "density holds nan at index"),
+        ({"density": np.inf}, ValueError, "density holds inf"),
+        ({"density": "0.1"}, TypeError, "density has dtype"),
+        ({"density": None}, TypeError, "density has dtype object"),
+        ({"density": 0.1j}, TypeError, "density has dtype complex128"),
+        ({"density": [0.1, 0.2]}, ValueError, r"density has shape \(2,\).*density\[:, None\]"),
+        ({"density": [0.1]}, ValueError, r"density has shape \(1,\)"),
+        ({"density": np.zeros((0, 3))}, ValueError, "stack of no models"),
+        ({"density": np.zeros((2, 4))}, ValueError, r"density has shape \(2, 4\)"),
+        ({"importance": -1.0}, ValueError, "importance holds -1; expected every value at least 0"),
+        ({"importance": np.nan}, ValueError, "importance holds nan"),
+        ({"importance": [1, 2, 3, 4]}, ValueError, r"importance has shape \(4,\).*importance\[:, None\]"),
+        ({"density": np.ones((2, 3)), "importance": np.ones((4, 3))}, ValueError, "do not broadcast"),
+        ({"n": 0}, ValueError, "n is 0; expected at least 1"),
+        ({"n": -3}, ValueError, "n is -3"),
+        ({"n": 3.0}, TypeError, r"n is 3\.0 \(float\); expected a whole number"),
+        ({"n": True}, TypeError, "n is True"),
+    ],
+)
+def test_bad_features(arguments, error, message):
+    with pytest.raises(error, match=message):
+        tms.SparseFeatures(**{"n": 3, "density": 0.1} | arguments)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        ({"batch_size": 0}, ValueError, "batch_size is 0; expected at least 1"),
+        ({"batch_size": 2.0}, TypeError, r"batch_size is 2\.0"),
+        ({"seed": -1}, ValueError, "seed is -1"),
+        ({"seed": 2**63}, ValueError, r"expected an int in \[0, 2\*\*63\)"),
+        ({"seed": 0.5}, TypeError, r"seed is 0\.5"),
+        ({"dtype": "float16"}, ValueError, "dtype is 'float16'; expected one of 'float32', 'float64'"),
+        ({"dtype": "int64"}, ValueError, "dtype is 'int64'"),
+    ],
+)
+def test_bad_sample(arguments, error, message):
+    with pytest.raises(error, match=message):
+        tms.SparseFeatures(n=3, density=0.1).sample(**{"batch_size": 4, "seed": 0} | arguments)
+
+
+def test_the_largest_seed_is_allowed():
+    assert tms.SparseFeatures(n=1, density=1.0).sample(1, seed=2**63 - 1).shape == (1, 1)
