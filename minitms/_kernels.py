@@ -35,9 +35,9 @@ def jit(function=None, **options):
     if function is None:
         return lambda f: jit(f, **options)
     try:
-        return numba.njit(fastmath=FASTMATH, cache=True, **options)(function)
+        return numba.njit(fastmath=FASTMATH, nogil=True, cache=True, **options)(function)
     except RuntimeError:
-        return numba.njit(fastmath=FASTMATH, **options)(function)
+        return numba.njit(fastmath=FASTMATH, nogil=True, **options)(function)
 
 
 # ------------------------------------------------------------------------------------------------ random numbers
@@ -240,9 +240,8 @@ def forward_block(key, first, width, density, reciprocal, sparse, W, WT, X, H, Z
 @jit
 def block_gradient(key, first, width, density, reciprocal, sparse, W, WT, b, importance, weight, relu, want_loss,
                    X, H, Z, dH, active, dW, db):
-    """Write one block's part of the gradient to dW and db, and return its part of the loss (a sum) if wanted."""
-    dW[:] = 0
-    db[:] = 0
+    """Write one block's part of the gradient to dW and db, and return its part of the loss (a sum) if `want_loss`."""
+    clear(dW, db)
     count, empty = forward_block(key, first, width, density, reciprocal, sparse, W, WT, X, H, Z, active)
     total = block_loss(Z, X, b, importance, relu, count, empty) if want_loss else 0.0
     error_signal(Z, X, b, weight, relu, count, empty, db)
@@ -269,6 +268,17 @@ def transpose(W, WT):
 
 
 @jit
+def clear(dW, db):
+    """Loops, here and below: on small arrays they compile and run faster than array expressions."""
+    m, n = dW.shape
+    for k in range(m):
+        for i in range(n):
+            dW[k, i] = 0
+    for i in range(n):
+        db[i] = 0
+
+
+@jit
 def add(part_W, part_b, dW, db):
     m, n = dW.shape
     for k in range(m):
@@ -292,122 +302,92 @@ def update(W, b, dW, db, mean_W, square_W, mean_b, square_b, step, fixed):
 
 # ------------------------------------------------------------------------------------------------ training kernels
 # Models are (M, m, n); model k has the features of row k % K of density, reciprocal and importance (K, n).
-# `weight` is 2 I / batch. `losses` (M,) receives the batch loss of the last step, before its update.
+# `weight` is 2 I / batch. Kernels take a range of items, so that threads can share them out.
 
 
 @jit
-def train_one_model(model, W, b, mean_W, square_W, mean_b, square_b, steps, fixed, density, reciprocal, importance,
-                    weight, relu, seed, first_step, batch):
-    """Some steps of one model, W (m, n); return the batch loss of the last step."""
-    m, n = W.shape
-    sparse = is_sparse(density)
+def train_models(first_model, last_model, W, b, mean_W, square_W, mean_b, square_b, steps, fixed, density, reciprocal,
+                 importance, weight, relu, seed, first_step, batch, recorded, losses):
+    """Some steps for a range of models: for many models, or small ones.
+
+    losses (M, steps) receives the batch loss, before the update, of every step that is `recorded`.
+    """
+    m, n = W.shape[1:]
     X, Z = np.empty((n, BLOCK), W.dtype), np.empty((n, BLOCK), W.dtype)
     H, dH = np.empty((m, BLOCK), W.dtype), np.empty((m, BLOCK), W.dtype)
     active = np.empty(BLOCK, np.int64)
     WT = np.empty((n, m), W.dtype)
     dW, db = np.empty((m, n), W.dtype), np.empty(n, W.dtype)
     part_W, part_b = np.empty((m, n), W.dtype), np.empty(n, W.dtype)
-    loss = 0.0
-    for t in range(steps.shape[0]):
-        key = stream_key(seed, TRAINING, model, first_step + t)
-        want_loss = t == steps.shape[0] - 1
-        transpose(W, WT)
-        dW[:] = 0
-        db[:] = 0
-        for first in range(0, batch, BLOCK):
-            loss += block_gradient(key, first, min(BLOCK, batch - first), density, reciprocal, sparse, W, WT, b,
-                                   importance, weight, relu, want_loss, X, H, Z, dH, active, part_W, part_b)
-            add(part_W, part_b, dW, db)
-        update(W, b, dW, db, mean_W, square_W, mean_b, square_b, steps[t], fixed)
-    return loss / batch
+    for model in range(first_model, last_model):
+        k = model % density.shape[0]
+        sparse = is_sparse(density[k])
+        for t in range(steps.shape[0]):
+            key = stream_key(seed, TRAINING, model, first_step + t)
+            transpose(W[model], WT)
+            clear(dW, db)
+            loss = 0.0
+            for first in range(0, batch, BLOCK):
+                loss += block_gradient(key, first, min(BLOCK, batch - first), density[k], reciprocal[k], sparse,
+                                       W[model], WT, b[model], importance[k], weight[k], relu, recorded[t],
+                                       X, H, Z, dH, active, part_W, part_b)
+                add(part_W, part_b, dW, db)
+            update(W[model], b[model], dW, db, mean_W[model], square_W[model], mean_b[model], square_b[model],
+                   steps[t], fixed)
+            if recorded[t]:
+                losses[model, t] = loss / batch
 
 
 @jit
-def part_of_a_model(model, block, W, WT, b, density, reciprocal, importance, weight, relu, seed, step, batch,
-                    want_loss, dW, db):
-    """One block's part of one step of one model."""
-    m, n = W.shape
+def gradient_parts(first_part, last_part, W, WT, b, density, reciprocal, importance, weight, relu, seed, step, batch,
+                   want_loss, parts_W, parts_b, parts_loss):
+    """One step's gradient for a range of (model, block): for a few large models, so that all cores share one.
+
+    parts_W (M, blocks, m, n), parts_b (M, blocks, n) and parts_loss (M, blocks) receive the parts.
+    """
+    m, n = W.shape[1:]
     X, Z = np.empty((n, BLOCK), W.dtype), np.empty((n, BLOCK), W.dtype)
     H, dH = np.empty((m, BLOCK), W.dtype), np.empty((m, BLOCK), W.dtype)
     active = np.empty(BLOCK, np.int64)
-    key, first = stream_key(seed, TRAINING, model, step), block * BLOCK
-    return block_gradient(key, first, min(BLOCK, batch - first), density, reciprocal, is_sparse(density), W, WT, b,
-                          importance, weight, relu, want_loss, X, H, Z, dH, active, dW, db)
-
-
-@jit
-def finish_step(W, WT, b, parts_W, parts_b, mean_W, square_W, mean_b, square_b, step, fixed):
-    """Add the parts of a gradient in their order, update, and transpose for the next step."""
-    for block in range(1, parts_W.shape[0]):
-        add(parts_W[block], parts_b[block], parts_W[0], parts_b[0])
-    update(W, b, parts_W[0], parts_b[0], mean_W, square_W, mean_b, square_b, step, fixed)
-    transpose(W, WT)
-
-
-@jit(parallel=True)
-def train_by_model(W, b, mean_W, square_W, mean_b, square_b, steps, fixed, density, reciprocal, importance, weight,
-                   relu, seed, first_step, batch, losses):
-    """Some steps for a stack of models, one thread a model: for many models, or small ones."""
-    for model in numba.prange(W.shape[0]):
+    blocks = parts_W.shape[1]
+    for part in range(first_part, last_part):
+        model, block = part // blocks, part % blocks
         k = model % density.shape[0]
-        losses[model] = train_one_model(
-            model, W[model], b[model], mean_W[model], square_W[model], mean_b[model], square_b[model], steps, fixed,
-            density[k], reciprocal[k], importance[k], weight[k], relu, seed, first_step, batch)
-
-
-@jit(parallel=True)
-def train_by_block(W, b, mean_W, square_W, mean_b, square_b, steps, fixed, density, reciprocal, importance, weight,
-                   relu, seed, first_step, batch, losses):
-    """The same, one thread a block of a model's batch: for a few large models, so that all cores share them."""
-    n_models, m, n = W.shape
-    blocks = (batch + BLOCK - 1) // BLOCK
-    WT = np.empty((n_models, n, m), W.dtype)
-    parts_W, parts_b = np.empty((n_models, blocks, m, n), W.dtype), np.empty((n_models, blocks, n), W.dtype)
-    parts_loss = np.zeros((n_models, blocks))
-    for model in range(n_models):
-        transpose(W[model], WT[model])
-    for t in range(steps.shape[0]):
-        want_loss = t == steps.shape[0] - 1
-        for task in numba.prange(n_models * blocks):
-            model, block = task // blocks, task % blocks
-            k = model % density.shape[0]
-            parts_loss[model, block] = part_of_a_model(
-                model, block, W[model], WT[model], b[model], density[k], reciprocal[k], importance[k], weight[k], relu,
-                seed, first_step + t, batch, want_loss, parts_W[model, block], parts_b[model, block])
-        for model in numba.prange(n_models):
-            finish_step(W[model], WT[model], b[model], parts_W[model], parts_b[model], mean_W[model], square_W[model],
-                        mean_b[model], square_b[model], steps[t], fixed)
-    for model in range(n_models):
-        loss = 0.0
-        for block in range(blocks):
-            loss += parts_loss[model, block]
-        losses[model] = loss / batch
-
-
-TRAINING_KERNELS = (train_by_model, train_by_block)
+        key, first = stream_key(seed, TRAINING, model, step), block * BLOCK
+        parts_loss[model, block] = block_gradient(
+            key, first, min(BLOCK, batch - first), density[k], reciprocal[k], is_sparse(density[k]), W[model], WT[model],
+            b[model], importance[k], weight[k], relu, want_loss, X, H, Z, dH, active, parts_W[model, block],
+            parts_b[model, block])
 
 
 @jit
-def held_out_loss(W, b, density, reciprocal, importance, relu, key, examples):
-    """Mean loss of one model on the examples of one key."""
-    m, n = W.shape
-    sparse = is_sparse(density)
+def finish_step(first_model, last_model, W, WT, b, mean_W, square_W, mean_b, square_b, step, fixed,
+                parts_W, parts_b, dW, db):
+    """Add the parts of each gradient in their order, update, and transpose for the next step."""
+    for model in range(first_model, last_model):
+        clear(dW[model], db[model])
+        for block in range(parts_W.shape[1]):
+            add(parts_W[model, block], parts_b[model, block], dW[model], db[model])
+        update(W[model], b[model], dW[model], db[model], mean_W[model], square_W[model], mean_b[model],
+               square_b[model], step, fixed)
+        transpose(W[model], WT[model])
+
+
+@jit
+def held_out_losses(first_model, last_model, W, b, density, reciprocal, importance, relu, seed, examples, losses):
+    """Loss of each model on held-out examples, one set for each row of density: the same for all restarts."""
+    m, n = W.shape[1:]
     X, Z, H = np.empty((n, BLOCK), W.dtype), np.empty((n, BLOCK), W.dtype), np.empty((m, BLOCK), W.dtype)
     active = np.empty(BLOCK, np.int64)
     WT = np.empty((n, m), W.dtype)
-    transpose(W, WT)
-    loss = 0.0
-    for first in range(0, examples, BLOCK):
-        count, empty = forward_block(key, first, min(BLOCK, examples - first), density, reciprocal, sparse, W, WT,
-                                     X, H, Z, active)
-        loss += block_loss(Z, X, b, importance, relu, count, empty)
-    return loss / examples
-
-
-@jit(parallel=True)
-def held_out_losses(W, b, density, reciprocal, importance, relu, seed, examples, losses):
-    """Loss of each model on held-out examples, one set for each row of density: the same for all restarts."""
-    for model in numba.prange(W.shape[0]):
+    for model in range(first_model, last_model):
         k = model % density.shape[0]
-        losses[model] = held_out_loss(W[model], b[model], density[k], reciprocal[k], importance[k], relu,
-                                      stream_key(seed, HELD_OUT, k, 0), examples)
+        sparse = is_sparse(density[k])
+        transpose(W[model], WT)
+        key = stream_key(seed, HELD_OUT, k, 0)
+        loss = 0.0
+        for first in range(0, examples, BLOCK):
+            count, empty = forward_block(key, first, min(BLOCK, examples - first), density[k], reciprocal[k], sparse,
+                                         W[model], WT, X, H, Z, active)
+            loss += block_loss(Z, X, b[model], importance[k], relu, count, empty)
+        losses[model] = loss / examples

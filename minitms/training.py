@@ -16,9 +16,10 @@ from pathlib import Path
 import numpy as np
 
 from minitms import _checks, _kernels, _progress
+from minitms._threads import Threads
 from minitms.adam import SCHEDULES, adam_update, fixed_numbers, learning_rates, step_sizes
 from minitms.features import INITIAL, TRAINING, SparseFeatures, sparse, thresholds, uniforms
-from minitms.model import backward, loss_and_gradients
+from minitms.model import backward, loss
 
 RECORDS = 200  # losses kept of a run, at most
 HELD_OUT_EXAMPLES = 2**16
@@ -240,70 +241,105 @@ def train(
     _check_memory(stack, m, n, batch_size, len(snapshot_steps), engine, np.dtype(dtype).itemsize)
 
     W, b = _initial_weights(initial, stack, m, n, seed, dtype)
-    advance = {"numba": _numba_engine, "numpy": _numpy_engine}[engine](features, activation, seed, batch_size, W, b)
     rates, fixed = learning_rates(schedule, learning_rate, steps), fixed_numbers(weight_decay, dtype)
 
     record_steps = np.unique(np.linspace(1, steps, min(RECORDS, steps)).round().astype(int))
-    history = np.empty((*stack, len(record_steps)))
+    recorded = np.isin(np.arange(1, steps + 1), record_steps)
+    history = []
     kept = Snapshots(
         snapshot_steps,
         np.empty((*stack, len(snapshot_steps), m, n), dtype),
         np.empty((*stack, len(snapshot_steps), n), dtype),
     )
-    with _progress.bar(steps, " steps", progress) as bar:
+    with Threads() as threads, _progress.bar(steps, " steps", progress) as bar:
+        advance = {"numba": _numba_engine, "numpy": _numpy_engine}[engine](
+            features, activation, seed, batch_size, W, b, threads
+        )
         first = 0
-        for last in _boundaries(steps, record_steps, snapshot_steps, W.size * batch_size):
+        for last in _boundaries(steps, snapshot_steps, W.size * batch_size):
             if last > first:
-                losses = advance(first, step_sizes(rates, first, last, dtype), fixed)
+                losses = advance(first, step_sizes(rates, first, last, dtype), fixed, recorded[first:last])
                 _check_finite(losses, W, b, last)
-                history[..., record_steps == last] = losses[..., None]
+                history.append(losses)
             kept.W[..., snapshot_steps == last, :, :] = W[..., None, :, :]
             kept.b[..., snapshot_steps == last, :] = b[..., None, :]
             bar.update(last - first)
             first = last
+    history = np.concatenate(history, axis=-1)
     final = _final_losses(W, b, features, activation, seed)
     if rates.sum() >= 1:
-        _judge(final, features, seed, steps)
+        _judge(final, features, seed, steps, dtype)
     return TrainingRun(
         W, b, final, history, record_steps, seed, features, activation, kept if len(snapshot_steps) else None
     )
 
 
-def _numba_engine(features, activation, seed, batch_size, W, b):
-    """A function that advances W and b in place by some steps with the fused kernels, and returns the batch losses."""
-    n, dtype = features.n, W.dtype
-    flat_W, flat_b = W.reshape(-1, *W.shape[-2:]), b.reshape(-1, n)
-    means = [np.zeros_like(array) for array in (flat_W, flat_W, flat_b, flat_b)]
+def _numba_engine(features, activation, seed, batch_size, W, b, threads):
+    """A function that advances W and b in place by some steps with the fused kernels.
+
+    It returns the batch losses of the recorded steps, shape (restarts, ..., records).
+    """
+    m, n = W.shape[-2:]
+    dtype, relu = W.dtype, activation == "relu"
+    W, b, stack = W.reshape(-1, m, n), b.reshape(-1, n), b.shape[:-1]
+    models, blocks = len(W), -(-batch_size // _kernels.BLOCK)
+    means = [np.zeros_like(array) for array in (W, W, b, b)]
     data = _kernel_features(features, dtype)
-    weight = data[2] * dtype.type(2 / batch_size)
-    few = len(flat_W) <= FEW_MODELS and _operations(W.size * batch_size) > LARGE_STEP and batch_size > _kernels.BLOCK
-    kernel = _kernels.train_by_block if few else _kernels.train_by_model
-    losses = np.empty(len(flat_W))
+    data += (data[2] * dtype.type(2 / batch_size), relu, seed)
 
-    def advance(first, sizes, fixed):
-        kernel(flat_W, flat_b, *means, sizes, fixed, *data, weight, activation == "relu", seed, first, batch_size, losses)
-        return losses.reshape(b.shape[:-1])
+    def by_model(first, sizes, fixed, recorded):
+        losses = np.empty((models, len(sizes)))
+        threads.share(
+            lambda start, stop: _kernels.train_models(
+                start, stop, W, b, *means, sizes, fixed, *data, first, batch_size, recorded, losses
+            ),
+            models,
+        )
+        return losses[:, recorded].reshape(*stack, -1)
 
-    return advance
+    WT = np.ascontiguousarray(W.mT)
+    dW, db = np.empty_like(W), np.empty_like(b)
+    parts = np.empty((models, blocks, m, n), dtype), np.empty((models, blocks, n), dtype), np.empty((models, blocks))
+
+    def by_block(first, sizes, fixed, recorded):
+        losses = np.empty((models, len(sizes)))
+        for t, size in enumerate(sizes):
+            threads.share(
+                lambda start, stop: _kernels.gradient_parts(
+                    start, stop, W, WT, b, *data, first + t, batch_size, recorded[t], *parts
+                ),
+                models * blocks,
+            )
+            threads.share(
+                lambda start, stop: _kernels.finish_step(
+                    start, stop, W, WT, b, *means, size, fixed, *parts[:2], dW, db
+                ),
+                models,
+            )
+            losses[:, t] = parts[2].sum(axis=1) / batch_size
+        return losses[:, recorded].reshape(*stack, -1)
+
+    large = _operations(W.size * batch_size) > LARGE_STEP
+    return by_block if models <= FEW_MODELS and blocks > 1 and large else by_model
 
 
-def _numpy_engine(features, activation, seed, batch_size, W, b):
+def _numpy_engine(features, activation, seed, batch_size, W, b, threads):
     """The same in plain NumPy, to be read: sample, gradient, update."""
     models = np.arange(int(np.prod(b.shape[:-1]))).reshape(b.shape[:-1])
     mean_W, square_W, mean_b, square_b = np.zeros_like(W), np.zeros_like(W), np.zeros_like(b), np.zeros_like(b)
     rule = adam_update.py_func
 
-    def advance(first, sizes, fixed):
+    def advance(first, sizes, fixed, recorded):
+        losses = []
         for t, size in enumerate(sizes):
             u = uniforms(seed, TRAINING, models, first + t, batch_size, features.n, W.dtype.name)
             x = sparse(u, features.density)
-            if t < len(sizes) - 1:
-                dW, db = backward(W, b, x, features.importance, activation)
-            else:
-                loss, dW, db = loss_and_gradients(W, b, x, features.importance, activation)
+            if recorded[t]:
+                losses.append(loss(W, b, x, features.importance, activation))
+            dW, db = backward(W, b, x, features.importance, activation)
             W[...], mean_W[...], square_W[...] = rule(W, dW, mean_W, square_W, size, fixed)
             b[...], mean_b[...], square_b[...] = rule(b, db, mean_b, square_b, size, fixed)
-        return loss
+        return np.stack(losses, axis=-1) if losses else np.empty((*b.shape[:-1], 0))
 
     return advance
 
@@ -347,10 +383,10 @@ def _snapshot_steps(snapshots, steps):
     return wanted
 
 
-def _boundaries(steps, record_steps, snapshot_steps, weights_by_batch):
-    """Where Python takes over from the kernel: at records and snapshots, and often enough for Ctrl-C."""
+def _boundaries(steps, snapshot_steps, weights_by_batch):
+    """Where Python takes over from the kernel: at snapshots, and often enough for Ctrl-C."""
     chunk = max(1, int(CHUNK_OPERATIONS / _operations(weights_by_batch)))
-    return np.unique(np.concatenate([record_steps, snapshot_steps, np.arange(chunk, steps, chunk), [steps]]))
+    return np.unique(np.concatenate([snapshot_steps, np.arange(chunk, steps, chunk), [steps]]))
 
 
 def _operations(weights_by_batch):
@@ -367,7 +403,7 @@ def _check_memory(stack, m, n, batch_size, snapshots, engine, itemsize):
 
 
 def _check_finite(losses, W, b, step):
-    sound = np.isfinite(losses) & np.isfinite(W).all(axis=(-2, -1)) & np.isfinite(b).all(axis=-1)
+    sound = np.isfinite(losses).all(axis=-1) & np.isfinite(W).all(axis=(-2, -1)) & np.isfinite(b).all(axis=-1)
     if not sound.all():
         raise DivergenceError(
             f"model {_first(~sound)} has a loss or weight that is not finite, found after step {step} "
@@ -378,17 +414,18 @@ def _check_finite(losses, W, b, step):
 def _final_losses(W, b, features, activation, seed):
     """The loss of every model on held-out examples, the same for all restarts."""
     losses = np.empty(b.shape[:-1])
-    data = _kernel_features(features, W.dtype)
-    _kernels.held_out_losses(
-        W.reshape(-1, *W.shape[-2:]), b.reshape(-1, features.n), *data, activation == "relu", seed, HELD_OUT_EXAMPLES,
-        losses.reshape(-1),
-    )
+    flat_W, flat_b, flat_losses = W.reshape(-1, *W.shape[-2:]), b.reshape(-1, features.n), losses.reshape(-1)
+    data = (*_kernel_features(features, W.dtype), activation == "relu", seed, HELD_OUT_EXAMPLES)
+    with Threads() as threads:
+        threads.share(
+            lambda start, stop: _kernels.held_out_losses(start, stop, flat_W, flat_b, *data, flat_losses), losses.size
+        )
     return losses
 
 
-def _judge(final, features, seed, steps):
+def _judge(final, features, seed, steps, dtype):
     """Compare final losses with the best constant answer, y = density / 2, on the same held-out examples."""
-    nothing = np.zeros((*features.stack, 1, features.n)), features.density / 2
+    nothing = np.zeros((*features.stack, 1, features.n), dtype), (features.density / 2).astype(dtype)
     constant = _final_losses(*nothing, features, "linear", seed)
     worse = final > 1.5 * constant
     if worse.any():
