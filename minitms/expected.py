@@ -1,0 +1,356 @@
+"""The same loss and gradient as in `minitms.model`, with the sampling integrated out exactly.
+
+    L(W, b) = E_x sum_i I_i (y_i - x_i)²        z = A x + b,  A = WᵀW  (A_ij = W_i · W_j),  y = z or ReLU(z)
+
+A feature that is on is uniform on [0, 1] and independent of the others; a feature that is off is 0. So the expectation
+is a sum over the sets S of features that are on together, weighted by their probabilities. Which sets, says `pattern`:
+
+    independent     P(S) = product of s_j over S, of 1 - s_j over the rest          s_j = density of feature j
+    together        P(all) = s, P(none) = 1 - s                                     one density for all features
+    at_most_one     P({j}) = s_j, P(none) = 1 - sum of s_j                          the sum of densities is at most 1
+    exactly_one     P({j}) = 1/n                                                    no density to give
+
+**Linear.** The residual z - x = M x + b, with M = A - 1, is linear in x, so mean and covariance of x are enough:
+
+    L = sum_i I_i [ (M C Mᵀ)_ii + e_i² ]        e = M μ + b,  μ = E x,  C = covariance of x
+    ∂L/∂b_i = 2 I_i e_i                         ∂L/∂A = 2 diag(I) (M C + e μᵀ)
+
+**ReLU.** For each set S and output i there is one integral over a cube, of dimension |S|:
+
+    J = ∫ (ReLU(c · x + b_i) - x_i)² dx         c = the entries A_ij with j in S;  x_i = 0 if i is not in S
+
+One variable (x_i itself if i is in S) is integrated by hand: along it the output is on in an interval, where the
+residual runs linearly from p to q, and the mean of its square is (p² + p q + q²)/3. That form does not cancel: the
+textbook's [(c + d)₊³ - d₊³]/(3c) loses all digits for small c. Along every further variable the result is a piecewise
+polynomial, whose pieces meet where the plane z = 0 passes a corner of the smaller cube. Gauss-Legendre nodes on each
+piece integrate it exactly, and all that is added up is positive. The gradient is the integral of the gradient, over the
+part of the cube where the output is on: the boundary terms vanish, since ReLU(z) = 0 there.
+
+**Back to W.** A = WᵀW holds W twice. With G = ∂L/∂A, dA = dWᵀ W + Wᵀ dW gives ∂L/∂W = W (G + Gᵀ).
+
+The number of sets and of pieces doubles with every feature, so independent features under a ReLU are served up to n = 5.
+"""
+
+from __future__ import annotations
+
+from itertools import combinations
+from typing import NamedTuple
+
+import numpy as np
+
+from minitms import _checks, _newton
+
+PATTERNS = ("independent", "together", "at_most_one", "exactly_one")
+MOST_FEATURES = 5      # of a ReLU model whose features can be on in any combination; one more costs 100 times as much
+POINTS_AT_ONCE = 2**18  # models times nodes in one pass, which bounds the memory
+
+
+def expected_loss(W, b, density=None, importance=1.0, activation="relu", pattern="independent"):
+    """Expected loss ``L = E sum_i I_i (y_i - x_i)²``, exact to rounding: what `minitms.loss` estimates.
+
+    Parameters
+    ----------
+    W : array of shape (..., m, n)
+    b : array of shape (..., n)
+    density : array that broadcasts to (..., n), probabilities in [0, 1]; omitted for pattern "exactly_one"
+    importance : array that broadcasts to (..., n), every value at least 0
+    activation : "relu" or "linear"
+    pattern : "independent", "together", "at_most_one" or "exactly_one"
+        Which features are on at the same time; see the head of this file.
+
+    Returns
+    -------
+    L : float64 array of shape (...), one loss a model; 0-d for one model
+
+    Raises
+    ------
+    ValueError, TypeError
+        If shapes do not fit, a value lies outside its range or is not finite, or the combination has no exact form here.
+        Those that have one: linear, any (n, m), every pattern; ReLU, any (n, m), at_most_one and exactly_one;
+        ReLU, n <= 5, any m, independent and together.
+
+    Notes
+    -----
+    Elhage et al. (2022), sections 2 ("Loss") and 3; the integrals are derived at the head of this file.
+    """
+    model = _Models(W, b, density, importance, activation, pattern)
+    return model.evaluate()[0].reshape(model.stack)
+
+
+def expected_gradients(W, b, density=None, importance=1.0, activation="relu", pattern="independent"):
+    """Gradient of `expected_loss` by W and b, exact to rounding: what `minitms.backward` estimates.
+
+    Parameters, errors and source are those of `expected_loss`.
+
+    Returns
+    -------
+    dW : float64 array of shape (..., m, n)
+    db : float64 array of shape (..., n)
+
+    Notes
+    -----
+    An output with W_i = 0 and b_i = 0 sits on a kink. As in `minitms.backward`, ReLU's derivative at 0 is taken as 0.
+    """
+    model = _Models(W, b, density, importance, activation, pattern)
+    _, dW, db = model.evaluate()
+    return dW.reshape(*model.stack, *dW.shape[1:]), db.reshape(*model.stack, db.shape[-1])
+
+
+class Minimum(NamedTuple):
+    """Where `minimise_expected_loss` ended; every field has the stack of models as its leading axes."""
+
+    W: np.ndarray            # (..., 1, 2)
+    b: np.ndarray            # (..., 2)
+    loss: np.ndarray         # (...)
+    gradient: np.ndarray     # (...), the largest absolute entry of dW and db
+    evaluations: np.ndarray  # (...), of the loss
+
+
+def minimise_expected_loss(W, b, density=None, importance=1.0, activation="relu", pattern="independent",
+                           evaluations=200, parallel=True):
+    """Train one-neuron models of two features without sampling: Newton's method on `expected_loss`, from (W, b).
+
+    A model ends at the local minimum (or on the plateau of a dead output) that its start leads to, with a gradient below
+    1e-10 of the loss of answering 0, unless it runs out of evaluations first.
+
+    Parameters
+    ----------
+    W : array of shape (..., 1, 2), the start
+    b : array of shape (..., 2), the start
+    density, importance, activation, pattern
+        As in `expected_loss`.
+    evaluations : int
+        The most that a model may use of the loss with its gradient and Hessian.
+    parallel : bool
+        Share the models among threads. The result is the same to the bit.
+
+    Returns
+    -------
+    minimum : Minimum
+        With fields W, b, loss, gradient (largest absolute entry) and evaluations.
+
+    Raises
+    ------
+    ValueError, TypeError
+        As in `expected_loss`; also if W is not of shape (..., 1, 2).
+
+    Notes
+    -----
+    The whole stack is one call that Ctrl-C cannot interrupt; a million models take seconds. Give more in pieces.
+    """
+    model = _Models(W, b, density, importance, activation, pattern)
+    evaluations = _checks.integer("evaluations", evaluations, at_least=1)
+    if not model.is_one_neuron:
+        raise ValueError(f"W has shape {np.shape(W)}; expected (..., 1, 2), one neuron and two features")
+    x = np.concatenate([model.W[:, 0], model.b], axis=-1)
+    loss, gradient, used = np.empty(len(x)), np.empty(len(x)), np.empty(len(x), np.int64)
+    descend = _newton.descend_all_parallel if parallel else _newton.descend_all
+    descend(x, model.pair_probabilities(), model.importance, activation == "relu", evaluations, loss, gradient, used)
+    stack = model.stack
+    return Minimum(x[:, :2].reshape(*stack, 1, 2), x[:, 2:].reshape(*stack, 2),
+                   loss.reshape(stack), gradient.reshape(stack), used.reshape(stack))
+
+
+class _Models:
+    """The checked arguments, with the stack flattened to one axis of K models.
+
+    W (K, m, n), b (K, n), density (K, n), importance (K, n), all float64 and contiguous.
+    """
+
+    def __init__(self, W, b, density, importance, activation, pattern):
+        self.activation = _checks.choice("activation", activation, _checks.ACTIVATIONS)
+        self.pattern = _checks.choice("pattern", pattern, PATTERNS)
+        W, b = _checks.finite("W", _checks.real_array("W", W)), _checks.finite("b", _checks.real_array("b", b))
+        if W.ndim < 2 or b.ndim < 1 or W.shape[-1] != b.shape[-1] or 0 in W.shape or 0 in b.shape:
+            raise ValueError(f"got W {W.shape}, b {b.shape}; expected W (..., m, n) and b (..., n), none of them empty")
+        m, n = W.shape[-2:]
+        if (activation, pattern) in (("relu", "independent"), ("relu", "together")) and n > MOST_FEATURES:
+            raise ValueError(
+                f"a ReLU model of n = {n} features with pattern {pattern!r} has no exact form here. These have: linear, "
+                f"any n, every pattern; relu, any n, 'at_most_one' and 'exactly_one'; relu, n <= {MOST_FEATURES}, "
+                "'independent' and 'together'. Otherwise estimate it: minitms.loss on a large sample"
+            )
+        density = self._density(density, n)
+        importance = _checks.per_feature("importance", importance, n)
+        try:
+            self.stack = np.broadcast_shapes(W.shape[:-2], b.shape[:-1], density.shape[:-1], importance.shape[:-1])
+        except ValueError:
+            raise ValueError(
+                f"the stacks of models do not broadcast: got W {W.shape}, b {b.shape}, density {density.shape}, "
+                f"importance {importance.shape}; expected (..., {m}, {n}) and three times (..., {n})"
+            ) from None
+        self.W, self.b, self.density, self.importance = (
+            np.ascontiguousarray(np.broadcast_to(a, (*self.stack, *shape)).reshape(-1, *shape), dtype=np.float64)
+            for a, shape in ((W, (m, n)), (b, (n,)), (density, (n,)), (importance, (n,)))
+        )
+
+    def _density(self, density, n):
+        """The density as (..., n), checked against the pattern."""
+        if self.pattern == "exactly_one":
+            if density is not None:
+                raise ValueError("density was given with pattern 'exactly_one', where each feature has 1/n; leave it out")
+            return np.full(n, 1 / n)
+        if density is None:
+            raise ValueError(f"density is missing; pattern {self.pattern!r} needs it")
+        density = _checks.per_feature("density", density, n, at_most=1.0)
+        if self.pattern == "together" and (density != density[..., :1]).any():
+            raise ValueError("density differs between features; pattern 'together' has one on/off bit, so one density a model")
+        if self.pattern == "at_most_one" and density.sum(axis=-1).max() > 1 + 1e-12:
+            raise ValueError(f"the densities add up to {density.sum(axis=-1).max():g}; pattern 'at_most_one' needs at most 1")
+        return density
+
+    @property
+    def is_one_neuron(self):
+        return self.W.shape[1:] == (1, 2)
+
+    def evaluate(self):
+        """Loss (K,), dW (K, m, n) and db (K, n)."""
+        if self.is_one_neuron and self.activation == "relu":
+            loss, gradient = np.empty(len(self.W)), np.empty((len(self.W), 4))
+            x = np.concatenate([self.W[:, 0], self.b], axis=-1)
+            _newton.evaluate_all(x, self.pair_probabilities(), self.importance, True, loss, gradient)
+            return loss, gradient[:, None, :2], gradient[:, 2:]
+        A = self.W.mT @ self.W
+        L, G, db = _linear(self, A) if self.activation == "linear" else _relu(self, A)     # G = ∂L/∂A
+        return L, self.W @ (G + G.mT), db                                                  # ∂L/∂W = W (G + Gᵀ)
+
+    def pair_probabilities(self):
+        """Probabilities of (none, first alone, second alone, both) for n = 2, (K, 4)."""
+        sets = dict(_on_sets(self.pattern, self.density))
+        return np.stack([sets.get(on, np.zeros(len(self.W))) for on in ((), (0,), (1,), (0, 1))], axis=-1)
+
+
+def _on_sets(pattern, density):
+    """Yield every set of features that can be on together, as a tuple of indices, with its probability (K,)."""
+    n = density.shape[-1]
+    if pattern == "together":
+        yield (), 1 - density[:, 0]
+        yield tuple(range(n)), density[:, 0]
+    elif pattern == "independent":
+        for size in range(n + 1):
+            for on in combinations(range(n), size):
+                off = [j for j in range(n) if j not in on]
+                yield on, density[:, list(on)].prod(axis=-1) * (1 - density[:, off]).prod(axis=-1)
+    else:
+        yield (), np.maximum(1 - density.sum(axis=-1), 0)
+        for j in range(n):
+            yield (j,), density[:, j]
+
+
+def _linear(model, A):
+    """L (K,), ∂L/∂A (K, n, n) and ∂L/∂b (K, n) of linear models, from mean and covariance of x."""
+    s, I = model.density, model.importance[..., None]
+    n = s.shape[-1]
+    mu = s / 2                                                        # E x_j = s_j/2, whatever the pattern
+    outer = s[:, :, None] * s[:, None, :]
+    if model.pattern == "independent":
+        second = outer / 4                                            # E x_j x_k for j != k ...
+    elif model.pattern == "together":
+        second = np.repeat(s[:, :, None] / 4, n, axis=-1)
+    else:
+        second = np.zeros_like(outer)
+    diagonal = np.arange(n)
+    second[:, diagonal, diagonal] = s / 3                             # ... and E x_j² = s_j/3
+    C = second - outer / 4
+
+    M = A - np.eye(n)                                                 # residual z - x = M x + b
+    e = M @ mu[..., None] + model.b[..., None]                        # its mean, (K, n, 1)
+    MC = M @ C
+    L = (I * ((MC * M).sum(axis=-1, keepdims=True) + e**2)).sum(axis=(-2, -1))
+    G = 2 * I * (MC + e * mu[:, None, :])
+    db = 2 * I * e
+    return L, G, db[..., 0]
+
+
+def _relu(model, A):
+    """L (K,), ∂L/∂A (K, n, n) and ∂L/∂b (K, n) of ReLU models."""
+    K, n = model.b.shape
+    if model.pattern in ("at_most_one", "exactly_one"):
+        return _relu_alone(model, A)
+    L, G, db = np.zeros(K), np.zeros((K, n, n)), np.zeros((K, n))
+    for on, probability in _on_sets(model.pattern, model.density):
+        for i in range(n):
+            # The output's own feature comes first, since that variable is the one integrated by hand.
+            order = [j for j in on if j == i] + [j for j in on if j != i]
+            weight = probability * model.importance[:, i]
+            J, J_c, J_b = _cube(A[:, i, order], model.b[:, i], own=i in on)
+            L += weight * J
+            G[:, i, order] += weight[:, None] * J_c
+            db[:, i] += weight * J_b
+    return L, G, db
+
+
+def _relu_alone(model, A):
+    """`_relu` where no two features are on together: every output against every single feature, all at once."""
+    alone, I, b = model.density, model.importance, model.b
+    none = np.maximum(1 - alone.sum(axis=-1, keepdims=True), 0)
+    J, J_c, J_b = _segment(A, b[:, :, None], own=np.eye(b.shape[-1]))  # (K, n, n): output i while feature j is on
+    weight = I[:, :, None] * alone[:, None, :]
+    L = (weight * J).sum(axis=(-2, -1)) + (I * none * np.maximum(b, 0) ** 2).sum(axis=-1)
+    return L, weight * J_c, (weight * J_b).sum(axis=-1) + I * none * 2 * np.maximum(b, 0)
+
+
+def _cube(c, b, own):
+    """``J = ∫ (ReLU(c · x + b) - target)² dx`` over x in [0, 1]^k; the target is x_0 if `own`, else 0.
+
+    Parameters: c (K, k), b (K,). Returns J (K,), J_c (K, k) and J_b (K,).
+    """
+    K, k = c.shape
+    points = int(np.prod([(2**level + 1) * _nodes(level) for level in range(1, k)]))
+    if K > 1 and K * points > POINTS_AT_ONCE:
+        pieces = np.array_split(np.arange(K), -(-K * points // POINTS_AT_ONCE))
+        parts = [_cube(c[p], b[p], own) for p in pieces if len(p)]
+        return tuple(np.concatenate(column) for column in zip(*parts, strict=True))
+    if k == 0:
+        return np.maximum(b, 0) ** 2, np.empty((K, 0)), 2 * np.maximum(b, 0)
+
+    d = b[:, None]                  # (K, N): the offset c · x + b from the outer variables, at each of their nodes
+    weight = np.ones((K, 1))        # (K, N)
+    outer = []                      # the values of the outer variables at the nodes, last variable first
+    for level in range(k - 1, 0, -1):
+        slope = c[:, level, None, None]
+        corners = np.zeros((K, 1))                                    # c · x at the corners of the inner cube
+        for j in range(level):
+            corners = np.concatenate([corners, corners + c[:, j, None]], axis=-1)
+        # The plane c · x + d + slope t = 0 passes a corner at t = -(d + corner) / slope: there the pieces in t meet.
+        with np.errstate(over="ignore"):
+            kinks = np.divide(-(d[:, :, None] + corners[:, None, :]), slope,
+                              out=np.zeros((K, d.shape[1], 2**level)), where=slope != 0)
+        edges = np.sort(np.clip(kinks, 0, 1), axis=-1)
+        edges = np.concatenate([np.zeros_like(edges[..., :1]), edges, np.ones_like(edges[..., :1])], axis=-1)
+        nodes, node_weights = np.polynomial.legendre.leggauss(_nodes(level))
+        width = np.diff(edges, axis=-1)[..., None]
+        t = edges[..., :-1, None] + width * (nodes + 1) / 2           # (K, N, pieces, nodes)
+        share = width * node_weights / 2
+        d = (d[:, :, None, None] + slope[..., None] * t).reshape(K, -1)
+        weight = (weight[:, :, None, None] * share).reshape(K, -1)
+        outer = [np.repeat(earlier, t[0, 0].size, axis=-1) for earlier in outer] + [t.reshape(K, -1)]
+
+    J, J_first, J_d = _segment(c[:, :1], d, own)
+    by_c = [J_first] + [t * J_d for t in reversed(outer)]             # d = b + sum of c_j t_j
+    return (weight * J).sum(-1), np.stack([(weight * g).sum(-1) for g in by_c], axis=-1), (weight * J_d).sum(-1)
+
+
+def _nodes(level):
+    """Gauss-Legendre nodes for what `level` inner integrals leave: degree level + 2, and q nodes serve 2q - 1."""
+    return (level + 4) // 2
+
+
+def _segment(c, d, own):
+    """``J = ∫ (ReLU(c x + d) - target)² dx`` over x in [0, 1]; the target is x if `own`, else 0.
+
+    Returns J, ∂J/∂c = 2 ∫ x (z - target) dx and ∂J/∂d = 2 ∫ (z - target) dx, the last two over z > 0.
+    """
+    z0, z1 = np.broadcast_arrays(d, c + d)                            # z at the two ends
+    on0, on1 = z0 > 0, z1 > 0
+    crosses = on0 != on1
+    steep = np.where(crosses, c, 1)
+    root = np.where(crosses, -d / steep, 0)                           # z = 0 there
+    low, high = np.where(on0, 0, root), np.where(on1, 1, root)        # the output is on between them
+    width = np.where(crosses, (np.maximum(z1, 0) - np.maximum(z0, 0)) / steep, on0)    # high - low without cancelling
+    p, q = np.maximum(z0, 0) - own * low, np.maximum(z1, 0) - own * high    # the residual at low and high
+    off = np.where(on0 | on1, low**3 + 1 - high**3, 1) / 3            # ∫ x² over the rest of [0, 1]
+    J = width * (p * p + p * q + q * q) / 3 + own * off
+    J_c = width * (low * (2 * p + q) + high * (p + 2 * q)) / 3
+    J_d = width * (p + q)
+    return J, J_c, J_d
