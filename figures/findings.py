@@ -1,0 +1,143 @@
+"""What a run leaves behind: pictures, ``NAME.json`` with the numbers and the claims, and ``README.md`` around them.
+
+Every file is written whole or not at all. ``README.md`` is put together from the scripts' docstrings and from all
+``NAME.json`` of the folder, so running one figure changes its own section and leaves the others' numbers alone.
+"""
+
+from __future__ import annotations
+
+import ast
+import contextlib
+import json
+import os
+import re
+import textwrap
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+
+import figures
+from figures.claims import NOT, NOT_RUN, PARTLY, REPRODUCED
+
+HEADER = """\
+# Findings
+
+Each figure below states claims: by the paper (Elhage et al., *Toy Models of Superposition*, 2022), by the earlier
+replication (zroe1, *toy-models-of-superposition*, 2023), from closed forms, or our own. Every claim is a number held
+against a bound that was fixed before the run. A value is measured once for each seed (or panel, or cell); a claim is
+**reproduced** if all its values hold, **partly** if at least half of them do, and **not** otherwise. *Margin* is the
+distance of the worst value to its bound. Measured values are given as median (lowest to highest, how many).
+
+This page is written by `python -m figures`, and every number on it comes from that run.
+"""
+COLUMNS = ("claim", "by", "expected", "measured", "margin", "verdict")
+
+
+def prose(name):
+    """Title and text of a figure, from its script's docstring; nothing is imported."""
+    docstring = ast.get_docstring(ast.parse(Path(find_spec(f"figures.{name}").origin).read_text(encoding="utf-8")))
+    title, _, text = docstring.partition("\n")
+    return title.strip().rstrip("."), text.strip()
+
+
+def save(folder, name, rows, result, quick):
+    """Write a figure's files and its ``NAME.json`` into `folder`."""
+    for file, content in result.files.items():
+        if not file.startswith(name):
+            raise ValueError(f"figure {name} writes {file!r}; expected a file name that begins with {name!r}")
+        write_whole(folder / file, content if callable(content) else _png(content))
+    record = {"quick": quick, "files": list(result.files), "claims": rows, "numbers": _plain(result.numbers)}
+    text = json.dumps(record, indent=1, ensure_ascii=False) + "\n"
+    text = re.sub(r"\[[^][{}\"]*\]", lambda row: re.sub(r"\s+", "", row[0]).replace(",", ", "), text)  # a row on one line
+    write_whole(folder / f"{name}.json", lambda path: path.write_text(text, encoding="utf-8"))
+
+
+def write_readme(folder):
+    """Write ``README.md`` from every figure that has left its numbers in `folder`."""
+    records = {}
+    for name in figures.NAMES:
+        with contextlib.suppress(FileNotFoundError):
+            records[name] = json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
+    rows = [row for record in records.values() for row in record["claims"]]
+    verdicts = [row["verdict"] for row in rows]
+    counts = ", ".join(f"{verdicts.count(verdict)} {verdict}" for verdict in (REPRODUCED, PARTLY, NOT, NOT_RUN)
+                       if verdict in verdicts)
+    contents = "".join(f"- [{prose(name)[0]}](#{_anchor(prose(name)[0])}): {len(record['claims'])} claims\n"
+                       for name, record in records.items())
+    sections = "\n".join(_section(name, record) for name, record in records.items())
+    text = f"{HEADER}\n**{len(rows)} claims: {counts}.**\n\n{contents}\n{sections}"
+    write_whole(folder / "README.md", lambda path: path.write_text(text, encoding="utf-8"))
+
+
+def table(rows, width):
+    """Rows of claims as text of at most `width` columns, where that is possible: long claims are wrapped."""
+    widths = [max(len(row[column]) for row in rows) for column in COLUMNS[1:]]
+    room = max(30, min(max(len(row["claim"]) for row in rows), width - sum(widths) - 2 * len(widths)))
+    lines = []
+    for row in rows:
+        first, *more = textwrap.wrap(row["claim"], room)
+        cells = [row[column].ljust(w) for column, w in zip(COLUMNS[1:], widths, strict=True)]
+        lines.append("  ".join([first.ljust(room), *cells]).rstrip())
+        lines.extend(more)
+        if row["verdict"] != row["expect"] and row["verdict"] != NOT_RUN:
+            lines.append(f"  ^ expected verdict: {row['expect']}")
+    return "\n".join(lines)
+
+
+def write_whole(path, write):
+    """Call `write` with a temporary path beside `path`, then move the file into place: whole or not at all."""
+    temporary = path.with_stem(f".{path.stem}.part")
+    try:
+        write(temporary)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _png(figure):
+    # Without the Software entry the bytes do not depend on anything but the picture.
+    return lambda path: figure.savefig(path, metadata={"Software": None})
+
+
+def _plain(value):
+    """Numbers as JSON knows them, with six significant digits."""
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple | np.ndarray):
+        return [_plain(item) for item in value]
+    if isinstance(value, bool | np.bool_):
+        return bool(value)
+    if isinstance(value, int | np.integer):
+        return int(value)
+    if isinstance(value, float | np.floating):
+        return float(f"{value:.6g}")
+    return value
+
+
+def _section(name, record):
+    title, text = prose(name)
+    parts = [f"## {title}\n"]
+    if record["quick"]:
+        parts.append("*Made with `--quick`, at a small size: to look at, not to rely on.*\n")
+    parts.extend(f"![{title}]({file})\n" for file in record["files"] if file.endswith((".png", ".gif")))
+    parts.append(re.sub(r"\{\{(\w+)(?::([^}]*))?\}\}", lambda match: _quote(name, record, match), text) + "\n")
+    parts.append("| " + " | ".join(COLUMNS) + " |\n" + "|" + " --- |" * len(COLUMNS))
+    for row in record["claims"]:
+        cells = [row[column].replace("|", "\\|") for column in COLUMNS]
+        cells[-1] = f"**{cells[-1]}**" + (f": {row['reason']}" if row["reason"] else "")
+        parts.append("| " + " | ".join(cells) + " |")
+    return "\n".join(parts) + "\n"
+
+
+def _quote(name, record, match):
+    key, form = match.groups()
+    if key not in record["numbers"]:
+        raise ValueError(f"the prose of {name} quotes {key}, which make() did not return; "
+                         f"it returned {', '.join(sorted(record['numbers']))}")
+    return format(record["numbers"][key], form or "")
+
+
+def _anchor(title):
+    """The anchor that GitHub gives to a heading."""
+    return re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-")

@@ -1,0 +1,283 @@
+"""Pictures of trained models: every function takes an Axes, draws on it, and returns it.
+
+``plt.style.use(tms.plots.STYLE)`` gives the look of the figures in this repository.
+All colours can be told apart in the common forms of colour blindness.
+"""
+
+from __future__ import annotations
+
+import matplotlib
+import numpy as np
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import ListedColormap, Normalize, to_rgb
+
+from minitms import _checks, geometry
+
+STYLE = "minitms.minitms"
+
+# What each kind of colour means: (colour map, lowest value, highest value).
+SCALES = {
+    "gram": ("RdBu_r", -1.0, 1.0),
+    "interference": ("viridis", 0.0, 1.0),
+    "importance": (ListedColormap(matplotlib.colormaps["plasma"](np.linspace(0.85, 0.0, 256)), "importance"), 0.0, 1.0),
+}
+# The paper's colours of a phase diagram, by norm and interference of the extra feature.
+NOT_LEARNED, DEDICATED, SUPERPOSED = to_rgb("#d9d9d9"), to_rgb("#2166ac"), to_rgb("#c4342f")
+# The earlier replication's colours: which of the two features the neuron represents.
+CLASS_COLORS = {"first": "#e66101", "superposed": "#ffffff", "extra": "#5e3c99", "neither": "#bdbdbd"}
+
+
+def feature_vectors(ax, W, importance=1.0, limit=1.5):
+    """Draw the columns of W as points on stalks in the plane, coloured by importance.
+
+    Parameters
+    ----------
+    ax : matplotlib Axes
+    W : array of shape (2, n)
+    importance : array that broadcasts to (n,)
+        Coloured on a scale from the smallest importance to the largest.
+    limit : float
+        The axes run from -limit to limit.
+
+    Returns
+    -------
+    ax : the same Axes
+
+    Raises
+    ------
+    ValueError, TypeError
+        If W is not one model with two hidden dimensions, or the importance does not fit it.
+
+    Notes
+    -----
+    Elhage et al. (2022), introduction.
+    """
+    W = _one_model(W)
+    if W.shape[0] != 2:
+        raise ValueError(f"W has shape {W.shape}; expected (2, n), since the vectors are drawn in the plane")
+    importance = np.broadcast_to(_checks.per_feature("importance", importance, W.shape[1]), W.shape[1])
+    low = importance.min() if importance.min() < importance.max() else 0.0
+    colors = scale("importance", low, max(importance.max(), low + 1e-12)).to_rgba(importance)
+    ax.axhline(0, color="0.85", linewidth=0.7, zorder=0)
+    ax.axvline(0, color="0.85", linewidth=0.7, zorder=0)
+    for (x, y), color in zip(W.T, colors, strict=True):
+        ax.plot([0, x], [0, y], color=color, linewidth=1.8, solid_capstyle="round")
+    ax.scatter(*W, c=colors, s=34, zorder=3, linewidths=0)
+    ax.set(xlim=(-limit, limit), ylim=(-limit, limit), aspect="equal")
+    return ax
+
+
+def weight_gram(ax, W, b=None):
+    """Draw Wᵀ W as a heat map on -1..1 (red positive, blue negative), and b as a column to its right.
+
+    Row i, column j is W_i · W_j: what feature j adds to the reconstruction of feature i.
+
+    Parameters
+    ----------
+    ax : matplotlib Axes
+    W : array of shape (m, n)
+    b : array of shape (n,), optional
+
+    Returns
+    -------
+    ax : the same Axes
+
+    Raises
+    ------
+    ValueError, TypeError
+        If W is not one model, or b does not fit it.
+
+    Notes
+    -----
+    Elhage et al. (2022), section 2, "Basic Results". ``plt.colorbar(ax.images[0])`` gives the scale.
+    """
+    W = _one_model(W)
+    n = W.shape[1]
+    settings = {"cmap": SCALES["gram"][0], "vmin": -1, "vmax": 1, "aspect": "equal"}
+    ax.imshow(W.T @ W, extent=(0, n, n, 0), **settings)
+    if b is not None:
+        b = _checks.real_array("b", b)
+        if b.shape != (n,):
+            raise ValueError(f"b has shape {b.shape}; expected ({n},) for W {W.shape}")
+        left = n * 1.06
+        ax.imshow(b[:, None], extent=(left, left + n * 0.08, n, 0), **settings)
+        ax.add_patch(matplotlib.patches.Rectangle((left, 0), n * 0.08, n, fill=False, edgecolor="0.3", linewidth=0.7))
+        ax.add_patch(matplotlib.patches.Rectangle((0, 0), n, n, fill=False, edgecolor="0.3", linewidth=0.7))
+        ax.set_xlim(0, left + n * 0.08)
+        ax.spines[:].set_visible(False)
+    ax.set(xticks=[], yticks=[])
+    return ax
+
+
+def feature_bars(ax, W):
+    """Draw |W_i| as a bar for each feature, feature 0 on top, coloured by its interference clipped to [0, 1].
+
+    Parameters
+    ----------
+    ax : matplotlib Axes
+    W : array of shape (m, n)
+
+    Returns
+    -------
+    ax : the same Axes
+
+    Raises
+    ------
+    ValueError, TypeError
+        If W is not one model.
+
+    Notes
+    -----
+    Elhage et al. (2022), section 2, "Basic Results". The interference is that of `minitms.interference`.
+    """
+    W = _one_model(W)
+    n = W.shape[1]
+    colors = scale("interference").to_rgba(geometry.interference(W).clip(0, 1))
+    ax.barh(np.arange(n) + 0.5, geometry.feature_norms(W), height=0.8 if n <= 40 else 1.0, color=colors)
+    ax.set(ylim=(n, 0), xlim=(0, None), yticks=[])
+    return ax
+
+
+def phase_map(ax, densities, importances, values, cmap=None):
+    """Draw one value or colour a cell over importance (x) and density (y, 1 on top), both on log axes.
+
+    Parameters
+    ----------
+    ax : matplotlib Axes
+    densities : increasing array of shape (D,), every value above 0
+    importances : increasing array of shape (R,), every value above 0
+        Importance of the extra feature relative to the others.
+    values : array of shape (D, R), or (D, R, 3) for red, green and blue in [0, 1]
+        Colours come from `superposition_colors` or `class_colors`.
+    cmap : str or Colormap, optional
+        For values of shape (D, R).
+
+    Returns
+    -------
+    ax : the same Axes; ``ax.collections[0]`` is what a colour bar needs
+
+    Raises
+    ------
+    ValueError
+        If the axes are not increasing and above 0, or the shapes do not fit.
+
+    Notes
+    -----
+    Elhage et al. (2022), section 3. Each cell is drawn around its own density and importance, also if the grid is
+    not evenly spaced on the log axes.
+    """
+    values = np.asarray(values)
+    x, y = _edges("importances", importances), _edges("densities", densities)
+    if values.shape[:2] != (len(y) - 1, len(x) - 1) or values.shape[2:] not in ((), (3,)):
+        raise ValueError(f"values has shape {values.shape}; expected ({len(y) - 1}, {len(x) - 1}) or one more axis of 3")
+    ax.pcolormesh(x, y, values, cmap=cmap, rasterized=True)
+    ax.set(xscale="log", yscale="log", xlim=x[[0, -1]], ylim=y[[0, -1]],
+           xlabel="relative importance of the extra feature", ylabel="density 1 - S")
+    return ax
+
+
+def superposition_colors(norm, interference):
+    """The paper's colours of a phase diagram: grey not learned, blue a dimension of its own, red in superposition.
+
+    Parameters
+    ----------
+    norm, interference : arrays of one shape (...)
+        |W_i| and interference of the extra feature; both are clipped to [0, 1].
+
+    Returns
+    -------
+    colors : array of shape (..., 3)
+    """
+    norm, interference = (np.clip(np.asarray(a, np.float64), 0, 1)[..., None] for a in (norm, interference))
+    learned = (1 - interference) * np.array(DEDICATED) + interference * np.array(SUPERPOSED)
+    return (1 - norm) * np.array(NOT_LEARNED) + norm * learned
+
+
+def class_colors(classes):
+    """The earlier replication's colours of a phase diagram: orange first, purple extra, white superposed, grey neither.
+
+    Parameters
+    ----------
+    classes : array of str, of shape (...)
+        Each entry "first", "extra", "superposed" or "neither".
+
+    Returns
+    -------
+    colors : array of shape (..., 3)
+
+    Raises
+    ------
+    ValueError
+        If an entry is another word.
+    """
+    classes = np.asarray(classes)
+    for word in np.unique(classes):
+        _checks.choice("class", str(word), tuple(CLASS_COLORS))
+    return np.array([to_rgb(CLASS_COLORS[str(word)]) for word in classes.flat]).reshape(*classes.shape, 3)
+
+
+def loss_curve(ax, steps, history, label=None, color=None):
+    """Draw the loss over the steps on a log axis: the median over models, and a band from the lowest to the highest.
+
+    Parameters
+    ----------
+    ax : matplotlib Axes
+    steps : array of shape (records,)
+    history : array of shape (..., records)
+    label, color : str, optional
+        For the line; the band takes its colour.
+
+    Returns
+    -------
+    ax : the same Axes
+
+    Raises
+    ------
+    ValueError
+        If the last axis of the history is not as long as `steps`.
+    """
+    steps, history = np.asarray(steps), _checks.real_array("history", history)
+    if steps.ndim != 1 or history.ndim < 1 or history.shape[-1] != len(steps):
+        raise ValueError(f"steps has shape {steps.shape}, history {history.shape}; expected (records,) and (..., records)")
+    models = history.reshape(-1, len(steps))
+    (line,) = ax.plot(steps, np.median(models, axis=0), label=label, color=color)
+    if len(models) > 1:
+        ax.fill_between(steps, models.min(axis=0), models.max(axis=0), color=line.get_color(), alpha=0.25, linewidth=0)
+    ax.set(yscale="log", xlabel="step", ylabel="loss")
+    return ax
+
+
+def scale(kind, low=None, high=None):
+    """What a colour bar needs: ``fig.colorbar(scale("interference"), ax=ax)``.
+
+    Parameters
+    ----------
+    kind : "gram", "interference" or "importance"
+    low, high : float, optional
+        The ends of the scale, where they are not the usual ones.
+
+    Returns
+    -------
+    matplotlib.cm.ScalarMappable
+    """
+    cmap, lowest, highest = SCALES[_checks.choice("kind", kind, tuple(SCALES))]
+    return ScalarMappable(Normalize(lowest if low is None else low, highest if high is None else high), cmap)
+
+
+def _one_model(W):
+    W = _checks.finite("W", _checks.real_array("W", W))
+    if W.ndim != 2:
+        raise ValueError(f"W has shape {W.shape}; expected one model, (m, n): run.best().W, or one entry of it")
+    return W
+
+
+def _edges(name, centres):
+    """Edges of the cells around `centres`, halfway between them on a log axis; a single cell is a factor 2 wide."""
+    centres = _checks.finite(name, _checks.real_array(name, centres))
+    if centres.ndim != 1 or centres.size == 0 or (centres <= 0).any() or (np.diff(centres) <= 0).any():
+        raise ValueError(f"{name} is {centres}; expected a 1-D array of increasing values above 0, since the axis is logarithmic")
+    logs = np.log(centres)
+    if logs.size == 1:
+        return np.exp(logs[0] + np.log(2) * np.array([-0.5, 0.5]))
+    middles = (logs[1:] + logs[:-1]) / 2
+    return np.exp(np.concatenate([[2 * logs[0] - middles[0]], middles, [2 * logs[-1] - middles[-1]]]))
