@@ -6,8 +6,9 @@ loops stream over examples and the compiler turns them into vector instructions.
 
     X, Z (n, BLOCK)   inputs; pre-activations, then dz        H, dH (m, BLOCK)   hidden values and their gradient
 
-A batch is cut into blocks of BLOCK examples. Each block's gradient is summed by itself and the blocks are added in
-their order, so the result has the same bits whichever thread did which block.
+A batch passes through in blocks of BLOCK examples. Where all cores share one model, its batch is cut into parts; each
+part's gradient is summed by itself, and the parts are added in their order. So the result has the same bits whichever
+thread did which part.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ BLOCK = 256  # examples; measured: fewer lose time at the loop ends, more fall o
 FASTMATH = {"reassoc", "contract", "nsz", "arcp"}
 
 # Below this share of examples with any active feature, gathering those first costs less than it saves.
-WORTH_GATHERING = 0.75
+WORTH_GATHERING = 0.5
 
 u64 = np.uint64  # a bare literal would be a signed int64, and uint64 with int64 is a float64
 _GAMMA = u64(GAMMA)
@@ -91,22 +92,32 @@ def draw(key, first, width, density, reciprocal, X):
 
 
 @jit
-def gather_active(X, width, active):
-    """Move the examples with any active feature to the front of X; return how many there are."""
+def find_active(X, width, total, active):
+    """List the examples of X with any active feature in `active`; return how many there are."""
     n = X.shape[0]
-    total = X[0, :width].copy()
-    for i in range(1, n):
+    whole = n - n % 4
+    for e in range(width):
+        total[e] = 0
+    for i in range(0, whole, 4):
+        for e in range(width):
+            total[e] += X[i, e] + X[i + 1, e] + X[i + 2, e] + X[i + 3, e]
+    for i in range(whole, n):
         for e in range(width):
             total[e] += X[i, e]
     count = 0
-    for e in range(width):
-        if total[e] > 0:
-            active[count] = e
-            count += 1
-    for i in range(n):
-        for c in range(count):
-            X[i, c] = X[i, active[c]]
+    for e in range(width):  # without a branch: which examples are active cannot be predicted
+        active[count] = e
+        count += total[e] > 0
     return count
+
+
+@jit
+def is_sparse(density):
+    """Whether so few examples have any active feature that gathering them pays."""
+    none = 1.0
+    for p in density:
+        none *= 1.0 - p
+    return 1.0 - none < WORTH_GATHERING
 
 
 # ------------------------------------------------------------------------------------------- products over a block
@@ -184,30 +195,30 @@ def add_weight_gradient(H, dZ, dH, X, dW, width):
 
 
 @jit
-def block_loss(Z, X, b, importance, relu, width, empty):
-    """Sum of ``I_i (y_i - x_i)²`` over a block; `empty` more examples have x = 0 and so z = b."""
+def block_loss(Z, X, b, importance, relu, width):
+    """Sum of ``I_i (y_i - x_i)²`` over a block; Z stands without the bias."""
     zero = Z.dtype.type(0)
     total = 0.0
     for i in range(b.size):
-        bias = b[i]
-        part = zero
-        for e in range(width):
-            y = Z[i, e] + bias
-            if relu:
-                y = max(y, zero)
-            part += (y - X[i, e]) * (y - X[i, e])
-        y = max(bias, zero) if relu else bias
-        total += importance[i] * (part + empty * y * y)
+        bias, part = b[i], zero
+        if relu:
+            for e in range(width):
+                y = max(Z[i, e] + bias, zero)
+                part += (y - X[i, e]) * (y - X[i, e])
+        else:
+            for e in range(width):
+                y = Z[i, e] + bias
+                part += (y - X[i, e]) * (y - X[i, e])
+        total += importance[i] * part
     return total
 
 
 @jit
-def error_signal(Z, X, b, weight, relu, width, empty, db):
+def error_signal(Z, X, b, weight, relu, width, db):
     """Turn Z (without the bias) into ``dz = 2 I (y - x) / batch · [z > 0]`` in place, and add its sum to db."""
     zero = Z.dtype.type(0)
     for i in range(b.size):
-        bias, c = b[i], weight[i]
-        part = zero
+        bias, c, part = b[i], weight[i], zero
         if relu:
             for e in range(width):
                 z = Z[i, e] + bias
@@ -219,44 +230,65 @@ def error_signal(Z, X, b, weight, relu, width, empty, db):
                 d = (Z[i, e] + bias - X[i, e]) * c
                 Z[i, e] = d
                 part += d
-        if bias > zero or not relu:
-            part += X.dtype.type(empty) * bias * c
         db[i] += part
 
 
 @jit
-def forward_block(key, first, width, density, reciprocal, sparse, W, WT, X, H, Z, active):
-    """Draw a block and run it forward; return how many examples stand in X and how many had nothing active.
-
-    An example with nothing active has h = 0, z = b: it is counted, not computed.
-    """
-    draw(key, first, width, density, reciprocal, X)
-    count = gather_active(X, width, active) if sparse else width
-    product(W, X, H, count)
-    product(WT, H, Z, count)
-    return count, width - count
+def empty_examples(count, b, importance, weight, relu, db):
+    """The part of `count` examples with nothing active: x = 0, h = 0, z = b. It reaches db and the loss only."""
+    zero = b.dtype.type(0)
+    loss = 0.0
+    for i in range(b.size):
+        y = max(b[i], zero) if relu else b[i]
+        db[i] += b.dtype.type(count) * weight[i] * y
+        loss += count * importance[i] * y * y
+    return loss
 
 
 @jit
-def block_gradient(key, first, width, density, reciprocal, sparse, W, WT, b, importance, weight, relu, want_loss,
-                   X, H, Z, dH, active, dW, db):
-    """Write one block's part of the gradient to dW and db, and return its part of the loss (a sum) if `want_loss`."""
+def block_gradient(X, width, W, WT, b, importance, weight, relu, want_loss, H, Z, dH, dW, db):
+    """Add the gradient of the examples in X to dW and db; return their loss (a sum) if `want_loss`."""
+    product(W, X, H, width)
+    product(WT, H, Z, width)
+    loss = block_loss(Z, X, b, importance, relu, width) if want_loss else 0.0
+    error_signal(Z, X, b, weight, relu, width, db)
+    product(W, Z, dH, width)
+    add_weight_gradient(H, Z, dH, X, dW, width)
+    return loss
+
+
+@jit
+def gradient(key, first, last, density, reciprocal, W, WT, b, importance, weight, relu, want_loss, dW, db):
+    """Write the gradient of examples ``first .. last - 1`` of a batch to dW and db; return their loss (a sum)."""
+    m, n = W.shape
+    X, Z = np.empty((n, BLOCK), W.dtype), np.empty((n, BLOCK), W.dtype)
+    H, dH = np.empty((m, BLOCK), W.dtype), np.empty((m, BLOCK), W.dtype)
     clear(dW, db)
-    count, empty = forward_block(key, first, width, density, reciprocal, sparse, W, WT, X, H, Z, active)
-    total = block_loss(Z, X, b, importance, relu, count, empty) if want_loss else 0.0
-    error_signal(Z, X, b, weight, relu, count, empty, db)
-    product(W, Z, dH, count)
-    add_weight_gradient(H, Z, dH, X, dW, count)
-    return total
-
-
-@jit
-def is_sparse(density):
-    """Whether so few examples have any active feature that gathering them pays."""
-    none = 1.0
-    for p in density:
-        none *= 1.0 - p
-    return 1.0 - none < WORTH_GATHERING
+    loss = 0.0
+    if not is_sparse(density):
+        for start in range(first, last, BLOCK):
+            width = min(BLOCK, last - start)
+            draw(key, start, width, density, reciprocal, X)
+            loss += block_gradient(X, width, W, WT, b, importance, weight, relu, want_loss, H, Z, dH, dW, db)
+        return loss
+    # An example with nothing active has h = 0 and z = b: it is counted, not computed. The others are gathered.
+    drawn = np.empty((n, BLOCK), W.dtype)
+    total, active = np.empty(BLOCK, W.dtype), np.empty(BLOCK + 1, np.int32)
+    gathered = empty = 0
+    for start in range(first, last, BLOCK):
+        width = min(BLOCK, last - start)
+        draw(key, start, width, density, reciprocal, drawn)
+        found = find_active(drawn, width, total, active)
+        empty += width - found
+        if gathered + found > BLOCK:
+            loss += block_gradient(X, gathered, W, WT, b, importance, weight, relu, want_loss, H, Z, dH, dW, db)
+            gathered = 0
+        for i in range(n):
+            for c in range(found):
+                X[i, gathered + c] = drawn[i, active[c]]
+        gathered += found
+    loss += block_gradient(X, gathered, W, WT, b, importance, weight, relu, want_loss, H, Z, dH, dW, db)
+    return loss + empty_examples(empty, b, importance, weight, relu, db)
 
 
 @jit
@@ -313,25 +345,13 @@ def train_models(first_model, last_model, W, b, mean_W, square_W, mean_b, square
     losses (M, steps) receives the batch loss, before the update, of every step that is `recorded`.
     """
     m, n = W.shape[1:]
-    X, Z = np.empty((n, BLOCK), W.dtype), np.empty((n, BLOCK), W.dtype)
-    H, dH = np.empty((m, BLOCK), W.dtype), np.empty((m, BLOCK), W.dtype)
-    active = np.empty(BLOCK, np.int64)
-    WT = np.empty((n, m), W.dtype)
-    dW, db = np.empty((m, n), W.dtype), np.empty(n, W.dtype)
-    part_W, part_b = np.empty((m, n), W.dtype), np.empty(n, W.dtype)
+    WT, dW, db = np.empty((n, m), W.dtype), np.empty((m, n), W.dtype), np.empty(n, W.dtype)
     for model in range(first_model, last_model):
         k = model % density.shape[0]
-        sparse = is_sparse(density[k])
         for t in range(steps.shape[0]):
-            key = stream_key(seed, TRAINING, model, first_step + t)
             transpose(W[model], WT)
-            clear(dW, db)
-            loss = 0.0
-            for first in range(0, batch, BLOCK):
-                loss += block_gradient(key, first, min(BLOCK, batch - first), density[k], reciprocal[k], sparse,
-                                       W[model], WT, b[model], importance[k], weight[k], relu, recorded[t],
-                                       X, H, Z, dH, active, part_W, part_b)
-                add(part_W, part_b, dW, db)
+            loss = gradient(stream_key(seed, TRAINING, model, first_step + t), 0, batch, density[k], reciprocal[k],
+                            W[model], WT, b[model], importance[k], weight[k], relu, recorded[t], dW, db)
             update(W[model], b[model], dW, db, mean_W[model], square_W[model], mean_b[model], square_b[model],
                    steps[t], fixed)
             if recorded[t]:
@@ -339,37 +359,30 @@ def train_models(first_model, last_model, W, b, mean_W, square_W, mean_b, square
 
 
 @jit
-def gradient_parts(first_part, last_part, W, WT, b, density, reciprocal, importance, weight, relu, seed, step, batch,
+def gradient_parts(first_part, last_part, parts, W, WT, b, density, reciprocal, importance, weight, relu, seed, step,
                    want_loss, parts_W, parts_b, parts_loss):
-    """One step's gradient for a range of (model, block): for a few large models, so that all cores share one.
+    """One step's gradient in parts: for a few large models, so that all cores share one.
 
-    parts_W (M, blocks, m, n), parts_b (M, blocks, n) and parts_loss (M, blocks) receive the parts.
+    parts (P, 3) holds model, first and last example of each part, parts_W (P, m, n), parts_b (P, n) and parts_loss (P,)
+    receive its gradient and loss.
     """
-    m, n = W.shape[1:]
-    X, Z = np.empty((n, BLOCK), W.dtype), np.empty((n, BLOCK), W.dtype)
-    H, dH = np.empty((m, BLOCK), W.dtype), np.empty((m, BLOCK), W.dtype)
-    active = np.empty(BLOCK, np.int64)
-    blocks = parts_W.shape[1]
     for part in range(first_part, last_part):
-        model, block = part // blocks, part % blocks
+        model, first, last = parts[part]
         k = model % density.shape[0]
-        key, first = stream_key(seed, TRAINING, model, step), block * BLOCK
-        parts_loss[model, block] = block_gradient(
-            key, first, min(BLOCK, batch - first), density[k], reciprocal[k], is_sparse(density[k]), W[model], WT[model],
-            b[model], importance[k], weight[k], relu, want_loss, X, H, Z, dH, active, parts_W[model, block],
-            parts_b[model, block])
+        parts_loss[part] = gradient(stream_key(seed, TRAINING, model, step), first, last, density[k], reciprocal[k],
+                                    W[model], WT[model], b[model], importance[k], weight[k], relu, want_loss,
+                                    parts_W[part], parts_b[part])
 
 
 @jit
-def finish_step(first_model, last_model, W, WT, b, mean_W, square_W, mean_b, square_b, step, fixed,
-                parts_W, parts_b, dW, db):
-    """Add the parts of each gradient in their order, update, and transpose for the next step."""
+def finish_step(first_model, last_model, offsets, W, WT, b, mean_W, square_W, mean_b, square_b, step, fixed,
+                parts_W, parts_b):
+    """Add the parts ``offsets[k] .. offsets[k + 1] - 1`` of each gradient in their order, update, transpose."""
     for model in range(first_model, last_model):
-        clear(dW[model], db[model])
-        for block in range(parts_W.shape[1]):
-            add(parts_W[model, block], parts_b[model, block], dW[model], db[model])
-        update(W[model], b[model], dW[model], db[model], mean_W[model], square_W[model], mean_b[model],
-               square_b[model], step, fixed)
+        dW, db = parts_W[offsets[model]], parts_b[offsets[model]]
+        for part in range(offsets[model] + 1, offsets[model + 1]):
+            add(parts_W[part], parts_b[part], dW, db)
+        update(W[model], b[model], dW, db, mean_W[model], square_W[model], mean_b[model], square_b[model], step, fixed)
         transpose(W[model], WT[model])
 
 
@@ -378,16 +391,16 @@ def held_out_losses(first_model, last_model, W, b, density, reciprocal, importan
     """Loss of each model on held-out examples, one set for each row of density: the same for all restarts."""
     m, n = W.shape[1:]
     X, Z, H = np.empty((n, BLOCK), W.dtype), np.empty((n, BLOCK), W.dtype), np.empty((m, BLOCK), W.dtype)
-    active = np.empty(BLOCK, np.int64)
     WT = np.empty((n, m), W.dtype)
     for model in range(first_model, last_model):
         k = model % density.shape[0]
-        sparse = is_sparse(density[k])
         transpose(W[model], WT)
         key = stream_key(seed, HELD_OUT, k, 0)
         loss = 0.0
         for first in range(0, examples, BLOCK):
-            count, empty = forward_block(key, first, min(BLOCK, examples - first), density[k], reciprocal[k], sparse,
-                                         W[model], WT, X, H, Z, active)
-            loss += block_loss(Z, X, b[model], importance[k], relu, count, empty)
+            width = min(BLOCK, examples - first)
+            draw(key, first, width, density[k], reciprocal[k], X)
+            product(W[model], X, H, width)
+            product(WT, H, Z, width)
+            loss += block_loss(Z, X, b[model], importance[k], relu, width)
         losses[model] = loss / examples

@@ -7,6 +7,7 @@ models, restarts every one, and `TrainingRun.best` keeps the restart with the lo
 from __future__ import annotations
 
 import io
+import math
 import os
 import warnings
 from collections.abc import Sequence
@@ -24,7 +25,7 @@ from minitms.model import backward, loss
 RECORDS = 200  # losses kept of a run, at most
 HELD_OUT_EXAMPLES = 2**16
 CHUNK_OPERATIONS = 1e9  # floating-point operations between two looks at Ctrl-C: some tens of milliseconds
-FEW_MODELS = 16  # so many or fewer share the cores block by block, if a step is worth the hand-over
+FEW_MODELS = 16  # so many or fewer share the cores part by part, if a step is worth the hand-over
 LARGE_STEP = 2e6  # floating-point operations
 
 
@@ -282,7 +283,7 @@ def _numba_engine(features, activation, seed, batch_size, W, b, threads):
     m, n = W.shape[-2:]
     dtype, relu = W.dtype, activation == "relu"
     W, b, stack = W.reshape(-1, m, n), b.reshape(-1, n), b.shape[:-1]
-    models, blocks = len(W), -(-batch_size // _kernels.BLOCK)
+    models = len(W)
     means = [np.zeros_like(array) for array in (W, W, b, b)]
     data = _kernel_features(features, dtype)
     data += (data[2] * dtype.type(2 / batch_size), relu, seed)
@@ -297,30 +298,42 @@ def _numba_engine(features, activation, seed, batch_size, W, b, threads):
         )
         return losses[:, recorded].reshape(*stack, -1)
 
+    parts = _parts(features, batch_size, models)
+    offsets = np.searchsorted(parts[:, 0], np.arange(models + 1))
+    gradients = np.empty((len(parts), m, n), dtype), np.empty((len(parts), n), dtype)
+    part_losses = np.empty(len(parts))
     WT = np.ascontiguousarray(W.mT)
-    dW, db = np.empty_like(W), np.empty_like(b)
-    parts = np.empty((models, blocks, m, n), dtype), np.empty((models, blocks, n), dtype), np.empty((models, blocks))
 
-    def by_block(first, sizes, fixed, recorded):
+    def by_part(first, sizes, fixed, recorded):
         losses = np.empty((models, len(sizes)))
         for t, size in enumerate(sizes):
             threads.share(
                 lambda start, stop: _kernels.gradient_parts(
-                    start, stop, W, WT, b, *data, first + t, batch_size, recorded[t], *parts
+                    start, stop, parts, W, WT, b, *data, first + t, recorded[t], *gradients, part_losses
                 ),
-                models * blocks,
+                len(parts),
             )
             threads.share(
                 lambda start, stop: _kernels.finish_step(
-                    start, stop, W, WT, b, *means, size, fixed, *parts[:2], dW, db
+                    start, stop, offsets, W, WT, b, *means, size, fixed, *gradients
                 ),
                 models,
             )
-            losses[:, t] = parts[2].sum(axis=1) / batch_size
+            losses[:, t] = np.add.reduceat(part_losses, offsets[:-1]) / batch_size
         return losses[:, recorded].reshape(*stack, -1)
 
-    large = _operations(W.size * batch_size) > LARGE_STEP
-    return by_block if models <= FEW_MODELS and blocks > 1 and large else by_model
+    few_and_large = models <= FEW_MODELS and len(parts) > models and _operations(W.size * batch_size) > LARGE_STEP
+    return by_part if few_and_large else by_model
+
+
+def _parts(features, batch_size, models):
+    """Cut each model's batch into parts with enough active examples for a block: (P, 3) of model, first, last."""
+    active = 1 - np.prod(1 - features.density.reshape(-1, features.n), axis=-1)
+    parts = []
+    for model in range(models):
+        size = _kernels.BLOCK * math.ceil(1 / max(active[model % len(active)], _kernels.BLOCK / batch_size))
+        parts += [(model, first, min(first + size, batch_size)) for first in range(0, batch_size, size)]
+    return np.array(parts)
 
 
 def _numpy_engine(features, activation, seed, batch_size, W, b, threads):
