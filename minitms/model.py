@@ -76,7 +76,7 @@ def loss(W, b, x, importance=1.0, activation="relu"):
     Elhage et al. (2022), section 2, "Loss".
     """
     W, b, x = _arrays(W, b, x, activation)
-    importance = _importance(importance, W)
+    importance = _importance(importance, W, b, x)
     _, _, y = _layers(W, b, x, activation)
     return (importance * (y - x) ** 2).sum(axis=-1).mean(axis=-1)
 
@@ -107,7 +107,7 @@ def backward(W, b, x, importance=1.0, activation="relu"):
     d<thing> stands for ∂L/∂<thing>. ReLU has no derivative at exactly z = 0; it is taken as 0 there.
     """
     W, b, x = _arrays(W, b, x, activation)
-    importance = _importance(importance, W)
+    importance = _importance(importance, W, b, x)
     h, z, y = _layers(W, b, x, activation)
     batch = x.shape[-2]
 
@@ -160,6 +160,13 @@ def _arrays(W, b, x, activation):
     return W.astype(dtype, copy=False), b.astype(dtype, copy=False), x.astype(dtype, copy=False)
 
 
-def _importance(importance, W):
+def _importance(importance, W, b, x):
     """Importance as ``(..., 1, n)``, so that it meets a batch ``(..., batch, n)``."""
-    return _checks.per_feature("importance", importance, W.shape[-1]).astype(W.dtype)[..., None, :]
+    importance = _checks.per_feature("importance", importance, W.shape[-1]).astype(W.dtype)
+    try:
+        np.broadcast_shapes(W.shape[:-2], b.shape[:-1], x.shape[:-2], importance.shape[:-1])
+    except ValueError:
+        raise ValueError(
+            f"importance {importance.shape} is for another stack of models than W {W.shape}, b {b.shape}, x {x.shape}"
+        ) from None
+    return importance[..., None, :]
