@@ -1,5 +1,7 @@
 """Toy Models of Superposition in pure NumPy, with every gradient written by hand and trained fast by Numba."""
 
+from minitms.expected import expected_gradients as expected_gradients
+from minitms.expected import expected_loss as expected_loss
 from minitms.features import SparseFeatures as SparseFeatures
 from minitms.geometry import dimensionality as dimensionality
 from minitms.geometry import dimensions_per_feature as dimensions_per_feature
@@ -10,6 +12,6 @@ from minitms.model import backward as backward
 from minitms.model import forward as forward
 from minitms.model import loss as loss
 from minitms.model import loss_and_gradients as loss_and_gradients
+from minitms.run import TrainingRun as TrainingRun
 from minitms.training import DivergenceError as DivergenceError
-from minitms.training import TrainingRun as TrainingRun
 from minitms.training import train as train

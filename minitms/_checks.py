@@ -33,8 +33,8 @@ def number(name: str, value, at_least: float = -math.inf, above: float = -math.i
     if isinstance(value, bool) or not isinstance(value, Real):
         raise TypeError(f"{name} is {value!r} ({type(value).__name__}); expected a real number")
     if not math.isfinite(value) or value < at_least or value <= above:
-        bounds = f"above {above:g}" if above > -math.inf else f"at least {at_least:g}"
-        raise ValueError(f"{name} is {value}; expected a finite number" + (f", {bounds}" if "-inf" not in bounds else ""))
+        bounds = f" above {above:g}" if above > -math.inf else f" of at least {at_least:g}" if at_least > -math.inf else ""
+        raise ValueError(f"{name} is {value}; expected a finite number{bounds}")
     return float(value)
 
 
@@ -63,17 +63,19 @@ def finite(name: str, array: np.ndarray) -> np.ndarray:
     bad = ~np.isfinite(array)
     if bad.any():
         where = tuple(int(i) for i in np.argwhere(bad)[0])
-        raise ValueError(f"{name} holds {array[where]} at index {where} ({bad.sum()} such entries); expected finite numbers")
+        raise ValueError(
+            f"{name} holds {array[where]} at index {where} ({bad.sum()} such entries); expected finite numbers"
+        )
     return array
 
 
 def per_feature(name: str, value, n: int, at_most: float = math.inf) -> np.ndarray:
     """Return `value` broadcast to ``(..., n)`` in float64, every entry in ``[0, at_most]``.
 
-    A scalar serves all features; ``(n,)`` gives one value a feature, ``(K, 1)`` one a model of a stack, ``(K, n)`` both.
+    A scalar serves all features; ``(n,)`` gives one value a feature, ``(K, 1)`` one a model, ``(K, n)`` both.
     """
     array = finite(name, real_array(name, value)).astype(np.float64)
-    if array.ndim and array.shape[-1] not in (1, n) or array.shape == (1,) != (n,):
+    if (array.ndim and array.shape[-1] not in (1, n)) or array.shape == (1,) != (n,):
         hint = f"; one value a model is written {name}[:, None]" if array.ndim == 1 else ""
         raise ValueError(
             f"{name} has shape {array.shape}; expected a scalar, ({n},) for one value a feature, "

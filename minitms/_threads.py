@@ -7,6 +7,7 @@ Each item is one thread's work from start to end, so the number of threads never
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 
 import numba
 
@@ -28,13 +29,13 @@ class Threads:
         if self._pool:
             self._pool.shutdown()
 
-    def share(self, function, items: int) -> None:
-        """Call ``function(first, last)`` on equal parts of ``range(items)``, one a thread; the caller works too."""
+    def share(self, function, items: int, *arguments) -> None:
+        """Call ``function(first, last, *arguments)`` on equal parts of ``range(items)``; the caller works too."""
         cuts = [items * part // self.count for part in range(self.count + 1)]
-        parts = [(first, last) for first, last in zip(cuts, cuts[1:], strict=False) if last > first]
-        others = [self._pool.submit(function, *part) for part in parts[1:]]
+        parts = [(first, last) for first, last in pairwise(cuts) if last > first]
+        others = [self._pool.submit(function, *part, *arguments) for part in parts[1:]]
         try:
-            function(*parts[0])
+            function(*parts[0], *arguments)
         finally:
             for other in others:
                 other.result()

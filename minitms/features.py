@@ -78,7 +78,7 @@ class SparseFeatures:
             density, importance = np.broadcast_arrays(density, importance)
         except ValueError:
             raise ValueError(
-                f"density {density.shape} and importance {importance.shape} do not broadcast; expected equal stacks of models"
+                f"density {density.shape} and importance {importance.shape} do not broadcast; expected equal stacks"
             ) from None
         object.__setattr__(self, "n", n)
         object.__setattr__(self, "density", density)
@@ -131,7 +131,7 @@ def thresholds(density, dtype):
 
 
 def uniforms(seed, stream, models, step, batch_size, n, dtype):
-    """Uniform numbers u in [0, 1) of shape ``models.shape + (batch_size, n)``; the definition that the kernels repeat."""
+    """Uniform numbers u in [0, 1), shape ``models.shape + (batch_size, n)``: the definition that the kernels repeat."""
     words_per_example = n if dtype == "float64" else (n + 1) // 2
     key = stream_key(seed, stream, models, step)[..., None, None]
     word_index = np.arange(batch_size * words_per_example, dtype=np.uint64).reshape(batch_size, words_per_example)

@@ -6,24 +6,23 @@ models, restarts every one, and `TrainingRun.best` keeps the restart with the lo
 
 from __future__ import annotations
 
-import io
 import math
-import os
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
 from minitms import _checks, _kernels, _progress
 from minitms._threads import Threads
 from minitms.adam import SCHEDULES, adam_update, fixed_numbers, learning_rates, step_sizes
+from minitms.expected import expected_loss
 from minitms.features import INITIAL, TRAINING, SparseFeatures, sparse, thresholds, uniforms
 from minitms.model import backward, loss
+from minitms.run import Snapshots, TrainingRun
 
 RECORDS = 200  # losses kept of a run, at most
 HELD_OUT_EXAMPLES = 2**16
+MOST_FEATURES_SCORED_EXACTLY = 3  # with a ReLU; each feature more makes the exact loss some thirty times slower
 CHUNK_OPERATIONS = 1e9  # floating-point operations between two looks at Ctrl-C: some tens of milliseconds
 FEW_MODELS = 16  # so many or fewer share the cores part by part, if a step is worth the hand-over
 LARGE_STEP = 2e6  # floating-point operations
@@ -31,116 +30,6 @@ LARGE_STEP = 2e6  # floating-point operations
 
 class DivergenceError(ArithmeticError):
     """Training left the numbers, or ended worse than having learned nothing at all."""
-
-
-@dataclass(frozen=True, eq=False)
-class Snapshots:
-    """W and b along the way: after `steps` updates, on an axis behind the stack of models."""
-
-    steps: np.ndarray
-    W: np.ndarray
-    b: np.ndarray
-
-
-@dataclass(frozen=True, eq=False)
-class Best:
-    """The restart with the lowest loss of each model of the stack; the fields of `TrainingRun` without that axis."""
-
-    W: np.ndarray
-    b: np.ndarray
-    loss: np.ndarray
-    restart: np.ndarray
-    history: np.ndarray
-    steps: np.ndarray
-    snapshots: Snapshots | None
-
-
-@dataclass(frozen=True, eq=False, repr=False)
-class TrainingRun:
-    """What `train` returns.
-
-    Attributes
-    ----------
-    W : array of shape (restarts, ..., m, n)
-    b : array of shape (restarts, ..., n)
-    loss : float64 array of shape (restarts, ...)
-        Loss on 2^16 fresh examples, the same for all restarts; exact where an exact form is known.
-    history : float64 array of shape (restarts, ..., records)
-        Loss of a training batch, before that batch's update.
-    steps : int array of shape (records,)
-        The step of each record, from 1; at most 200 of them.
-    seed : int
-    features : SparseFeatures
-    activation : str
-    snapshots : Snapshots or None
-    """
-
-    W: np.ndarray
-    b: np.ndarray
-    loss: np.ndarray
-    history: np.ndarray
-    steps: np.ndarray
-    seed: int
-    features: SparseFeatures
-    activation: str
-    snapshots: Snapshots | None = None
-
-    def __repr__(self) -> str:
-        restarts, *stack = self.loss.shape
-        models = f"{int(np.prod(stack))} models x {restarts} restarts" if stack else f"1 model x {restarts} restarts"
-        *_, m, n = self.W.shape
-        return (
-            f"TrainingRun({models}, n={n}, m={m}, {self.activation}, {self.steps[-1]} steps, "
-            f"loss {self.loss.min():.4g} to {self.loss.max():.4g}, seed={self.seed})"
-        )
-
-    def best(self) -> Best:
-        """The restart with the lowest loss, chosen for each model of the stack by itself."""
-        restart = self.loss.argmin(axis=0)
-
-        def chosen(array):
-            index = restart.reshape(1, *restart.shape, *[1] * (array.ndim - 1 - restart.ndim))
-            return np.take_along_axis(array, index, axis=0)[0]
-
-        snapshots = self.snapshots and Snapshots(
-            self.snapshots.steps, chosen(self.snapshots.W), chosen(self.snapshots.b)
-        )
-        return Best(
-            chosen(self.W), chosen(self.b), chosen(self.loss), restart, chosen(self.history), self.steps, snapshots
-        )
-
-    def save(self, path) -> None:
-        """Write the run to one ``.npz`` file, whole or not at all; `load` reads it back.
-
-        Raises
-        ------
-        ValueError
-            If the path does not end in ``.npz``.
-        """
-        arrays = {name: getattr(self, name) for name in ("W", "b", "loss", "history", "steps")}
-        arrays |= {"seed": self.seed, "activation": self.activation}
-        arrays |= {"density": self.features.density, "importance": self.features.importance}
-        if self.snapshots:
-            arrays |= {f"snapshots_{name}": getattr(self.snapshots, name) for name in ("steps", "W", "b")}
-        write_npz(path, arrays)
-
-    @classmethod
-    def load(cls, path) -> TrainingRun:
-        """Read a run that `save` wrote.
-
-        Raises
-        ------
-        ValueError
-            If the file does not hold a training run.
-        """
-        arrays = read_npz(path, {"W", "b", "loss", "history", "steps", "seed", "activation", "density", "importance"})
-        features = SparseFeatures(arrays["density"].shape[-1], arrays.pop("density"), arrays.pop("importance"))
-        snapshots = {name: arrays.pop(f"snapshots_{name}") for name in ("steps", "W", "b") if f"snapshots_{name}" in arrays}
-        return cls(
-            **arrays | {"seed": int(arrays["seed"]), "activation": str(arrays["activation"])},
-            features=features,
-            snapshots=Snapshots(**snapshots) if snapshots else None,
-        )
 
 
 def train(
@@ -267,9 +156,11 @@ def train(
             bar.update(last - first)
             first = last
     history = np.concatenate(history, axis=-1)
-    final = _final_losses(W, b, features, activation, seed)
+    score = _exact_losses if activation == "linear" or n <= MOST_FEATURES_SCORED_EXACTLY else _held_out_losses
+    final = score(W, b, features, activation, seed)
     if rates.sum() >= 1:
-        _judge(final, features, seed, steps, dtype)
+        nothing = np.zeros((*features.stack, 1, n), dtype), (features.density / 2).astype(dtype)
+        _judge(final, score(*nothing, features, activation, seed), steps)
     return TrainingRun(
         W, b, final, history, record_steps, seed, features, activation, kept if len(snapshot_steps) else None
     )
@@ -291,10 +182,7 @@ def _numba_engine(features, activation, seed, batch_size, W, b, threads):
     def by_model(first, sizes, fixed, recorded):
         losses = np.empty((models, len(sizes)))
         threads.share(
-            lambda start, stop: _kernels.train_models(
-                start, stop, W, b, *means, sizes, fixed, *data, first, batch_size, recorded, losses
-            ),
-            models,
+            _kernels.train_models, models, W, b, *means, sizes, fixed, *data, first, batch_size, recorded, losses
         )
         return losses[:, recorded].reshape(*stack, -1)
 
@@ -308,17 +196,9 @@ def _numba_engine(features, activation, seed, batch_size, W, b, threads):
         losses = np.empty((models, len(sizes)))
         for t, size in enumerate(sizes):
             threads.share(
-                lambda start, stop: _kernels.gradient_parts(
-                    start, stop, parts, W, WT, b, *data, first + t, recorded[t], *gradients, part_losses
-                ),
-                len(parts),
+                _kernels.gradient_parts, len(parts), parts, W, WT, b, *data, first + t, recorded[t], *gradients, part_losses
             )
-            threads.share(
-                lambda start, stop: _kernels.finish_step(
-                    start, stop, offsets, W, WT, b, *means, size, fixed, *gradients
-                ),
-                models,
-            )
+            threads.share(_kernels.finish_step, models, offsets, W, WT, b, *means, size, fixed, *gradients)
             losses[:, t] = np.add.reduceat(part_losses, offsets[:-1]) / batch_size
         return losses[:, recorded].reshape(*stack, -1)
 
@@ -376,7 +256,9 @@ def _initial_weights(initial, stack, m, n, seed, dtype):
             try:
                 given.append(np.array(np.broadcast_to(array, shape), dtype))
             except ValueError:
-                raise ValueError(f"initial {name} has shape {array.shape}; expected one that broadcasts to {shape}") from None
+                raise ValueError(
+                    f"initial {name} has shape {array.shape}; expected one that broadcasts to {shape}"
+                ) from None
         return tuple(given)
     models = np.arange(int(np.prod(stack))).reshape(stack)
     # Box and Muller: two uniforms make a normal. 1 - u lies in (0, 1], so its logarithm is finite.
@@ -424,29 +306,30 @@ def _check_finite(losses, W, b, step):
         )
 
 
-def _final_losses(W, b, features, activation, seed):
-    """The loss of every model on held-out examples, the same for all restarts."""
+def _exact_losses(W, b, features, activation, seed):
+    W, b = W.astype(np.float64), b.astype(np.float64)
+    return expected_loss(W, b, features.density, features.importance, activation)
+
+
+def _held_out_losses(W, b, features, activation, seed):
+    """The loss of every model on fresh examples, the same for all restarts."""
     losses = np.empty(b.shape[:-1])
     flat_W, flat_b, flat_losses = W.reshape(-1, *W.shape[-2:]), b.reshape(-1, features.n), losses.reshape(-1)
     data = (*_kernel_features(features, W.dtype), activation == "relu", seed, HELD_OUT_EXAMPLES)
     with Threads() as threads:
-        threads.share(
-            lambda start, stop: _kernels.held_out_losses(start, stop, flat_W, flat_b, *data, flat_losses), losses.size
-        )
+        threads.share(_kernels.held_out_losses, losses.size, flat_W, flat_b, *data, flat_losses)
     return losses
 
 
-def _judge(final, features, seed, steps, dtype):
-    """Compare final losses with the best constant answer, y = density / 2, on the same held-out examples."""
-    nothing = np.zeros((*features.stack, 1, features.n), dtype), (features.density / 2).astype(dtype)
-    constant = _final_losses(*nothing, features, "linear", seed)
+def _judge(final, constant, steps):
+    """Compare final losses with those of the best constant answer, y = density / 2."""
     worse = final > 1.5 * constant
     if worse.any():
         model = _first(worse)
         raise DivergenceError(
             f"model {model} ended after step {steps} with loss {final[model]:.4g}, above 1.5 times that of the best "
-            f"constant answer, {np.broadcast_to(constant, final.shape)[model]:.4g} ({worse.sum()} of {worse.size} models); "
-            "try a smaller learning_rate or more steps"
+            f"constant answer, {np.broadcast_to(constant, final.shape)[model]:.4g} "
+            f"({worse.sum()} of {worse.size} models); try a smaller learning_rate or more steps"
         )
     idle = (final >= constant) & (constant > 0)
     if idle.any():
@@ -460,32 +343,3 @@ def _judge(final, features, seed, steps, dtype):
 
 def _first(mask):
     return tuple(int(i) for i in np.argwhere(mask)[0])
-
-
-def write_npz(path, arrays) -> None:
-    """Write arrays to `path` without pickle, under a temporary name first, so that the file is whole or not there."""
-    path = Path(path)
-    if path.suffix != ".npz":
-        raise ValueError(f"path is {str(path)!r}; expected a name that ends in .npz")
-    content = io.BytesIO()
-    np.savez_compressed(content, **arrays)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        temporary.write_bytes(content.getvalue())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def read_npz(path, names) -> dict:
-    """Read the arrays of an ``.npz`` file that holds at least `names`."""
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = dict(file)
-    except (ValueError, EOFError, OSError) as error:
-        if isinstance(error, FileNotFoundError):
-            raise
-        raise ValueError(f"{path} cannot be read as an .npz file: {error}") from error
-    if missing := names - arrays.keys():
-        raise ValueError(f"{path} lacks {', '.join(sorted(missing))}; expected a file written by save")
-    return arrays
