@@ -26,10 +26,18 @@ from __future__ import annotations
 
 import math
 
+import numba
 import numpy as np
-from numba import njit, prange
 
-jit = njit(cache=True, error_model="numpy")
+
+def jit(function):
+    """`numba.njit` without fastmath, cached on disk; without the cache where no folder can be written."""
+    options = {"error_model": "numpy", "nogil": True}
+    try:
+        return numba.njit(cache=True, **options)(function)
+    except RuntimeError:
+        return numba.njit(**options)(function)
+
 
 NODE = 0.5 - math.sqrt(1 / 12)  # of the two-point Gauss-Legendre rule on [0, 1]; the other is 1 - NODE
 TOLERANCE = 1e-10               # on max |gradient|, relative to the loss of the model that answers 0
@@ -222,6 +230,8 @@ def descend(x, probabilities, importance, relu, limit, g, H):
     while largest(g) > goal and evaluations < limit:
         while not damped_step(H, g, damping, C, step):
             damping = max(4 * damping, 1e-3 * unit)
+            if not damping < math.inf:                              # only a Hessian that is not finite comes here
+                return loss, evaluations
         predicted = 0.0                                             # -(g·step + step·H·step / 2)
         for i in range(4):
             curved = 0.0
@@ -245,35 +255,25 @@ def descend(x, probabilities, importance, relu, limit, g, H):
             elif ratio < 0.25:
                 damping = max(2 * damping, 1e-3 * unit)
         elif predicted <= rounding and damping > 1e6 * unit:
-            break                                                   # no step is left that the loss could tell
+            return loss, evaluations                                # no step is left that the loss could tell
         else:
             damping = max(4 * damping, 1e-3 * unit)
     return loss, evaluations
 
 
 @jit
-def descend_all(x, probabilities, importance, relu, limit, loss, gradient, evaluations):
-    """`descend` for models 0..K-1 on one thread; x (K, 4) is overwritten, the rest (K, ...) is read or written."""
+def descend_range(x, probabilities, importance, relu, limit, loss, gradient, evaluations, first, last):
+    """`descend` for models first..last-1 of K; x (K, 4) is overwritten, the rest (K, ...) is read or written."""
     g = np.empty(4)
     H = np.empty((4, 4))
-    for k in range(x.shape[0]):
-        loss[k], evaluations[k] = descend(x[k], probabilities[k], importance[k], relu, limit, g, H)
-        gradient[k] = largest(g)
-
-
-@njit(cache=True, error_model="numpy", parallel=True)
-def descend_all_parallel(x, probabilities, importance, relu, limit, loss, gradient, evaluations):
-    """`descend_all` with the models shared among the threads; the same bits."""
-    for k in prange(x.shape[0]):
-        g = np.empty(4)
-        H = np.empty((4, 4))
+    for k in range(first, last):
         loss[k], evaluations[k] = descend(x[k], probabilities[k], importance[k], relu, limit, g, H)
         gradient[k] = largest(g)
 
 
 @jit
-def evaluate_all(x, probabilities, importance, relu, loss, gradient):
-    """Loss (K) and gradient (K, 4) of models 0..K-1 at x (K, 4)."""
+def evaluate_range(x, probabilities, importance, relu, loss, gradient, first, last):
+    """Loss (K) and gradient (K, 4) of models first..last-1 at x (K, 4)."""
     H = np.empty((4, 4))
-    for k in range(x.shape[0]):
+    for k in range(first, last):
         loss[k] = loss_gradient_hessian(x[k], probabilities[k], importance[k], relu, gradient[k], H)

@@ -28,7 +28,8 @@ part of the cube where the output is on: the boundary terms vanish, since ReLU(z
 
 **Back to W.** A = WᵀW holds W twice. With G = ∂L/∂A, dA = dWᵀ W + Wᵀ dW gives ∂L/∂W = W (G + Gᵀ).
 
-The number of sets and of pieces doubles with every feature, so independent features under a ReLU are served up to n = 5.
+The number of sets and of pieces doubles with every feature, so features under a ReLU that are on in any combination are
+served up to n = 5. One neuron and two features have a jitted voice, `minitms._newton`, for millions of models.
 """
 
 from __future__ import annotations
@@ -39,10 +40,13 @@ from typing import NamedTuple
 import numpy as np
 
 from minitms import _checks, _newton
+from minitms._threads import Threads
 
 PATTERNS = ("independent", "together", "at_most_one", "exactly_one")
 MOST_FEATURES = 5      # of a ReLU model whose features can be on in any combination; one more costs 100 times as much
 POINTS_AT_ONCE = 2**18  # models times nodes in one pass, which bounds the memory
+GROUP = 2**15          # one-neuron models between two looks at Ctrl-C
+LARGEST = 1e50         # weights and biases: their fourth powers still fit into float64
 
 
 def expected_loss(W, b, density=None, importance=1.0, activation="relu", pattern="independent"):
@@ -65,7 +69,7 @@ def expected_loss(W, b, density=None, importance=1.0, activation="relu", pattern
     Raises
     ------
     ValueError, TypeError
-        If shapes do not fit, a value lies outside its range or is not finite, or the combination has no exact form here.
+        If shapes do not fit, a value lies outside its range or is not finite, or the model has no exact form here.
         Those that have one: linear, any (n, m), every pattern; ReLU, any (n, m), at_most_one and exactly_one;
         ReLU, n <= 5, any m, independent and together.
 
@@ -107,11 +111,11 @@ class Minimum(NamedTuple):
 
 
 def minimise_expected_loss(W, b, density=None, importance=1.0, activation="relu", pattern="independent",
-                           evaluations=200, parallel=True):
+                           evaluations=200, threads=None):
     """Train one-neuron models of two features without sampling: Newton's method on `expected_loss`, from (W, b).
 
-    A model ends at the local minimum (or on the plateau of a dead output) that its start leads to, with a gradient below
-    1e-10 of the loss of answering 0, unless it runs out of evaluations first.
+    A model ends at the local minimum (or on the plateau of a dead output) that its start leads to, with a gradient
+    below 1e-10 of the loss of answering 0, unless it runs out of evaluations first.
 
     Parameters
     ----------
@@ -121,8 +125,8 @@ def minimise_expected_loss(W, b, density=None, importance=1.0, activation="relu"
         As in `expected_loss`.
     evaluations : int
         The most that a model may use of the loss with its gradient and Hessian.
-    parallel : bool
-        Share the models among threads. The result is the same to the bit.
+    threads : int, or None for as many as Numba uses
+        How many threads share the models. The result is the same to the bit.
 
     Returns
     -------
@@ -136,7 +140,7 @@ def minimise_expected_loss(W, b, density=None, importance=1.0, activation="relu"
 
     Notes
     -----
-    The whole stack is one call that Ctrl-C cannot interrupt; a million models take seconds. Give more in pieces.
+    A million models take seconds on two cores. Ctrl-C stops between groups of models, within a small part of a second.
     """
     model = _Models(W, b, density, importance, activation, pattern)
     evaluations = _checks.integer("evaluations", evaluations, at_least=1)
@@ -144,11 +148,19 @@ def minimise_expected_loss(W, b, density=None, importance=1.0, activation="relu"
         raise ValueError(f"W has shape {np.shape(W)}; expected (..., 1, 2), one neuron and two features")
     x = np.concatenate([model.W[:, 0], model.b], axis=-1)
     loss, gradient, used = np.empty(len(x)), np.empty(len(x)), np.empty(len(x), np.int64)
-    descend = _newton.descend_all_parallel if parallel else _newton.descend_all
-    descend(x, model.pair_probabilities(), model.importance, activation == "relu", evaluations, loss, gradient, used)
+    arrays = x, model.pair_probabilities(), model.importance, activation == "relu", evaluations, loss, gradient, used
+    _share(lambda first, last: _newton.descend_range(*arrays, first, last), len(x), threads)
     stack = model.stack
     return Minimum(x[:, :2].reshape(*stack, 1, 2), x[:, 2:].reshape(*stack, 2),
                    loss.reshape(stack), gradient.reshape(stack), used.reshape(stack))
+
+
+def _share(function, models, threads=None):
+    """Call ``function(first, last)`` on all models, group by group, so that Ctrl-C is answered; threads share each."""
+    with Threads(threads) as pool:
+        for start in range(0, models, GROUP):
+            group = min(GROUP, models - start)
+            pool.share(lambda first, last, start=start: function(start + first, start + last), group)
 
 
 class _Models:
@@ -163,12 +175,17 @@ class _Models:
         W, b = _checks.finite("W", _checks.real_array("W", W)), _checks.finite("b", _checks.real_array("b", b))
         if W.ndim < 2 or b.ndim < 1 or W.shape[-1] != b.shape[-1] or 0 in W.shape or 0 in b.shape:
             raise ValueError(f"got W {W.shape}, b {b.shape}; expected W (..., m, n) and b (..., n), none of them empty")
+        for name, array in (("W", W), ("b", b)):
+            largest = np.abs(array).max()
+            if largest > LARGEST:
+                raise ValueError(f"{name} holds {largest:g}; expected at most {LARGEST:g}, or the loss overflows")
         m, n = W.shape[-2:]
         if (activation, pattern) in (("relu", "independent"), ("relu", "together")) and n > MOST_FEATURES:
             raise ValueError(
-                f"a ReLU model of n = {n} features with pattern {pattern!r} has no exact form here. These have: linear, "
-                f"any n, every pattern; relu, any n, 'at_most_one' and 'exactly_one'; relu, n <= {MOST_FEATURES}, "
-                "'independent' and 'together'. Otherwise estimate it: minitms.loss on a large sample"
+                f"a ReLU model of n = {n} features with pattern {pattern!r} has no exact form here. These have: "
+                "linear, any n, every pattern; relu, any n, 'at_most_one' and 'exactly_one'; "
+                f"relu, n <= {MOST_FEATURES}, 'independent' and 'together'. "
+                "Otherwise estimate it: minitms.loss on a large sample"
             )
         density = self._density(density, n)
         importance = _checks.per_feature("importance", importance, n)
@@ -188,15 +205,16 @@ class _Models:
         """The density as (..., n), checked against the pattern."""
         if self.pattern == "exactly_one":
             if density is not None:
-                raise ValueError("density was given with pattern 'exactly_one', where each feature has 1/n; leave it out")
+                raise ValueError("density was given, but in pattern 'exactly_one' each feature has 1/n; leave it out")
             return np.full(n, 1 / n)
         if density is None:
             raise ValueError(f"density is missing; pattern {self.pattern!r} needs it")
         density = _checks.per_feature("density", density, n, at_most=1.0)
         if self.pattern == "together" and (density != density[..., :1]).any():
-            raise ValueError("density differs between features; pattern 'together' has one on/off bit, so one density a model")
-        if self.pattern == "at_most_one" and density.sum(axis=-1).max() > 1 + 1e-12:
-            raise ValueError(f"the densities add up to {density.sum(axis=-1).max():g}; pattern 'at_most_one' needs at most 1")
+            raise ValueError("density differs between features; pattern 'together' has one on/off bit for all of them")
+        total = density.sum(axis=-1).max()
+        if self.pattern == "at_most_one" and total > 1 + 1e-12:
+            raise ValueError(f"the densities add up to {total:g}; pattern 'at_most_one' needs at most 1")
         return density
 
     @property
@@ -208,7 +226,8 @@ class _Models:
         if self.is_one_neuron and self.activation == "relu":
             loss, gradient = np.empty(len(self.W)), np.empty((len(self.W), 4))
             x = np.concatenate([self.W[:, 0], self.b], axis=-1)
-            _newton.evaluate_all(x, self.pair_probabilities(), self.importance, True, loss, gradient)
+            arrays = x, self.pair_probabilities(), self.importance, True, loss, gradient
+            _share(lambda first, last: _newton.evaluate_range(*arrays, first, last), len(x))
             return loss, gradient[:, None, :2], gradient[:, 2:]
         A = self.W.mT @ self.W
         L, G, db = _linear(self, A) if self.activation == "linear" else _relu(self, A)     # G = ∂L/∂A
@@ -239,7 +258,7 @@ def _on_sets(pattern, density):
 
 def _linear(model, A):
     """L (K,), ∂L/∂A (K, n, n) and ∂L/∂b (K, n) of linear models, from mean and covariance of x."""
-    s, I = model.density, model.importance[..., None]
+    s, importance = model.density, model.importance[..., None]
     n = s.shape[-1]
     mu = s / 2                                                        # E x_j = s_j/2, whatever the pattern
     outer = s[:, :, None] * s[:, None, :]
@@ -256,9 +275,9 @@ def _linear(model, A):
     M = A - np.eye(n)                                                 # residual z - x = M x + b
     e = M @ mu[..., None] + model.b[..., None]                        # its mean, (K, n, 1)
     MC = M @ C
-    L = (I * ((MC * M).sum(axis=-1, keepdims=True) + e**2)).sum(axis=(-2, -1))
-    G = 2 * I * (MC + e * mu[:, None, :])
-    db = 2 * I * e
+    L = (importance * ((MC * M).sum(axis=-1, keepdims=True) + e**2)).sum(axis=(-2, -1))
+    G = 2 * importance * (MC + e * mu[:, None, :])
+    db = 2 * importance * e
     return L, G, db[..., 0]
 
 
@@ -282,12 +301,13 @@ def _relu(model, A):
 
 def _relu_alone(model, A):
     """`_relu` where no two features are on together: every output against every single feature, all at once."""
-    alone, I, b = model.density, model.importance, model.b
+    alone, importance, b = model.density, model.importance, model.b
     none = np.maximum(1 - alone.sum(axis=-1, keepdims=True), 0)
     J, J_c, J_b = _segment(A, b[:, :, None], own=np.eye(b.shape[-1]))  # (K, n, n): output i while feature j is on
-    weight = I[:, :, None] * alone[:, None, :]
-    L = (weight * J).sum(axis=(-2, -1)) + (I * none * np.maximum(b, 0) ** 2).sum(axis=-1)
-    return L, weight * J_c, (weight * J_b).sum(axis=-1) + I * none * 2 * np.maximum(b, 0)
+    weight = importance[:, :, None] * alone[:, None, :]
+    y = np.maximum(b, 0)                                              # the answer while nothing is on
+    L = (weight * J).sum(axis=(-2, -1)) + (importance * none * y**2).sum(axis=-1)
+    return L, weight * J_c, (weight * J_b).sum(axis=-1) + importance * none * 2 * y
 
 
 def _cube(c, b, own):

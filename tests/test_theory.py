@@ -1,0 +1,153 @@
+"""Theory's losses: against the exact loss of the weights they stand for, against sampling, and at the boundaries."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from minitms import theory
+from minitms.expected import expected_loss, minimise_expected_loss
+from minitms.model import loss
+
+
+def weights_of(configuration, n, s):
+    """W and b that a configuration stands for."""
+    W, b = np.zeros((n - 1, n)), np.full(n, s / 2)
+    extra = n - 1
+    kept = {
+        "first": [[j] for j in range(n - 1)],
+        "extra": [[j] for j in range(1, n)],
+        "superposed": [[0, extra]] + [[j] for j in range(1, n - 1)],
+        "others": [[0, 1], [extra]],
+    }[configuration]
+    for row, features in enumerate(kept):
+        W[row, features] = [1, -1][: len(features)]
+        b[features] = 0
+    return W, b
+
+
+CONFIGURATIONS = [(n, name) for n in (2, 3) for name in theory.CONFIGURATIONS[n]]
+POINTS = [(1.0, 0.3), (0.5, 1.0), (4 / 7, 2.0), (0.05, 0.1), (0.9, 8.0)]  # (density, importance)
+
+
+def importances(n, r):
+    return np.array([1.0] * (n - 1) + [r])
+
+
+def loss_of(configuration, n, s, r, activation):
+    return theory.configuration_losses(s, r, activation, n)[theory.CONFIGURATIONS[n].index(configuration)]
+
+
+@pytest.mark.parametrize(("s", "r"), POINTS)
+@pytest.mark.parametrize(("n", "configuration"), CONFIGURATIONS)
+def test_each_loss_is_the_exact_loss_of_its_weights(n, configuration, s, r):
+    W, b = weights_of(configuration, n, s)
+    relu = expected_loss(W, b, s, importances(n, r), "relu")
+    assert loss_of(configuration, n, s, r, "relu") == pytest.approx(relu, rel=1e-13)
+    best_bias = (np.eye(n) - W.T @ W) @ np.full(n, s / 2)       # for the linear model a pair needs its own bias
+    linear = expected_loss(W, best_bias, s, importances(n, r), "linear")
+    assert loss_of(configuration, n, s, r, "linear") == pytest.approx(linear, rel=1e-13)
+
+
+@pytest.mark.parametrize(("s", "r"), POINTS)
+@pytest.mark.parametrize(("n", "configuration"), CONFIGURATIONS)
+def test_each_loss_agrees_with_sampling(n, configuration, s, r):
+    rng = np.random.default_rng(0)
+    x = rng.random((200_000, 1, n)) * (rng.random((200_000, 1, n)) < s)
+    W, b = weights_of(configuration, n, s)
+    losses = loss(W, b, x, importances(n, r))
+    z = (losses.mean() - loss_of(configuration, n, s, r, "relu")) / (losses.std(ddof=1) / math.sqrt(len(losses)))
+    assert abs(z) < 4.5
+
+
+@given(st.floats(0, 10), st.sampled_from([2, 3]))
+def test_superposition_wins_below_the_boundary_and_only_there(r, n):
+    star = theory.boundary_density(r, n)
+    for s in np.linspace(0.001, 1, 40):
+        least = theory.configuration_losses(s, r, "relu", n).min()
+        pairs = [k for k, name in enumerate(theory.CONFIGURATIONS[n]) if name in ("superposed", "others")]
+        with_pairs = theory.configuration_losses(s, r, "relu", n)[pairs].min()
+        assert (with_pairs <= least) == (s <= star) or abs(s - star) < 1e-9
+
+
+def test_boundary_at_known_points():
+    np.testing.assert_allclose(theory.boundary_density([0.1, 1, 10]), [0.16, 4 / 7, 0.16], rtol=1e-14)
+    np.testing.assert_allclose(theory.boundary_density([0.1, 1, 10], n=3), [0.16, 4 / 7, 4 / 7], rtol=1e-14)
+    assert theory.boundary_density(0.0) == 0
+
+
+@pytest.mark.parametrize("n", [2, 3])
+def test_losses_meet_at_the_triple_point(n):
+    r, s = theory.TRIPLE_POINT
+    losses = theory.configuration_losses(s, r, "relu", n)
+    np.testing.assert_allclose(losses, losses[0], rtol=1e-14)
+    assert theory.boundary_density(r, n) == pytest.approx(s, rel=1e-15)
+
+
+@pytest.mark.parametrize(
+    ("n", "s", "r", "relu", "linear"),
+    [
+        (2, 0.9, 0.3, "first", "first"),
+        (2, 0.9, 3.0, "extra", "extra"),
+        (2, 0.05, 0.3, "superposed", "first"),
+        (2, 0.05, 3.0, "superposed", "extra"),
+        (3, 0.9, 0.3, "first", "first"),
+        (3, 0.9, 3.0, "extra", "extra"),
+        (3, 0.05, 0.3, "superposed", "first"),
+        (3, 0.05, 3.0, "others", "extra"),
+    ],
+)
+def test_predicted_configuration(n, s, r, relu, linear):
+    assert theory.CONFIGURATIONS[n][theory.predicted_configuration(s, r, "relu", n)] == relu
+    assert theory.CONFIGURATIONS[n][theory.predicted_configuration(s, r, "linear", n)] == linear
+
+
+def test_a_grid_is_one_call():
+    s, r = np.linspace(0, 1, 5)[:, None], np.linspace(0, 10, 7)
+    assert theory.configuration_losses(s, r).shape == (3, 5, 7)
+    assert theory.configuration_losses(s, r, n=3).shape == (4, 5, 7)
+    assert theory.predicted_configuration(s, r).shape == (5, 7)
+    assert (theory.predicted_configuration(0.0, r) == 0).all()
+
+
+def test_away_from_boundary():
+    star = theory.boundary_density(0.5)
+    far, near = math.exp(0.21), math.exp(0.19)
+    s = star * np.array([far, near, 1, 1 / near, 1 / far])
+    np.testing.assert_array_equal(theory.away_from_boundary(s, 0.5), [True, False, False, False, True])
+    r = np.exp([0.11, 0.09, 0, -0.09, -0.11])
+    np.testing.assert_array_equal(theory.away_from_boundary(0.01, r), [True, False, False, False, True])
+    np.testing.assert_array_equal(theory.away_from_boundary(0.5, r, "linear"), [True, False, False, False, True])
+    assert not theory.away_from_boundary([0.0, 0.5], [2.0, 0.0]).any()
+
+
+def test_losses_are_upper_bounds_by_up_to_thirteen_percent():
+    """Newton's method goes below the best configuration: far near r = 1, hardly at all elsewhere."""
+    rng = np.random.default_rng(1)
+    for s, r, gain in [(0.572, 0.977, 0.13), (0.7, 1.0, 0.024), (0.9, 1.0, 0.004)]:
+        start = 1.5 * rng.standard_normal((64, 1, 2)), 0.5 * rng.standard_normal((64, 2))
+        least = minimise_expected_loss(*start, s, [1, r]).loss.min()
+        bound = theory.configuration_losses(s, r).min()
+        assert 1 - least / bound == pytest.approx(gain, rel=0.1)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((1.5, 1.0), "density holds 1.5"),
+        ((-0.1, 1.0), "density holds -0.1"),
+        ((0.5, -1.0), "importance holds -1"),
+        ((0.5, np.nan), "importance holds nan"),
+        ((0.5, 1.0, "tanh"), "activation is 'tanh'"),
+        ((0.5, 1.0, "relu", 4), "n is 4; expected one of 2, 3"),
+        (([0.1, 0.2], [1.0, 2.0, 3.0]), r"do not broadcast.*density\[:, None\]"),
+    ],
+)
+def test_bad_input_is_refused(arguments, message):
+    for function in (theory.configuration_losses, theory.predicted_configuration, theory.away_from_boundary):
+        with pytest.raises(ValueError, match=message):
+            function(*arguments)
