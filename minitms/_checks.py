@@ -33,7 +33,8 @@ def number(name: str, value, at_least: float = -math.inf, above: float = -math.i
     if isinstance(value, bool) or not isinstance(value, Real):
         raise TypeError(f"{name} is {value!r} ({type(value).__name__}); expected a real number")
     if not math.isfinite(value) or value < at_least or value <= above:
-        bounds = f" above {above:g}" if above > -math.inf else f" of at least {at_least:g}" if at_least > -math.inf else ""
+        bounds = f" above {above:g}" if above > -math.inf else ""
+        bounds += f" of at least {at_least:g}" if at_least > -math.inf else ""
         raise ValueError(f"{name} is {value}; expected a finite number{bounds}")
     return float(value)
 

@@ -189,17 +189,17 @@ def _numba_engine(features, activation, seed, batch_size, W, b, threads):
     parts = _parts(features, batch_size, models)
     offsets = np.searchsorted(parts[:, 0], np.arange(models + 1))
     gradients = np.empty((len(parts), m, n), dtype), np.empty((len(parts), n), dtype)
-    part_losses = np.empty(len(parts))
+    sums = np.empty(len(parts))
     WT = np.ascontiguousarray(W.mT)
 
     def by_part(first, sizes, fixed, recorded):
         losses = np.empty((models, len(sizes)))
         for t, size in enumerate(sizes):
             threads.share(
-                _kernels.gradient_parts, len(parts), parts, W, WT, b, *data, first + t, recorded[t], *gradients, part_losses
+                _kernels.gradient_parts, len(parts), parts, W, WT, b, *data, first + t, recorded[t], *gradients, sums
             )
             threads.share(_kernels.finish_step, models, offsets, W, WT, b, *means, size, fixed, *gradients)
-            losses[:, t] = np.add.reduceat(part_losses, offsets[:-1]) / batch_size
+            losses[:, t] = np.add.reduceat(sums, offsets[:-1]) / batch_size
         return losses[:, recorded].reshape(*stack, -1)
 
     few_and_large = models <= FEW_MODELS and len(parts) > models and _operations(W.size * batch_size) > LARGE_STEP
