@@ -1,5 +1,7 @@
 """Toy Models of Superposition in pure NumPy, with every gradient written by hand and trained fast by Numba."""
 
+from importlib import import_module as _import_module
+
 from minitms.expected import expected_gradients as expected_gradients
 from minitms.expected import expected_loss as expected_loss
 from minitms.features import SparseFeatures as SparseFeatures
@@ -15,3 +17,11 @@ from minitms.model import loss_and_gradients as loss_and_gradients
 from minitms.run import TrainingRun as TrainingRun
 from minitms.training import DivergenceError as DivergenceError
 from minitms.training import train as train
+
+__version__ = "0.1.0"
+
+
+def __getattr__(name):
+    if name in ("plots", "testing"):  # imported on first use: matplotlib is slow to import
+        return _import_module(f"minitms.{name}")
+    raise AttributeError(f"module 'minitms' has no attribute {name!r}")
