@@ -220,7 +220,7 @@ def _numpy_engine(features, activation, seed, batch_size, W, b, threads):
     """The same in plain NumPy, to be read: sample, gradient, update."""
     models = np.arange(int(np.prod(b.shape[:-1]))).reshape(b.shape[:-1])
     mean_W, square_W, mean_b, square_b = np.zeros_like(W), np.zeros_like(W), np.zeros_like(b), np.zeros_like(b)
-    rule = adam_update.py_func
+    rule = getattr(adam_update, "py_func", adam_update)  # under NUMBA_DISABLE_JIT it is plain already
 
     def advance(first, sizes, fixed, recorded):
         losses = []

@@ -10,9 +10,10 @@ import pytest
 from minitms.adam import SCHEDULES, adam_update, fixed_numbers, learning_rates, step_sizes
 
 
-def run_adam(
-    w, gradients, learning_rate, weight_decay=0.0, dtype="float64", schedule="constant", rule=adam_update.py_func
-):
+plain_rule = getattr(adam_update, "py_func", adam_update)  # under NUMBA_DISABLE_JIT it is plain already
+
+
+def run_adam(w, gradients, learning_rate, weight_decay=0.0, dtype="float64", schedule="constant", rule=plain_rule):
     """The weights after each gradient."""
     w = np.asarray(w, dtype)
     m, v = np.zeros_like(w), np.zeros_like(w)

@@ -63,7 +63,7 @@ def force(way, monkeypatch):
 
 
 def a_stack(n, m, density, rng):
-    """Three models with different importances, and initial weights with a bias: a zero bias would hide a missing one."""
+    """Three models with different importances, and initial weights with a bias: a zero one hides mistakes."""
     importance = rng.uniform(0.2, 2, (3, n))
     initial = rng.normal(size=(2, 3, m, n)) / 2, rng.normal(size=(2, 3, n)) / 3
     return tms.SparseFeatures(n, density, importance), initial
