@@ -9,7 +9,6 @@ import pytest
 
 from minitms.adam import SCHEDULES, adam_update, fixed_numbers, learning_rates, step_sizes
 
-
 plain_rule = getattr(adam_update, "py_func", adam_update)  # under NUMBA_DISABLE_JIT it is plain already
 
 
