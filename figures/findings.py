@@ -49,7 +49,7 @@ def save(folder, name, rows, result, quick):
         write_whole(folder / file, content if callable(content) else _png(content))
     record = {"quick": quick, "files": list(result.files), "claims": rows, "numbers": _plain(result.numbers)}
     text = json.dumps(record, indent=1, ensure_ascii=False) + "\n"
-    text = re.sub(r"\[[^][{}\"]*\]", lambda row: re.sub(r"\s+", "", row[0]).replace(",", ", "), text)  # a row on one line
+    text = re.sub(r"\[[^][{}\"]*\]", lambda row: re.sub(r"\s+", "", row[0]).replace(",", ", "), text)  # rows of numbers
     write_whole(folder / f"{name}.json", lambda path: path.write_text(text, encoding="utf-8"))
 
 

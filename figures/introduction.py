@@ -53,7 +53,8 @@ def make(quick):
     sparsity = np.array([0, 0.8, 0.9, 0, 0.8, 0.9, 0.95])
     base = np.array([0.9, 0.9, 0.9, 0.85, 0.85, 0.85, 1])
     importance = base[:, None] ** np.arange(5)
-    trained = train_seeds(tms.SparseFeatures(5, 1 - sparsity[:, None], importance), 2, quick=quick)
+    features = tms.SparseFeatures(5, 1 - sparsity[:, None], importance)
+    trained = train_seeds(features, 2, seeds=8, restarts=8, quick=quick)
     norms, dense, digons, pentagon, regular = tms.feature_norms(trained.W), *(trained.W[:, k] for k in (0, 1, 2, 6))
     count = tms.features_represented(trained.W)
     stuck = trained.all_losses[..., 1] > 1.01 * trained.loss[:, 1, None]
@@ -67,7 +68,7 @@ def make(quick):
     }
 
     fig, axes = plt.subplots(1, 4, figsize=(8.3, 3.0), sharey=True)
-    titles = ("S = 0\ntwo features", "S = 0.8\ntwo antipodal pairs", "S = 0.9\na pentagon", "S = 0.95, all I = 1\nregular")
+    titles = "S = 0\ntwo features", "S = 0.8\ntwo antipodal pairs", "S = 0.9\na pentagon", "S = 0.95, all I = 1\nregular"
     for ax, k, title in zip(axes, (0, 1, 2, 6), titles, strict=True):
         plots.feature_vectors(ax, upright(trained.W[0, k]), importance[k])
         ax.set(title=title, xticks=[-1, 0, 1], yticks=[-1, 0, 1], xlabel="hidden dimension 1")

@@ -9,7 +9,8 @@ from __future__ import annotations
 import matplotlib
 import numpy as np
 from matplotlib.cm import ScalarMappable
-from matplotlib.colors import ListedColormap, Normalize, to_rgb
+from matplotlib.colors import LinearSegmentedColormap, ListedColormap, Normalize, to_rgb
+from matplotlib.patches import Rectangle
 
 from minitms import _checks, geometry
 
@@ -18,7 +19,7 @@ STYLE = "minitms.minitms"
 # What each kind of colour means: (colour map, lowest value, highest value).
 SCALES = {
     "gram": ("RdBu_r", -1.0, 1.0),
-    "interference": ("viridis", 0.0, 1.0),
+    "interference": (LinearSegmentedColormap.from_list("interference", ["#1b4a8a", "#b3a79c", "#e66100"]), 0.0, 1.0),
     "importance": (ListedColormap(matplotlib.colormaps["plasma"](np.linspace(0.85, 0.0, 256)), "importance"), 0.0, 1.0),
 }
 # The paper's colours of a phase diagram, by norm and interference of the extra feature.
@@ -94,18 +95,22 @@ def weight_gram(ax, W, b=None):
     W = _one_model(W)
     n = W.shape[1]
     settings = {"cmap": SCALES["gram"][0], "vmin": -1, "vmax": 1, "aspect": "equal"}
+    frame = {"fill": False, "edgecolor": "0.3", "linewidth": 0.7, "clip_on": False}
     ax.imshow(W.T @ W, extent=(0, n, n, 0), **settings)
+    ax.add_patch(Rectangle((0, 0), n, n, **frame))
+    labels = {n / 2: r"$W^T W$"}
     if b is not None:
         b = _checks.real_array("b", b)
         if b.shape != (n,):
             raise ValueError(f"b has shape {b.shape}; expected ({n},) for W {W.shape}")
-        left = n * 1.06
-        ax.imshow(b[:, None], extent=(left, left + n * 0.08, n, 0), **settings)
-        ax.add_patch(matplotlib.patches.Rectangle((left, 0), n * 0.08, n, fill=False, edgecolor="0.3", linewidth=0.7))
-        ax.add_patch(matplotlib.patches.Rectangle((0, 0), n, n, fill=False, edgecolor="0.3", linewidth=0.7))
-        ax.set_xlim(0, left + n * 0.08)
-        ax.spines[:].set_visible(False)
-    ax.set(xticks=[], yticks=[])
+        left, width = n * 1.06, n * 0.08
+        ax.imshow(b[:, None], extent=(left, left + width, n, 0), **settings)
+        ax.add_patch(Rectangle((left, 0), width, n, **frame))
+        ax.set_xlim(0, left + width)
+        labels[left + width / 2] = "$b$"
+    ax.set(xticks=list(labels), xticklabels=labels.values(), yticks=[])
+    ax.tick_params(length=0)
+    ax.spines[:].set_visible(False)
     return ax
 
 
@@ -134,7 +139,7 @@ def feature_bars(ax, W):
     n = W.shape[1]
     colors = scale("interference").to_rgba(geometry.interference(W).clip(0, 1))
     ax.barh(np.arange(n) + 0.5, geometry.feature_norms(W), height=0.8 if n <= 40 else 1.0, color=colors)
-    ax.set(ylim=(n, 0), xlim=(0, None), yticks=[])
+    ax.set(ylim=(n, 0), xlim=(0, None), yticks=[], xlabel="$|W_i|$")
     return ax
 
 
@@ -169,7 +174,7 @@ def phase_map(ax, densities, importances, values, cmap=None):
     values = np.asarray(values)
     x, y = _edges("importances", importances), _edges("densities", densities)
     if values.shape[:2] != (len(y) - 1, len(x) - 1) or values.shape[2:] not in ((), (3,)):
-        raise ValueError(f"values has shape {values.shape}; expected ({len(y) - 1}, {len(x) - 1}) or one more axis of 3")
+        raise ValueError(f"values has shape {values.shape}; expected ({len(y) - 1}, {len(x) - 1}), or that and an axis of 3")
     ax.pcolormesh(x, y, values, cmap=cmap, rasterized=True)
     ax.set(xscale="log", yscale="log", xlim=x[[0, -1]], ylim=y[[0, -1]],
            xlabel="relative importance of the extra feature", ylabel="density 1 - S")
@@ -238,7 +243,7 @@ def loss_curve(ax, steps, history, label=None, color=None):
     """
     steps, history = np.asarray(steps), _checks.real_array("history", history)
     if steps.ndim != 1 or history.ndim < 1 or history.shape[-1] != len(steps):
-        raise ValueError(f"steps has shape {steps.shape}, history {history.shape}; expected (records,) and (..., records)")
+        raise ValueError(f"got steps {steps.shape} and history {history.shape}; expected (records,) and (..., records)")
     models = history.reshape(-1, len(steps))
     (line,) = ax.plot(steps, np.median(models, axis=0), label=label, color=color)
     if len(models) > 1:
@@ -275,7 +280,7 @@ def _edges(name, centres):
     """Edges of the cells around `centres`, halfway between them on a log axis; a single cell is a factor 2 wide."""
     centres = _checks.finite(name, _checks.real_array(name, centres))
     if centres.ndim != 1 or centres.size == 0 or (centres <= 0).any() or (np.diff(centres) <= 0).any():
-        raise ValueError(f"{name} is {centres}; expected a 1-D array of increasing values above 0, since the axis is logarithmic")
+        raise ValueError(f"{name} is {centres}; expected a 1-D array of increasing values above 0 (the axis is logarithmic)")
     logs = np.log(centres)
     if logs.size == 1:
         return np.exp(logs[0] + np.log(2) * np.array([-0.5, 0.5]))
