@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 from tqdm import tqdm
@@ -10,9 +11,9 @@ SHOWN_AFTER = 1.0  # seconds
 
 
 def bar(total: int, unit: str, progress: bool | None) -> tqdm:
-    """A tqdm bar over `total` units; `progress` None decides by where we run."""
+    """A tqdm bar over `total` units; `progress` None decides by where we run; TQDM_DISABLE=1 means none."""
     if progress is None:
-        progress = sys.stderr.isatty() or _in_notebook()
+        progress = not os.environ.get("TQDM_DISABLE") and (sys.stderr.isatty() or _in_notebook())
     return tqdm(total=total, unit=unit, unit_scale=True, disable=not progress, delay=SHOWN_AFTER, leave=False)
 
 

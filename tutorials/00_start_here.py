@@ -1,0 +1,375 @@
+# %% [markdown]
+# # 0. Start here
+#
+# A neural network often knows more things than it has room for. *Superposition* is the name for how it manages: it
+# stores several things in one place, and gets away with it as long as they seldom occur together. This tutorial builds
+# the smallest case of it from nothing.
+#
+# **You will be able to**
+# - say what a sparse feature is, and draw a batch of them;
+# - work out both models and their loss with pen and paper, for a handful of numbers;
+# - explain how one number can carry two features, and when that pays;
+# - train a model in five lines and draw what it learned.
+#
+# **You need** Python with NumPy arrays, and the mean of a random number. No machine learning.
+#
+# **Contents**: [features](#features), [two models](#models), [the loss](#loss), [when sharing pays](#pays),
+# [a first picture](#picture), [what to vary](#vary), [exercises](#exercises).
+# Reading takes about 20 minutes; the [map](README.md) says how long the cells run, and has a glossary.
+#
+# **Letters and shapes**
+#
+# | letter | what it is | shape |
+# | --- | --- | --- |
+# | n, m | number of features, number of hidden dimensions | numbers, m < n |
+# | s, S | density, the probability that a feature is on; sparsity, S = 1 - s | numbers in [0, 1] |
+# | x | a batch of examples: one row each, one column a feature | (batch, n) |
+# | W | weights; column i, written W_i, says where feature i is stored | (m, n) |
+# | b | bias, one number a feature | (n,) |
+# | h | hidden values, what is stored | (batch, m) |
+# | y | output, the features as the model reconstructs them | (batch, n) |
+# | I | importance of each feature | (n,) |
+# | L | loss, how wrong the model is | a number |
+
+# %%
+try:
+    import minitms as tms
+except ModuleNotFoundError as error:
+    raise ModuleNotFoundError("minitms is missing; in a clone of its repository run: pip install -e .") from error
+
+import matplotlib.pyplot as plt
+import numpy as np
+
+from minitms import plots
+
+plt.style.use(plots.STYLE)
+rng = np.random.default_rng(0)
+
+# %% [markdown]
+# <a id="features"></a>
+# ## 1. Features are mostly off
+#
+# Think of a network that looks at photographs. There may be a dog in the picture, or a wheel, or a bridge. Each is a
+# *feature*: absent (the number 0), or present to some degree (a number between 0 and 1). There are very many features
+# in the world, and any one photograph has very few of them. Features are *sparse*.
+#
+# So our data are as plain as can be. Each feature of each example is, independently of everything else,
+#
+# - 0 with probability S (the *sparsity*),
+# - otherwise a random number between 0 and 1, all equally likely.
+#
+# It is handier to speak of the *density* s = 1 - S, the probability that a feature is on. Here are eight examples of
+# five features at s = 0.2. Every row is an example.
+
+# %%
+features = tms.SparseFeatures(n=5, density=0.2)
+x = features.sample(8, seed=1)
+print(x.round(2))
+print("shape:", x.shape, " numbers that are not 0:", np.count_nonzero(x), "of", x.size)
+
+# %% [markdown]
+# **Predict.** In a very large batch at density s = 0.2: (a) which share of the numbers is not 0? (b) what is the mean
+# of a column? (c) in which share of the examples are features 0 and 1 *both* on?
+#
+# <details><summary>Answer</summary>
+#
+# (a) s. (b) A feature that is on is 1/2 on average, and it is on with probability s: the mean is s/2. (c) They are
+# independent, so s times s. At s = 0.2 that is one example in 25. Rare features meet very rarely: halve s and they
+# meet four times less often. Keep this in mind, the whole subject rests on it.
+#
+# </details>
+
+# %%
+s = 0.2
+x = features.sample(200_000, seed=0)
+share_on, mean, both_on = (x > 0).mean(), x[:, 0].mean(), ((x[:, 0] > 0) & (x[:, 1] > 0)).mean()
+print(f"(a) on      {share_on:.4f}   expected {s:.4f}")
+print(f"(b) mean    {mean:.4f}   expected {s / 2:.4f}")
+print(f"(c) both on {both_on:.4f}   expected {s * s:.4f}")
+assert abs(share_on - s) < 0.005
+assert abs(mean - s / 2) < 0.005
+assert abs(both_on - s * s) < 0.005
+
+# %% [markdown]
+# <a id="models"></a>
+# ## 2. Two models, with pen and paper
+#
+# The models have to pass n features through a bottleneck of only m numbers, m < n, and get the features back:
+#
+# $$ h = x W^\top \qquad z = h\,W + b \qquad y = z \;\text{ (linear)} \quad\text{or}\quad y = \mathrm{ReLU}(z) $$
+#
+# $h$ is what is stored. Feature i is stored along column i of W: if only feature i is on, with value $x_i$, then $h$ is
+# $x_i W_i$. The same W reads the features out again, a bias $b$ is added, and that is the linear model. The other model
+# then applies $\mathrm{ReLU}(z) = \max(z, 0)$, which turns every negative number into 0.
+#
+# The smallest case: n = 2 features through m = 1 number. Let W = [1, -1] and b = [0, 0]: feature 0 is stored as a
+# positive number and feature 1 as a negative one. Three examples:
+#
+# | example x | h = x₀ - x₁ | z = [h, -h] | y = ReLU(z) | right? |
+# | --- | --- | --- | --- | --- |
+# | [0.6, 0.0] | 0.6 | [0.6, -0.6] | [0.6, 0.0] | exactly |
+# | [0.0, 0.3] | -0.3 | [-0.3, 0.3] | [0.0, 0.3] | exactly |
+# | [0.6, 0.3] | 0.3 | [0.3, -0.3] | [0.3, 0.0] | no: wrong by 0.3 in both |
+#
+# **One number carries two features.** When one is on alone, the other output gets a negative number (this is called
+# *interference*), and the ReLU removes it. Only when both are on do they spoil each other. That is superposition.
+#
+# The same by the library:
+
+# %%
+W = np.array([[1.0, -1.0]])  # (m, n) = (1, 2)
+b = np.zeros(2)
+x = np.array([[0.6, 0.0], [0.0, 0.3], [0.6, 0.3]])
+
+y = tms.forward(W, b, x, activation="relu")
+print(y)
+assert np.allclose(y, [[0.6, 0.0], [0.0, 0.3], [0.3, 0.0]])
+
+# %% [markdown]
+# **Predict.** What does the *linear* model make of the first example, [0.6, 0.0], with the same W and b?
+#
+# <details><summary>Answer</summary>
+#
+# y = z = [0.6, -0.6]. Nothing removes the interference, so feature 1 is reported at -0.6 although it is off. A linear
+# model pays for sharing on *every* example, not only where features meet. So a linear model never shares, as
+# [tutorial 3](03_demonstrating_superposition.ipynb) shows.
+#
+# </details>
+
+# %%
+print(tms.forward(W, b, x[:1], activation="linear"))
+assert np.allclose(tms.forward(W, b, x[:1], activation="linear"), [[0.6, -0.6]])
+
+# %% [markdown]
+# <a id="loss"></a>
+# ## 3. The loss: one number that says how wrong
+#
+# For each example add up the squared errors of the features, each weighted by its importance; then take the mean over
+# the batch:
+#
+# $$ L = \text{mean over the batch of } \sum_i I_i\,(y_i - x_i)^2 $$
+#
+# In our three examples only the last is wrong, by 0.3 in each feature. With importance 1 for both:
+#
+# L = (0 + 0 + (0.3² + 0.3²)) / 3 = 0.18 / 3 = 0.06
+#
+# **Predict.** And if the second feature matters half as much, I = [1, 0.5]?
+#
+# <details><summary>Answer</summary>
+#
+# (0.09 + 0.5 · 0.09) / 3 = 0.135 / 3 = 0.045.
+#
+# </details>
+
+# %%
+print("L =", tms.loss(W, b, x, importance=1.0).round(6), " with I = [1, 0.5]:", tms.loss(W, b, x, [1, 0.5]).round(6))
+assert np.isclose(tms.loss(W, b, x, importance=1.0), 0.06)
+assert np.isclose(tms.loss(W, b, x, importance=[1, 0.5]), 0.045)
+
+# %% [markdown]
+# <a id="pays"></a>
+# ## 4. When does sharing pay?
+#
+# There are two honest ways to spend one number on two equally important features:
+#
+# - **Keep one, give up the other**: W = [1, 0]. Feature 0 always comes out right. Feature 1 is never seen, so the best
+#   that can be said about it is its mean, b = [0, s/2].
+# - **Share**: W = [1, -1], b = [0, 0], as above.
+#
+# **Predict.** Which has the lower loss when every feature is always on (s = 1)? And when they are on in one example out
+# of ten (s = 0.1)?
+#
+# <details><summary>Answer</summary>
+#
+# At s = 1 both features are on in every example and sharing spoils each one: keeping one is better. At s = 0.1 the two
+# meet in one example out of a hundred, while the feature that was given up is missed in one out of ten: sharing is much
+# better. Somewhere in between they cost the same. [Tutorial 4](04_phase_changes.ipynb) finds that place with pen and
+# paper: s = 4/7.
+#
+# </details>
+#
+# We try it, on a large batch for each of several densities.
+
+# %%
+densities = np.array([0.01, 0.03, 0.1, 0.3, 0.5, 0.7, 1.0])
+keep_one, share = [], []
+for s in densities:
+    x = tms.SparseFeatures(n=2, density=s).sample(200_000, seed=0)
+    keep_one.append(tms.loss(np.array([[1.0, 0.0]]), np.array([0, s / 2]), x))
+    share.append(tms.loss(np.array([[1.0, -1.0]]), np.zeros(2), x))
+
+print("density   keep one      share    better")
+for s, one, both in zip(densities, keep_one, share, strict=True):
+    print(f"{s:7.2f}   {one:8.6f}   {both:8.6f}    {'share' if both < one else 'keep one'}")
+assert keep_one[-1] < share[-1]  # s = 1
+assert share[2] < 0.2 * keep_one[2]  # s = 0.1: less than a fifth of the loss
+# From s = 0.1 to 0.01 one falls about tenfold, the other about a hundredfold.
+assert 8 < keep_one[2] / keep_one[0] < 12
+assert 80 < share[2] / share[0] < 120
+
+# %%
+fig, ax = plt.subplots(figsize=(5, 3))
+ax.plot(densities, keep_one, "o-", label="keep one, W = [1, 0]")
+ax.plot(densities, share, "o-", label="share, W = [1, -1]")
+ax.axvline(4 / 7, color="0.6", linestyle=":")
+ax.annotate("4/7", (4 / 7, 1e-4), xytext=(-4, 0), textcoords="offset points", ha="right")
+ax.set(xscale="log", yscale="log", xlabel="density s", ylabel="loss L", title="One number, two features")
+ax.legend()
+plt.show()
+
+# %% [markdown]
+# Read the picture from right to left: the sparser the features, the further sharing is ahead. The blue line falls
+# like s (a missed feature costs something whenever it is on), the orange one like s² (only meetings cost).
+#
+# <a id="picture"></a>
+# ## 5. A first picture
+#
+# Nobody will tell the model about sharing. We give it random weights, show it examples, and let it lower its loss step
+# by step. How that works is [tutorial 2](02_the_gradient_by_hand.ipynb). Here are five features for two hidden
+# dimensions, on in one example out of twenty, in five lines:
+
+# %%
+features = tms.SparseFeatures(n=5, density=0.05)
+run = tms.train(features, n_hidden=2, steps=2000, learning_rate=1e-2, schedule="cosine", restarts=8, seed=0)
+fig, ax = plt.subplots(figsize=(3.2, 3.2))
+plots.feature_vectors(ax, run.best().W)
+plt.show()
+
+# %% [markdown]
+# The axes are the two hidden dimensions, and each line is a column of W: the direction in the plane along which one
+# feature is stored. The plane has room for two directions at right angles, and yet all five features are there, spread
+# evenly, as a pentagon. [Tutorial 1](01_introduction.ipynb) explains why a pentagon, and why there were `restarts=8`.
+
+# %%
+norms = tms.feature_norms(run.best().W)  # the length of each column
+angle = np.sort(np.degrees(np.arctan2(*run.best().W[::-1])))
+gaps = np.diff(angle, append=angle[0] + 360)
+print("lengths:", norms.round(3))
+print("angles between neighbours, in degrees:", gaps.round(1), " a fifth of the circle is", 360 / 5)
+assert tms.features_represented(run.best().W) == 5
+assert np.allclose(gaps, 72, atol=3)
+assert norms.min() > 0.95 * norms.max()
+
+# %% [markdown]
+# <a id="vary"></a>
+# ## 6. What to vary
+#
+# - `density=1.0` in the five lines above. How many features are left?
+# - `n=6`, `n=8`: is there a limit to what fits into the plane?
+# - `importance=0.5 ** np.arange(5)`: which features are given up first as the density grows?
+# - `restarts=1` with different values of `seed`: do you always get the pentagon?
+#
+# <a id="exercises"></a>
+# ## 7. Exercises
+#
+# Fill in each function in place of the line `raise NotImplementedError` and run the cell below it, which says "not yet"
+# or "solved". Solutions are in the folder `tutorials/solutions` of the repository.
+
+
+# %%
+def attempt(check, answer):
+    """Run a check on an answer. An answer that is not right yet is told what is missing; it does not stop anything."""
+    try:
+        check(answer)
+    except Exception as problem:
+        print("not yet.", problem)
+    else:
+        print("solved!")
+
+
+# %% [markdown]
+# **Exercise 1.** Write the forward pass of the ReLU model yourself, in NumPy.
+#
+# <details><summary>Hint</summary>
+#
+# `x` is (batch, n) and `W` is (m, n). So `x @ W.T` is (batch, m), and that times `W` is (batch, n) again.
+# `np.maximum(z, 0)` is the ReLU.
+#
+# </details>
+
+
+# %%
+def reconstruct(W, b, x):
+    """y = ReLU(Wᵀ W x + b) for each row of x; shapes (m, n), (n,), (batch, n) -> (batch, n)."""
+    raise NotImplementedError
+
+
+# %%
+def check_reconstruct(reconstruct):
+    W, b, x = rng.normal(size=(3, 6)), rng.normal(size=6), rng.random((10, 6))
+    y = reconstruct(W, b, x)
+    assert np.shape(y) == (10, 6), f"the result has shape {np.shape(y)}; expected (10, 6)"
+    assert (y >= 0).all(), "some outputs are negative: where is the ReLU?"
+    assert not np.allclose(y, tms.forward(W, 0 * b, x)), "the bias is missing"
+    assert np.allclose(y, tms.forward(W, b, x)), "the numbers differ from those of tms.forward"
+
+
+attempt(check_reconstruct, reconstruct)
+
+# %% [markdown]
+# **Exercise 2.** Write the loss. Mean over the batch, sum over the features.
+#
+# <details><summary>Hint</summary>
+#
+# `importance * (y - x) ** 2` has shape (batch, n): each column has met its own importance. Sum over the last axis, then
+# take the mean of what is left.
+#
+# </details>
+
+
+# %%
+def weighted_loss(y, x, importance):
+    """Mean over the batch of sum_i I_i (y_i - x_i)²; shapes (batch, n), (batch, n), (n,) -> a number."""
+    raise NotImplementedError
+
+
+# %%
+def check_weighted_loss(weighted_loss):
+    W, b, x, importance = rng.normal(size=(3, 6)), rng.normal(size=6), rng.random((10, 6)), rng.random(6)
+    L, expected = weighted_loss(tms.forward(W, b, x), x, importance), tms.loss(W, b, x, importance)
+    assert np.shape(L) == (), f"the result has shape {np.shape(L)}; expected one number"
+    assert not np.isclose(L, expected / 6), "too small by a factor n: the features are summed, not averaged"
+    assert not np.isclose(L, expected * 10), "too large by the batch size: the examples are averaged, not summed"
+    assert np.isclose(L, expected), f"got {L:.6f}, expected {expected:.6f}"
+
+
+attempt(check_weighted_loss, weighted_loss)
+
+# %% [markdown]
+# **Exercise 3.** Write the sampler: independent sparse features from a NumPy generator. This looks too easy to get
+# wrong, and it is the place where published work *did* go wrong ([tutorial 4](04_phase_changes.ipynb) tells the story),
+# so the check is thorough.
+#
+# <details><summary>Hint</summary>
+#
+# Draw two arrays of shape (batch, n) with `rng.random`: one says which features are on (where it is below the density),
+# the other holds the values. Every entry must have a coin of its own.
+#
+# </details>
+
+
+# %%
+def sample(batch, n, density, rng):
+    """A batch (batch, n): each entry is 0 with probability 1 - density, else uniform on [0, 1), independently."""
+    raise NotImplementedError
+
+
+# %%
+def check_sample(sample):
+    s = 0.3
+    x = sample(40_000, 3, s, np.random.default_rng(1))
+    assert np.shape(x) == (40_000, 3), f"the result has shape {np.shape(x)}; expected (40000, 3)"
+    on = x > 0
+    assert abs(on.mean() - s) < 0.01, f"a share {on.mean():.3f} of the entries is on; expected the density, {s}"
+    assert abs(x[on].mean() - 0.5) < 0.01, f"entries that are on have mean {x[on].mean():.3f}; expected 0.5"
+    assert x.max() > 0.99, f"the largest value is {x.max():.3f}; values reach up to 1"
+    given = on[on[:, 0], 1].mean()
+    assert abs(given - s) < 0.02, f"where feature 0 is on, feature 1 is on with share {given:.3f}; expected {s}"
+    again = on[1:, 0][on[:-1, 0]].mean()
+    assert abs(again - s) < 0.02, f"after an example with feature 0 on, it is on again with share {again:.3f}, not {s}"
+
+
+attempt(check_sample, sample)
+
+# %% [markdown]
+# **Next:** [1. Five features in two dimensions](01_introduction.ipynb).

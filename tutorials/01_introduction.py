@@ -1,0 +1,422 @@
+# %% [markdown]
+# # 1. Five features in two dimensions
+#
+# The first picture of the paper *Toy Models of Superposition* (Elhage et al., 2022) shows a model with two hidden
+# dimensions that is given five features. When the features are dense it keeps two. When they are sparse it keeps all
+# five. Here we take that picture apart until each number in it can be checked by hand.
+#
+# **You will be able to**
+# - compute what a pentagon of features costs, and why three or four features come for free;
+# - predict how many features a model keeps, and in which shape;
+# - explain why one training run is not enough, and what `restarts` does;
+# - measure which share of a dimension each feature has.
+#
+# **You need** [tutorial 0](00_start_here.ipynb), and the cosine of an angle.
+#
+# **Contents**: [a pentagon by hand](#hand), [how many fit](#fit), [predict, then see](#see), [why restarts](#restarts),
+# [shares of a dimension](#shares), [which way is up](#up), [what to vary](#vary), [exercises](#exercises).
+# Reading takes about 20 minutes; the [map](README.md) says how long the cells run, and has a glossary.
+#
+# **Letters and shapes** (those of tutorial 0, and)
+#
+# | letter | what it is | shape |
+# | --- | --- | --- |
+# | W_i | column i of W, where feature i is stored | (m,), here m = 2 |
+# | W_i · W_j | how much feature j adds to the output of feature i | a number |
+# | D_i | dimensionality, which share of a dimension feature i has | a number in [0, 1] |
+# | K | how many models are trained side by side, a *stack* | a number |
+
+# %%
+try:
+    import minitms as tms
+except ModuleNotFoundError as error:
+    raise ModuleNotFoundError("minitms is missing; in a clone of its repository run: pip install -e .") from error
+
+import matplotlib.pyplot as plt
+import numpy as np
+
+from minitms import plots
+
+plt.style.use(plots.STYLE)
+
+# %% [markdown]
+# <a id="hand"></a>
+# ## 1. A pentagon by hand
+#
+# Put five features of length 1 into the plane, evenly: feature i at the angle i · 72°. If only feature 0 is on, with
+# x₀ = 1, then the hidden values are h = W_0, and the output of feature i gets z_i = W_i · W_0, which for two vectors of
+# length 1 is the cosine of the angle between them:
+#
+# | feature i | angle to feature 0 | z_i = cosine | ReLU(z_i) | should be |
+# | --- | --- | --- | --- | --- |
+# | 0 | 0° | 1 | 1 | 1 |
+# | 1 and 4, the neighbours | 72° | 0.309 | 0.309 | 0 |
+# | 2 and 3, across | 144° | -0.809 | 0 | 0 |
+#
+# The features across are harmless: their interference is negative and the ReLU removes it. The neighbours' is positive
+# and gets through. A negative bias b can push it below zero, but lowers feature 0's own output too: with
+# b = -0.309 the output is [0.691, 0, 0, 0, 0]. And longer vectors can make up for that.
+#
+# **Predict.** Let all five vectors have length a, and all biases be b. Feature i's own output is a² + b when x_i = 1, a
+# neighbour's is a² · cos 72° + b. Choose a and b such that the first is 1 and the second is 0.
+#
+# <details><summary>Answer</summary>
+#
+# Subtract the equations: a² (1 - cos 72°) = 1, so a² = 1 / (1 - 0.309) = 1.447, a = 1.203, and b = 1 - a² = -0.447.
+#
+# </details>
+
+# %%
+angles = np.radians(72 * np.arange(5))
+pentagon = np.array([np.cos(angles), np.sin(angles)])  # (m, n) = (2, 5)
+only_0 = np.array([[1.0, 0, 0, 0, 0]])  # (batch, n) = (1, 5)
+
+cosine = np.cos(np.radians(72))
+a, b = np.sqrt(1 / (1 - cosine)), 1 - 1 / (1 - cosine)
+print(f"cos 72° = {cosine:.3f}, cos 144° = {np.cos(np.radians(144)):.3f}, a = {a:.3f}, b = {b:.3f}")
+print("length 1, no bias:  ", tms.forward(pentagon, np.zeros(5), only_0).round(3))
+print("length 1, with bias:", tms.forward(pentagon, np.full(5, -cosine), only_0).round(3))
+print("length a, bias b:   ", tms.forward(a * pentagon, np.full(5, b), only_0).round(3))
+assert np.allclose(tms.forward(pentagon, np.zeros(5), only_0), [[1, 0.309, 0, 0, 0.309]], atol=1e-3)
+assert np.allclose(tms.forward(a * pentagon, np.full(5, b), only_0), only_0)
+assert np.allclose([a, b], [1.203, -0.447], atol=1e-3)
+
+# %% [markdown]
+# So at x₀ = 1 the answer is exact. But at x₀ = 0.5 the output is 0.5 a² + b, which is too little, since the bias is
+# subtracted whole. A trained model has to settle between the two: somewhat shorter vectors, a somewhat weaker bias.
+
+# %%
+half = tms.forward(a * pentagon, np.full(5, b), 0.5 * only_0)[0, 0]
+print(f"x₀ = 0.5 comes out as {half:.3f}")
+assert np.isclose(half, 0.5 * a**2 + b)
+assert half < 0.3
+
+# %% [markdown]
+# <a id="fit"></a>
+# ## 2. How many fit for free?
+#
+# Interference only hurts where W_i · W_j is *positive*. So k features fit without any cost (as long as no two are on
+# together) if no two of their directions are closer than 90°.
+#
+# **Predict.** How many vectors can you put into the plane with no two closer than 90°?
+#
+# <details><summary>Answer</summary>
+#
+# Four: two pairs of opposites at right angles. A fifth would have to be within 90° of one of them, since five gaps add
+# up to 360° and one is at most 72°. In m dimensions it is 2m: each axis in both directions.
+#
+# </details>
+#
+# We can put numbers on that. Let exactly one of the five features be on in each example, each in one example of five.
+# Place k of them on a regular k-gon and drop the others, which get their mean as bias. A dropped feature costs its
+# variance, v = s/3 - s²/4 with s = 1/5:
+#
+# v = 1/15 - 1/100 = 17/300 = 0.0567
+#
+# So k = 2, 3, 4 should cost 3 v, 2 v and v, and the pentagon whatever its interference costs.
+# `tms.expected_loss` works out such a loss exactly, with no sampling.
+
+
+# %%
+def k_gon(k, n=5):
+    """W (2, n) with features 0 .. k - 1 on a regular k-gon of length 1, the others zero."""
+    W = np.zeros((2, n))
+    angles = 2 * np.pi * np.arange(k) / k
+    W[:, :k] = np.cos(angles), np.sin(angles)
+    return W
+
+
+from minitms.expected import expected_loss
+
+v = 17 / 300
+for k in (2, 3, 4):
+    bias = np.where(np.arange(5) < k, 0, 0.1)  # the mean of a dropped feature is s/2 = 1/10
+    L = expected_loss(k_gon(k), bias, pattern="exactly_one")
+    print(f"{k} features: expected loss {L:.5f}, by hand {(5 - k) * v:.5f}")
+    assert np.isclose(L, (5 - k) * v)
+
+for length, bias in [(1, 0), (1, -cosine), (a, b), (1.17, -0.28)]:
+    L = expected_loss(length * k_gon(5), np.full(5, bias), pattern="exactly_one")
+    print(f"5 features, length {length:.2f}, bias {bias:5.2f}: expected loss {L:.5f}")
+assert L < v / 3  # the last pentagon: far better than dropping one
+
+# %% [markdown]
+# A clumsy pentagon (the first two) is worse than dropping a feature. With the right length and bias it is more than
+# three times better. The bias is what makes the fifth feature possible.
+#
+# <a id="see"></a>
+# ## 3. Predict, then see
+#
+# Now the paper's picture. Five features with importance 1, 0.9, 0.81, ... (feature 0 matters most), at sparsity S = 0
+# (everything always on), 0.8 and 0.9.
+#
+# **Predict.** How many features will the model keep in each case, and in which arrangement?
+#
+# <details><summary>Answer</summary>
+#
+# S = 0: two features at right angles. All are on in every example, so whatever shares a direction spoils it each time;
+# better keep the two most important ones clean, and answer the others with their mean. S = 0.8: four features, as two
+# pairs of opposites, which cost something only where two partners meet. S = 0.9: all five. Positive interference has
+# become cheaper than leaving a feature out.
+#
+# </details>
+#
+# `train` takes a whole *stack* of models at once. Density has shape (K, 1): one row a model, and one number for all its
+# features. Importance has shape (n,): one number a feature, the same for all models.
+
+# %%
+sparsity = np.array([0, 0.8, 0.9])
+importance = 0.9 ** np.arange(5)
+features = tms.SparseFeatures(n=5, density=1 - sparsity[:, None], importance=importance)
+run = tms.train(features, n_hidden=2, steps=3000, learning_rate=1e-2, schedule="cosine", restarts=16, seed=0)
+print(run)
+best = run.best()
+print("W has shape", best.W.shape, "(K, m, n)")
+
+# %%
+fig, axes = plt.subplots(1, 3, figsize=(8.3, 3.1))
+for ax, W, S in zip(axes, best.W, sparsity, strict=True):
+    plots.feature_vectors(ax, W, importance)
+    ax.set(title=f"S = {S:g}", xlabel="hidden dimension 1")
+axes[0].set_ylabel("hidden dimension 2")
+fig.colorbar(plots.scale("importance", importance.min(), 1), ax=axes, label="importance", shrink=0.8)
+plt.show()
+
+
+# %%
+def angle(u, v):
+    """Angle between two vectors, in degrees."""
+    return np.degrees(np.arccos(np.clip(u @ v / np.linalg.norm(u) / np.linalg.norm(v), -1, 1)))
+
+
+def gaps(W):
+    """Angles from each represented feature to the next one around the circle, in degrees."""
+    kept = W[:, tms.feature_norms(W) > 0.5]
+    around = np.sort(np.degrees(np.arctan2(kept[1], kept[0])))
+    return np.diff(around, append=around[0] + 360)
+
+
+dense, digons, five = best.W
+print("features kept:", tms.features_represented(best.W))
+print(f"S = 0:   angle between the two kept features {angle(dense[:, 0], dense[:, 1]):.1f}°")
+print("         bias:", best.b[0].round(2) + 0.0)
+print(f"S = 0.8: lengths {tms.feature_norms(digons).round(2)}, gaps {gaps(digons).round(1)}")
+print(f"S = 0.9: lengths {tms.feature_norms(five).round(2)}, gaps {gaps(five).round(1)}")
+print("         bias:", best.b[2].round(2))
+
+assert tms.features_represented(best.W).tolist() == [2, 4, 5]
+assert abs(angle(dense[:, 0], dense[:, 1]) - 90) < 5
+assert np.allclose(best.b[0], [0, 0, 0.5, 0.5, 0.5], atol=0.05)  # dropped features: their mean s/2
+assert np.allclose(gaps(digons), 90, atol=5)
+assert np.allclose(gaps(five), 72, atol=5)
+assert (best.b[2] < 0).all()  # the bias cuts off the neighbours, as in part 1
+
+# %% [markdown]
+# The lengths at S = 0.9 lie between 1 and the 1.203 of part 1, and the bias between 0 and -0.447, for the reason given
+# there. The pentagon is not perfectly regular because the features are not equally important.
+#
+# <a id="restarts"></a>
+# ## 4. Why restarts?
+#
+# Training starts from random weights and only ever walks downhill. Small models have several valleys, and some are
+# higher than others: a *local minimum* is a valley that is not the deepest. `restarts=16` trained each model from 16
+# random starts, and `best()` kept the one with the lowest loss on fresh examples.
+#
+# **Predict.** At S = 0.8, which share of single runs ends within 1 % of the best loss: nearly all, about half, or few?
+#
+# <details><summary>Answer</summary>
+#
+# Fewer than one might hope; the next cell prints the share. The others are stuck higher up. Whoever trains such a model
+# once and draws the result may be drawing an accident.
+#
+# </details>
+
+# %%
+features = tms.SparseFeatures(n=5, density=0.2, importance=importance)
+runs = tms.train(features, n_hidden=2, steps=3000, learning_rate=1e-2, schedule="cosine", restarts=48, seed=1)
+order = runs.loss.argsort()
+good = runs.loss < 1.01 * runs.loss.min()
+print(f"{good.mean():.0%} of {len(good)} runs end within 1 % of the best loss, {runs.loss.min():.4f}")
+print(f"the worst ends at {runs.loss.max():.4f}, {runs.loss.max() / runs.loss.min() - 1:.0%} above it")
+assert good.any()
+assert good.mean() < 0.75
+assert runs.loss.max() > 1.05 * runs.loss.min()
+
+# %%
+fig, axes = plt.subplots(1, 4, figsize=(8.3, 2.6), width_ratios=[1.3, 1, 1, 1])
+axes[0].plot(np.arange(1, len(order) + 1), runs.loss[order], ".")
+axes[0].set(xlabel="run, best first", ylabel="final loss", title="48 runs of one model")
+for ax, rank in zip(axes[1:], (0, len(order) // 2, -1), strict=True):
+    plots.feature_vectors(ax, runs.W[order[rank]], importance)
+    ax.set(title=f"loss {runs.loss[order[rank]]:.4f}", xticks=[], yticks=[])
+plt.show()
+
+# %% [markdown]
+# The steps in the left picture are the valleys. From left to right, the three others are the best run, one from the
+# middle, and the worst. Would more training free the one in the middle? We start again from where it ended.
+
+# %%
+middle = order[len(order) // 2]
+longer = tms.train(features, n_hidden=2, steps=3000, learning_rate=1e-2, schedule="cosine", seed=1,
+                   initial=(runs.W[middle], runs.b[middle]))
+print(f"best {runs.loss.min():.4f}, middle {runs.loss[middle]:.4f}, after as many steps again {longer.loss[0]:.4f}")
+assert abs(longer.loss[0] / runs.loss[middle] - 1) < 0.01
+assert longer.loss[0] > 1.01 * runs.loss.min()
+
+# %% [markdown]
+# It stays where it is. More training does not help; another start does.
+#
+# <a id="shares"></a>
+# ## 5. Which share of a dimension?
+#
+# How much room does a feature have? The paper defines its *dimensionality*
+#
+# $$ D_i = \frac{|W_i|^2}{\sum_j (\hat W_i \cdot W_j)^2} \qquad \hat W_i = W_i / |W_i| $$
+#
+# that is, its own squared length divided by the squared lengths of everything that lies along its direction, itself
+# included. Alone in its direction, D_i = 1. With an equally long partner opposite, D_i = 1 / (1 + 1) = 1/2. And in the
+# pentagon:
+#
+# D_i = 1 / (1 + 2 cos² 72° + 2 cos² 144°) = 1 / (1 + 2 · 0.0955 + 2 · 0.6545) = 1 / 2.5 = 2/5
+#
+# Five features with 2/5 of a dimension each: 5 · 2/5 = 2 dimensions, all that there is.
+
+# %%
+by_hand = 1 / (1 + 2 * np.cos(np.radians(72)) ** 2 + 2 * np.cos(np.radians(144)) ** 2)
+print(f"by hand {by_hand:.4f}, by the library {tms.dimensionality(pentagon).round(4)}")
+assert np.allclose(tms.dimensionality(pentagon), by_hand)
+assert np.isclose(by_hand, 2 / 5)
+
+for S, W in zip(sparsity, best.W, strict=True):
+    D = tms.dimensionality(W) * (tms.feature_norms(W) > 0.5)  # a dropped feature is never exactly 0 after training
+    print(f"S = {S:.1f}: D = {D.round(2)}, sum {D.sum():.2f}")
+assert np.allclose(tms.dimensionality(digons)[tms.feature_norms(digons) > 0.5], 1 / 2, atol=0.02)
+assert np.allclose(tms.dimensionality(five), 2 / 5, atol=0.05)
+
+# %% [markdown]
+# <a id="up"></a>
+# ## 6. Which way is up?
+#
+# Your pentagon may point elsewhere than the paper's. That means nothing: turn the hidden space by any angle, W → R W,
+# and every W_i · W_j stays as it was, hence every output and the loss. (Only the lengths of the vectors and the angles
+# between them matter.)
+
+# %%
+turn = np.radians(33)
+R = np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
+x = tms.SparseFeatures(n=5, density=0.1).sample(1000, seed=2)
+L, L_turned = tms.loss(five, best.b[2], x, importance), tms.loss(R @ five, best.b[2], x, importance)
+print(f"loss {L:.9f}, after turning {L_turned:.9f}")
+assert np.isclose(L, L_turned, rtol=1e-6)
+
+# %% [markdown]
+# <a id="vary"></a>
+# ## 7. What to vary
+#
+# - The sparsities in part 3: where between 0 and 0.8 does the third feature come in? And the fourth?
+# - Importance 1 for all, `importance=1.0`: which of the answers in part 3 change?
+# - `n_hidden=3` with `n=6` (use `tms.dimensionality(best.W)`; the picture needs two dimensions).
+# - Larger steps, `learning_rate=3e-2`, or `steps=300`: are more or fewer runs stuck in part 4?
+#
+# <a id="exercises"></a>
+# ## 8. Exercises
+#
+# Fill in each function and run the cell below it, which says "not yet" or "solved".
+
+
+# %%
+def attempt(check, answer):
+    """Run a check on an answer. An answer that is not right yet is told what is missing; it does not stop anything."""
+    try:
+        check(answer)
+    except Exception as problem:
+        print("not yet.", problem)
+    else:
+        print("solved!")
+
+
+# %% [markdown]
+# **Exercise 1.** How much of feature j arrives at the output of feature i? Write the matrix of all W_i · W_j, and use
+# it to count the pairs (i, j), i < j, whose interference is positive (above 0.01, to be safe from rounding).
+#
+# <details><summary>Hint</summary>
+#
+# `W.T @ W` has W_i · W_j in row i, column j. `np.triu(matrix, k=1)` keeps the part with i < j.
+#
+# </details>
+
+
+# %%
+def positive_pairs(W):
+    """Number of pairs i < j with W_i · W_j > 0.01; W is (m, n)."""
+    raise NotImplementedError
+
+
+# %%
+def check_positive_pairs(positive_pairs):
+    for k, expected in [(2, 0), (3, 0), (4, 0), (5, 5), (6, 6), (8, 8), (9, 18)]:
+        count = positive_pairs(k_gon(k, n=10))
+        assert count == expected, f"got {count} for a regular {k}-gon; expected {expected}"
+
+
+attempt(check_positive_pairs, positive_pairs)
+
+# %% [markdown]
+# **Exercise 2.** Place six features of length 1 into *three* dimensions such that none disturbs another.
+#
+# <details><summary>Hint</summary>
+#
+# Part 2: each axis in both directions. The shape with these six corners is the octahedron.
+#
+# </details>
+
+
+# %%
+def six_in_three():
+    """W of shape (3, 6), every column of length 1, and no W_i · W_j above 0 for i != j."""
+    raise NotImplementedError
+
+
+# %%
+def check_six_in_three(six_in_three):
+    W = np.asarray(six_in_three(), dtype=float)
+    assert W.shape == (3, 6), f"W has shape {W.shape}; expected (3, 6)"
+    assert np.allclose(tms.feature_norms(W), 1), f"the lengths are {tms.feature_norms(W).round(3)}; expected 1"
+    products = W.T @ W - np.eye(6)
+    i, j = np.unravel_index(products.argmax(), products.shape)
+    assert products[i, j] < 1e-9, f"features {i} and {j} have W_i · W_j = {products[i, j]:.3f}; expected at most 0"
+    assert np.isclose(expected_loss(W, np.zeros(6), pattern="exactly_one"), 0, atol=1e-12), "the loss is not 0"
+
+
+attempt(check_six_in_three, six_in_three)
+
+# %% [markdown]
+# **Exercise 3.** Find a good pentagon with pen, paper or search: a length and a bias (the same for all five) whose
+# expected loss, if exactly one feature is on, is below 0.0160.
+#
+# <details><summary>Hint</summary>
+#
+# `expected_loss` takes stacks: try a whole grid of lengths and biases at once. `length[:, None, None, None] * k_gon(5)`
+# with `bias[None, :, None] * np.ones(5)` gives a loss for each pair.
+#
+# </details>
+
+
+# %%
+def good_pentagon():
+    """A pair (length, bias)."""
+    raise NotImplementedError
+
+
+# %%
+def check_good_pentagon(good_pentagon):
+    length, bias = good_pentagon()
+    L = expected_loss(length * k_gon(5), np.full(5, bias), pattern="exactly_one")
+    assert L < 0.0160, f"length {length:.4f} and bias {bias:.4f} give a loss of {L:.5f}; expected below 0.0160"
+
+
+attempt(check_good_pentagon, good_pentagon)
+
+# %% [markdown]
+# **Next:** [2. The gradient by hand](02_the_gradient_by_hand.ipynb), or, if you would rather see more pictures first,
+# [3. Demonstrating superposition](03_demonstrating_superposition.ipynb).
