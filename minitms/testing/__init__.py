@@ -2,6 +2,10 @@
 
 import importlib
 
+from minitms.testing.errors import GradientError as GradientError
+from minitms.testing.errors import NotDifferentiableError as NotDifferentiableError
+from minitms.testing.gradient_check import check_grad as check_grad
+
 
 def __getattr__(name):
     if name == "strategies":  # needs Hypothesis, which `check_grad` does not

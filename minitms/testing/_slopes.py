@@ -1,0 +1,126 @@
+"""The slope of a function of one variable by finite differences, with an honest estimate of its error.
+
+Five points, t apart (the middle one drops out):   D(t) = [8 f(t) - 8 f(-t) - f(2t) + f(-2t)] / 12 t
+
+Two errors pull the step t apart. Truncation grows: t⁴ f⁗'/30 where f is smooth, t times the jump where only the
+curvature jumps. Rounding falls: (rounding of f) / t. Neither size is known beforehand, so D is taken on a ladder of
+steps, each eight times the last, from far below any sensible step upwards. On the lower rungs rounding rules, and
+|D(t) - D(t/8)| t is about the rounding of f; where truncation takes over it is the truncation. So
+
+    error(t) = max over all rungs up to t of |D(t') - D(t'/8)| t',  divided by t
+
+follows rounding down and truncation up, and cannot be small by accident on one rung. The rung with the least error wins.
+The idea of reading the error off a tableau of steps is Ridders' (Advances in Engineering Software 4, 1982); that rounding
+is seen in differences at small steps is Hamming's, and Moré and Wild's (SIAM J. Sci. Comput. 33, 2011).
+
+A kink at t = 0 shows in the one-sided slopes (three points each side): their difference stays the same down the ladder,
+while it falls eightfold a rung where only the curvature jumps, and 64-fold where f is smooth.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+EPS = np.finfo(np.float64).eps
+RATIO = 8.0
+ROUNDINGS = 4  # a loss is trusted to a few roundings of its own size, if the ladder shows no more
+GOOD = 1e-11  # stop climbing when the error is this small a part of the slope
+
+
+@dataclass
+class Rung:
+    step: float
+    slope: float
+    jump: float   # slope on the right less slope on the left
+    error: float  # of the slope, as estimated from this rung and all below
+    noise: float  # error times step
+    same_side: bool  # no pre-activation changes its sign between the points
+    flat: bool    # the loss did not change at all: says nothing
+
+
+@dataclass
+class Slope:
+    """A slope, the step at which it was taken, its estimated error, and the rungs it was read from."""
+
+    value: float
+    error: float
+    exponent: int  # the step is RATIO ** exponent
+    noise: float
+    rungs: list[Rung] = field(repr=False)
+    kink: Rung | None = None  # the rung that shows two different one-sided slopes
+
+    @property
+    def step(self):
+        return RATIO**self.exponent
+
+
+def slope(line, middle, first, last, own_size=0.0, noise=0.0, same_side=None):
+    """Climb the ladder from ``RATIO ** first`` up to ``RATIO ** last``.
+
+    Parameters
+    ----------
+    line : function of t, the loss at a distance t along the direction
+    middle : its value at 0
+    first, last : exponents of the lowest and highest step
+    own_size : the further size whose rounding enters: |gradient * params|, from rounding params + t direction
+    noise : rounding of the loss if known from another direction
+    same_side : function of t that says whether no pre-activation changes its sign up to ±2t; None: never
+    """
+    rungs, least, clear = [], np.inf, True
+    for exponent in range(first, last + 1):
+        step = RATIO**exponent
+        try:
+            values = np.array([line(sign * step) for sign in (1, -1, 2, -2)])
+        except Exception:
+            if len(rungs) < 3:  # so close to the start this is no matter of the domain of the loss
+                raise
+            break
+        if not np.isfinite(values).all():
+            break
+        right, left, right2, left2 = values - middle  # differences first: no rounding is added to theirs
+        taken = (8 * (right - left) - (right2 - left2)) / (12 * step)
+        jump = (4 * (right + left) - (right2 + left2)) / (2 * step)
+        if rungs:
+            noise = max(noise, abs(taken - rungs[-1].slope) * step)
+        floor = ROUNDINGS * EPS * (max(np.abs(values).max(), abs(middle)) + own_size)
+        clear = clear and (same_side is None or same_side(step))
+        rung = Rung(step, taken, jump, max(noise, floor) / step, max(noise, floor), clear, not np.any(values != middle))
+        rungs.append(rung)
+        if len(rungs) == 1:
+            continue  # nothing to compare with yet
+        least = min(least, rung.error)
+        if not rung.flat and rung.error <= GOOD * abs(rung.slope) or rung.error > 1e4 * least and len(rungs) > 4:
+            break
+    if len(rungs) < 2:
+        return None
+    best = _best(rungs[1:])
+    return Slope(best.slope, best.error, first + rungs.index(best), best.noise, rungs, _kink(rungs, best))
+
+
+def _best(rungs):
+    """The rung of least error among those that cross no kink; among all, if the former answer badly."""
+    rungs = [rung for rung in rungs if not rung.flat] or rungs[-1:]
+    best = min(rungs, key=lambda rung: rung.error)
+    same_side = [rung for rung in rungs if rung.same_side]
+    if same_side:
+        clear = min(same_side, key=lambda rung: rung.error)
+        if clear.error <= max(1e-6 * abs(clear.slope), 100 * best.error):
+            return clear
+    return best
+
+
+def _kink(rungs, chosen):
+    """The lowest rung whose one-sided slopes differ by far more than rounding explains, if they do so at the kink itself.
+
+    Then the difference is no larger on the next two rungs: smooth functions would show it grow 64-fold and a jump of
+    the curvature eightfold. If a rung that crosses no kink has answered well enough, there is nothing to report.
+    """
+    for i, rung in enumerate(rungs[:-2]):
+        noise = max(rung.noise, rungs[i + 1].noise if i == 0 else 0.0)
+        if abs(rung.jump) * rung.step > 100 * noise:
+            same = all(0.0 < later.jump / rung.jump < 2.0 for later in rungs[i + 1 : i + 3])
+            answered = chosen.step < rung.step and 1e4 * chosen.error < abs(rung.jump)
+            return rung if same and not answered else None
+    return None

@@ -1,0 +1,45 @@
+"""The two ways in which a gradient check ends badly: the gradient is wrong, or there is none to compare with."""
+
+
+class GradientError(AssertionError):
+    """The gradient is not the gradient of the loss. The message says where, by how much, and why if that can be told.
+
+    Attributes
+    ----------
+    parameter : str
+        Name of the worst parameter: the key of a dict, the field of a named tuple, ``params[i]`` or ``params``.
+    index : tuple of int, or None
+        The worst entry of that parameter, None if the fault is not in one entry (a shape, say).
+    analytic, numeric : float, or None
+        That entry of the gradient, and what finite differences of the loss give.
+    hints : dict of str to str
+        For each wrong parameter whose errors follow a known pattern, that pattern in one word, such as
+        ``"factor"``, ``"sign"`` or ``"transpose"``; `minitms.testing.diagnosis` lists them. Others are left out.
+    """
+
+    def __init__(self, message, parameter, index=None, analytic=None, numeric=None, hints=None):
+        super().__init__(message)
+        self.parameter, self.index, self.analytic, self.numeric = parameter, index, analytic, numeric
+        self.hints = hints or {}
+
+
+class NotDifferentiableError(Exception):
+    """The loss has a kink here: its slopes differ on the two sides, so no gradient can be right or wrong.
+
+    Not an `AssertionError`, since nothing is proven wrong. A Hypothesis test can set such an example aside:
+
+        try:
+            check_grad(loss, gradient, params)
+        except NotDifferentiableError:
+            assume(False)
+
+    Attributes
+    ----------
+    parameter : str
+    index : tuple of int, or None
+        The entry of the parameter, or of what `kinks` returned, at which the kink lies.
+    """
+
+    def __init__(self, message, parameter, index=None):
+        super().__init__(message)
+        self.parameter, self.index = parameter, index

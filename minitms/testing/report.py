@@ -1,0 +1,144 @@
+"""What a check says: a table on success, and on failure one line that names the fault, then the evidence."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from minitms.testing._slopes import Slope
+from minitms.testing.errors import GradientError
+
+WORST = 5
+
+
+@dataclass(frozen=True, eq=False)
+class Outcome:
+    """The worst direction through one parameter: slope of the loss against the slope that the gradient claims."""
+
+    name: str
+    block: int
+    shape: tuple[int, ...]
+    direction: np.ndarray = field(repr=False)
+    slope: Slope = field(repr=False)
+    claimed: float
+    size: float
+    tolerance: float
+
+    @property
+    def error(self):
+        return abs(self.slope.value - self.claimed)
+
+    @property
+    def excess(self):
+        """The error in units of the tolerance: above 1 is wrong."""
+        return self.error / self.tolerance if self.tolerance else np.inf if self.error else 0.0
+
+    @property
+    def step(self):
+        """The step in units of the parameter itself."""
+        return self.slope.step * float(np.sqrt(np.mean(self.direction**2)))
+
+    @property
+    def resolved(self):
+        """False if rounding of the loss hides even the sign of the slope: then the check says nothing."""
+        return self.tolerance < max(self.size, abs(self.slope.value)) or not self.size
+
+
+@dataclass(frozen=True, eq=False)
+class Explained:
+    """A wrong parameter entry by entry. Entries of `numeric` that were not looked at are NaN."""
+
+    outcome: Outcome
+    analytic: np.ndarray
+    numeric: np.ndarray
+    tolerance: np.ndarray
+    rest_is_right: bool
+
+    @property
+    def wrong(self):
+        return np.abs(self.analytic - self.numeric) > self.tolerance  # NaN is not above anything
+
+    def worst(self):
+        """Indices of the worst entries, the worst first."""
+        difference = np.nan_to_num(np.abs(self.analytic - self.numeric), nan=-1.0)
+        order = difference.ravel().argsort(kind="stable")[::-1][:WORST]
+        return [tuple(int(i) for i in np.unravel_index(flat, difference.shape)) for flat in order if difference.flat[flat] >= 0]
+
+
+@dataclass(frozen=True, eq=False)
+class Report:
+    """A gradient that passed.
+
+    Attributes
+    ----------
+    outcomes : tuple of Outcome
+        For each parameter its worst direction: `name`, `shape`, `error`, `tolerance`, `size` (the norm of
+        gradient * direction, with which the error is to be compared), `step`, `resolved`.
+    evaluations : int
+        How often the loss was called.
+    seed : int
+        Of the directions.
+    """
+
+    outcomes: tuple[Outcome, ...]
+    evaluations: int
+    seed: int
+
+    @property
+    def ok(self):
+        return True
+
+    @property
+    def max_error(self):
+        """The largest error of a slope, relative to the norm of gradient * direction."""
+        return max(outcome.error / outcome.size if outcome.size else 0.0 for outcome in self.outcomes)
+
+    def __str__(self):
+        lines = [f"gradient is right: {self.evaluations} evaluations of the loss, seed {self.seed}"]
+        lines.append(f"  {'parameter':<16} {'shape':<14} {'error':>9} {'tolerance':>9} {'slope':>9} {'step':>9}")
+        for outcome in self.outcomes:
+            lines.append(
+                f"  {outcome.name:<16} {outcome.shape!s:<14} {outcome.error:9.1e} {outcome.tolerance:9.1e} "
+                f"{outcome.size:9.1e} {outcome.step:9.1e}"
+                + ("" if outcome.resolved else "  unresolved: rounding of the loss hides this slope")
+            )
+        return "\n".join(lines)
+
+
+def fail(problem, wrong, hints, seed):
+    """Raise the `GradientError` that tells it all, the worst parameter first."""
+    wrong = sorted(wrong, key=lambda explained: explained.outcome.excess, reverse=True)
+    first = wrong[0]
+    name, index = first.outcome.name, first.worst()[0]
+    analytic, numeric = float(first.analytic[index]), float(first.numeric[index])
+    lines = [
+        f"gradient by {name} is wrong at {name}{list(index)}: analytic {analytic:.10g}, numeric {numeric:.10g}"
+        + (f". Likely cause: {hints[name][1]}" if name in hints else "")
+    ]
+    for explained in wrong:
+        lines.append(_evidence(explained, hints.get(explained.outcome.name)))
+    right = [other for other in problem.names if other not in {explained.outcome.name for explained in wrong}]
+    lines.append((f"right: {', '.join(right)}; " if right else "") + f"seed {seed}, {problem.evaluations} evaluations")
+    message = "\n".join(lines)
+    raise GradientError(message, name, index, analytic, numeric, {name: kind for name, (kind, _) in hints.items()})
+
+
+def _evidence(explained, hint):
+    outcome, wrong = explained.outcome, int(explained.wrong.sum())
+    seen = int((~np.isnan(explained.numeric)).sum())
+    lines = [
+        f"{outcome.name} {outcome.shape}: slope along a random direction: analytic {outcome.claimed:.10g}, numeric "
+        f"{outcome.slope.value:.10g}, tolerance {outcome.tolerance:.1e}, step {outcome.step:.1e}",
+        f"  {wrong} of {seen} entries looked at are wrong" + (f": {hint[1]}" if hint else ""),
+        f"  {'index':<14} {'analytic':>17} {'numeric':>17} {'abs. error':>10} {'rel. error':>10} {'tolerance':>10} {'ratio':>9}",
+    ]
+    for index in explained.worst():
+        analytic, numeric = float(explained.analytic[index]), float(explained.numeric[index])
+        error, size = abs(analytic - numeric), max(abs(analytic), abs(numeric))
+        ratio = f"{analytic / numeric:9.4g}" if abs(numeric) > explained.tolerance[index] else f"{'-':>9}"
+        lines.append(
+            f"  {list(index)!s:<14} {analytic:17.10g} {numeric:17.10g} {error:10.1e} {error / size if size else 0:10.1e} "
+            f"{explained.tolerance[index]:10.1e} {ratio}"
+        )
+    return "\n".join(lines)
