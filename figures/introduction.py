@@ -68,8 +68,9 @@ def make(quick):
     }
 
     fig, axes = plt.subplots(1, 4, figsize=(8.3, 3.0), sharey=True)
-    titles = "S = 0\ntwo features", "S = 0.8\ntwo antipodal pairs", "S = 0.9\na pentagon", "S = 0.95, all I = 1\nregular"
-    for ax, k, title in zip(axes, (0, 1, 2, 6), titles, strict=True):
+    titles = {0: "S = 0\ntwo features", 1: "S = 0.8\ntwo antipodal pairs", 2: "S = 0.9\na pentagon",
+              6: "S = 0.95, all I = 1\na regular pentagon"}
+    for ax, (k, title) in zip(axes, titles.items(), strict=True):
         plots.feature_vectors(ax, upright(trained.W[0, k]), importance[k])
         ax.set(title=title, xticks=[-1, 0, 1], yticks=[-1, 0, 1], xlabel="hidden dimension 1")
     axes[0].set_ylabel("hidden dimension 2")

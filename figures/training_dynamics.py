@@ -7,10 +7,10 @@ cosine decay, 5,000 steps of 1,024 examples; {{seeds}} seeds, one start each. Th
 The loss is that on 16,384 fresh examples, the same for all. Time runs on a log axis, since most happens early.
 
 **What we see.** Five vectors of random direction and length turn away from each other until the gaps are even. The
-smallest gap between neighbours in seed 0 was {{first_gap:.0f}}° at the start and {{last_gap:.0f}}° at the end, while the
-loss fell from {{first_loss:.3f}} to {{last_loss:.4f}}. It does not fall evenly: a feature that sits between two others
-is first pressed towards zero, then slips through to the free side, and the loss drops by a step. All five were longer
-than 1/2 from step {{stored_at}} on.
+smallest gap between neighbours in seed 0 was {{first_gap:.0f}}° at the start and {{last_gap:.0f}}° at the end, while
+the loss fell from {{first_loss:.3f}} to {{last_loss:.4f}}. It does not fall evenly: a feature that sits between two
+others is first pressed towards zero, then slips through to the free side, and the loss drops by a step. All five were
+longer than 1/2 from step {{stored_at}} on.
 
 **How sure.** All {{seeds}} starts end as a pentagon; at this density no local minimum was met. The path depends on the
 start.

@@ -173,8 +173,9 @@ def phase_map(ax, densities, importances, values, cmap=None):
     """
     values = np.asarray(values)
     x, y = _edges("importances", importances), _edges("densities", densities)
-    if values.shape[:2] != (len(y) - 1, len(x) - 1) or values.shape[2:] not in ((), (3,)):
-        raise ValueError(f"values has shape {values.shape}; expected ({len(y) - 1}, {len(x) - 1}), or that and an axis of 3")
+    shape = (len(y) - 1, len(x) - 1)
+    if values.shape not in (shape, (*shape, 3)):
+        raise ValueError(f"values has shape {values.shape}; expected {shape} (densities, importances) or {(*shape, 3)}")
     ax.pcolormesh(x, y, values, cmap=cmap, rasterized=True)
     ax.set(xscale="log", yscale="log", xlim=x[[0, -1]], ylim=y[[0, -1]],
            xlabel="relative importance of the extra feature", ylabel="density 1 - S")
@@ -280,7 +281,7 @@ def _edges(name, centres):
     """Edges of the cells around `centres`, halfway between them on a log axis; a single cell is a factor 2 wide."""
     centres = _checks.finite(name, _checks.real_array(name, centres))
     if centres.ndim != 1 or centres.size == 0 or (centres <= 0).any() or (np.diff(centres) <= 0).any():
-        raise ValueError(f"{name} is {centres}; expected a 1-D array of increasing values above 0 (the axis is logarithmic)")
+        raise ValueError(f"{name} is {centres}; expected increasing values above 0 in one axis, which is drawn in logs")
     logs = np.log(centres)
     if logs.size == 1:
         return np.exp(logs[0] + np.log(2) * np.array([-0.5, 0.5]))

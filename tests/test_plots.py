@@ -1,0 +1,125 @@
+"""Pictures: an Axes in, the same Axes out, and what is drawn is what was given."""
+
+from __future__ import annotations
+
+import matplotlib
+
+matplotlib.use("agg")
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+
+import minitms as tms
+from minitms import plots
+
+W = np.array([[1.0, 0.0, -0.5], [0.0, 2.0, 0.5]])
+
+
+@pytest.fixture
+def ax():
+    fig, ax = plt.subplots()
+    yield ax
+    plt.close(fig)
+
+
+def test_the_style_can_be_used():
+    with plt.style.context(plots.STYLE):
+        assert plt.rcParams["savefig.dpi"] == 200
+
+
+def test_every_function_returns_its_axes(ax):
+    assert plots.feature_vectors(ax, W, importance=[1, 0.5, 0.2]) is ax
+    assert plots.weight_gram(ax, W, np.zeros(3)) is ax
+    assert plots.feature_bars(ax, W) is ax
+    assert plots.phase_map(ax, [0.1, 1], [0.5, 1, 2], np.zeros((2, 3))) is ax
+    assert plots.loss_curve(ax, [1, 2], np.ones((4, 2))) is ax
+
+
+def test_feature_vectors_are_the_columns(ax):
+    plots.feature_vectors(ax, W, importance=[1, 0.5, 0.2])
+    np.testing.assert_allclose(ax.collections[0].get_offsets(), W.T)
+    colors = ax.collections[0].get_facecolors()
+    assert len(np.unique(colors, axis=0)) == 3
+
+
+def test_equal_importance_is_the_colour_of_the_most_important(ax):
+    plots.feature_vectors(ax, W, importance=1)
+    plots.feature_vectors(ax, W, importance=[1, 0.5, 0.2])
+    np.testing.assert_array_equal(ax.collections[0].get_facecolors()[0], ax.collections[1].get_facecolors()[0])
+
+
+def test_weight_gram_shows_the_gram_matrix_and_the_bias_on_one_scale(ax):
+    b = np.array([0.1, -0.2, 0.3])
+    plots.weight_gram(ax, W, b)
+    gram, bias = ax.images
+    np.testing.assert_allclose(gram.get_array(), W.T @ W)
+    np.testing.assert_allclose(bias.get_array()[:, 0], b)
+    assert gram.get_clim() == bias.get_clim() == (-1, 1)
+    assert ax.get_ylim()[0] > ax.get_ylim()[1]  # feature 0 on top
+    assert bias.get_extent()[0] > gram.get_extent()[1]
+
+
+def test_feature_bars_are_norms_coloured_by_clipped_interference(ax):
+    plots.feature_bars(ax, W)
+    np.testing.assert_allclose([bar.get_width() for bar in ax.patches], tms.feature_norms(W))
+    expected = plots.scale("interference").to_rgba(np.clip(tms.interference(W), 0, 1))
+    np.testing.assert_allclose([bar.get_facecolor() for bar in ax.patches], expected)
+    assert ax.get_ylim() == (3, 0)
+
+
+def test_phase_map_puts_each_cell_around_its_point_with_density_1_on_top(ax):
+    densities, importances = np.array([0.01, 0.1, 1]), np.array([0.1, 1, 10])
+    values = np.arange(9.0).reshape(3, 3)
+    plots.phase_map(ax, densities, importances, values)
+    mesh = ax.collections[0]
+    np.testing.assert_array_equal(np.ravel(mesh.get_array()), values.ravel())
+    edges = mesh.get_coordinates()
+    np.testing.assert_allclose(np.sqrt(edges[0, 1:, 0] * edges[0, :-1, 0]), importances)
+    np.testing.assert_allclose(np.sqrt(edges[1:, 0, 1] * edges[:-1, 0, 1]), densities)
+    assert ax.get_xscale() == ax.get_yscale() == "log"
+    assert ax.get_ylim()[0] < ax.get_ylim()[1]
+
+
+def test_phase_map_of_colours_and_of_a_single_cell(ax):
+    plots.phase_map(ax, [0.5], [1.0], plots.class_colors([["superposed"]]))
+    np.testing.assert_allclose(np.ravel(ax.collections[0].get_array()), [1, 1, 1])
+
+
+def test_superposition_colours_at_the_corners_and_beyond():
+    colors = plots.superposition_colors([0, 0, 1, 1, 7], [0, 1, 0, 1, 9])
+    grey, blue, red = plots.NOT_LEARNED, plots.DEDICATED, plots.SUPERPOSED
+    np.testing.assert_allclose(colors, [grey, grey, blue, red, red])
+
+
+def test_class_colours_are_four_and_other_words_are_refused():
+    colors = plots.class_colors(["first", "extra", "superposed", "neither"])
+    assert len(np.unique(colors, axis=0)) == 4
+    with pytest.raises(ValueError, match=r"class is 'other'.*'first'"):
+        plots.class_colors(["first", "other"])
+
+
+def test_loss_curve_is_the_median_with_a_band(ax):
+    plots.loss_curve(ax, [1, 2], np.array([[1.0, 1], [2, 3], [9, 9]]))
+    np.testing.assert_allclose(ax.lines[0].get_ydata(), [2, 3])
+    low, high = np.min(band := ax.collections[0].get_paths()[0].vertices[:, 1]), np.max(band)
+    assert (low, high) == (1, 9)
+
+
+@pytest.mark.parametrize(
+    ("draw", "message"),
+    [
+        (lambda ax: plots.feature_vectors(ax, np.ones((3, 5))), r"\(3, 5\); expected \(2, n\)"),
+        (lambda ax: plots.weight_gram(ax, np.ones((8, 2, 5))), r"\(8, 2, 5\); expected one model"),
+        (lambda ax: plots.weight_gram(ax, W, np.ones(4)), r"b has shape \(4,\); expected \(3,\)"),
+        (lambda ax: plots.feature_bars(ax, np.full((2, 3), np.nan)), "W holds nan"),
+        (lambda ax: plots.phase_map(ax, [0, 1], [1], np.ones((2, 1))), "densities is .*above 0"),
+        (lambda ax: plots.phase_map(ax, [1, 0.5], [1], np.ones((2, 1))), "densities is .*increasing"),
+        (lambda ax: plots.phase_map(ax, [0.5, 1], [1], np.ones((1, 2))), r"\(1, 2\); expected \(2, 1\)"),
+        (lambda ax: plots.loss_curve(ax, [1, 2], np.ones(3)), r"steps \(2,\) and history \(3,\)"),
+        (lambda ax: plots.scale("colour"), "kind is 'colour'"),
+    ],
+)
+def test_wrong_input_is_refused(ax, draw, message):
+    with pytest.raises(ValueError, match=message):
+        draw(ax)
