@@ -248,7 +248,8 @@ axes[0].plot(np.arange(1, len(order) + 1), runs.loss[order], ".")
 axes[0].set(xlabel="run, best first", ylabel="final loss", title="48 runs of one model")
 for ax, rank in zip(axes[1:], (0, len(order) // 2, -1), strict=True):
     plots.feature_vectors(ax, runs.W[order[rank]], importance)
-    ax.set(title=f"loss {runs.loss[order[rank]]:.4f}", xticks=[], yticks=[])
+    ax.set_title(f"loss {runs.loss[order[rank]]:.4f}")
+    ax.axis("off")
 plt.show()
 
 # %% [markdown]

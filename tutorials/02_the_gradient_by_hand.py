@@ -1,0 +1,531 @@
+# %% [markdown]
+# # 2. The gradient by hand
+#
+# To train a model is to nudge each weight in the direction in which the loss falls. That direction is the *gradient*.
+# Most code leaves it to a library that differentiates by itself. Here we write it out, from a single number up to the
+# matrices, and let `check_grad` prove each stage right.
+#
+# **You will be able to**
+# - derive the gradient of the model by the chain rule, and say what "two paths through W" means;
+# - say what the ReLU does to a gradient;
+# - write the whole backward pass in seven lines of NumPy, and prove it right;
+# - train with Adam, written by yourself;
+# - explain why a compiled loop is slow at the first call and fast at the second, and fast at all.
+#
+# **You need** [tutorial 0](00_start_here.ipynb), the chain rule, and the product of two matrices.
+#
+# **Contents**: [one number](#one), [two features, one neuron](#two), [matrices](#matrices), [prove it](#prove),
+# [Adam](#adam), [train](#train), [the same, fast](#fast), [what to vary](#vary), [exercises](#exercises).
+# Reading takes about 30 minutes; the [map](README.md) says how long the cells run, and has a glossary.
+#
+# **Letters and shapes**: d*thing* is always the derivative of the loss by that thing, and has the thing's shape.
+#
+# | letter | what it is | shape |
+# | --- | --- | --- |
+# | x, z, y and dz, dy | input, before the ReLU, output, and derivatives | (batch, n) |
+# | h and dh | hidden values | (batch, m) |
+# | W and dW | weights, W_i is column i | (m, n) |
+# | b and db | bias | (n,) |
+# | I | importance | (n,) |
+# | η, t | learning rate, step number from 1 | numbers |
+
+# %%
+try:
+    import minitms as tms
+except ModuleNotFoundError as error:
+    raise ModuleNotFoundError("minitms is missing; in a clone of its repository run: pip install -e .") from error
+
+import time
+
+import matplotlib.pyplot as plt
+import numba
+import numpy as np
+
+from minitms import plots
+from minitms.testing import GradientError, check_grad
+
+plt.style.use(plots.STYLE)
+rng = np.random.default_rng(0)
+
+# %% [markdown]
+# <a id="one"></a>
+# ## 1. One number
+#
+# The smallest model has one feature, one weight and no ReLU. The weight is used **twice**: once to store (*encode*) and
+# once to read out (*decode*).
+#
+# h = w x, then z = h w + b = w² x + b, and y = z. The loss is L = (y - x)².
+#
+# Take x = 1, w = 0.5, b = 0.1. Forward: h = 0.5, z = 0.25 + 0.1 = 0.35, L = (0.35 - 1)² = 0.4225.
+#
+# Now backward, one step at a time, each the derivative of one of the equations above:
+#
+# | what | why | number |
+# | --- | --- | --- |
+# | dy = 2 (y - x) | L = (y - x)² | 2 · (-0.65) = -1.3 |
+# | dz = dy | y = z | -1.3 |
+# | db = dz | z = h w + b, by b | -1.3 |
+# | path 1, decode: h · dz | z = h w + b, by the w that reads out | 0.5 · (-1.3) = -0.65 |
+# | dh = dz · w | z = h w + b, by h | -1.3 · 0.5 = -0.65 |
+# | path 2, encode: dh · x | h = w x, by the w that stores | -0.65 · 1 = -0.65 |
+# | dw = path 1 + path 2 | one and the same w | -1.3 |
+#
+# **Predict.** Differentiate L = (w² x + b - x)² by w directly. Do you get the same?
+#
+# <details><summary>Answer</summary>
+#
+# 2 (w² x + b - x) · 2 w x = 2 · (-0.65) · 2 · 0.5 · 1 = -1.3. The 2 in 2 w is the two paths.
+#
+# </details>
+#
+# And a third way, which knows no calculus: move w a little to both sides and see how the loss changes.
+
+# %%
+x, w, b = 1.0, 0.5, 0.1
+
+
+def L(w):
+    return (w**2 * x + b - x) ** 2
+
+
+step = 1e-5
+numeric = (L(w + step) - L(w - step)) / (2 * step)
+print(f"L = {L(w):.4f}, slope measured {numeric:.6f}")
+assert np.isclose(L(w), 0.4225)
+assert np.isclose(numeric, -1.3)
+
+# %%
+fig, ax = plt.subplots(figsize=(5, 3))
+ws = np.linspace(0, 1.2, 200)
+ax.plot(ws, L(ws), label="loss L(w)")
+near = np.linspace(0.25, 0.75, 2)
+ax.plot(near, L(w) - 1.3 * (near - w), label="slope -1.3, both paths")
+ax.plot(near, L(w) - 0.65 * (near - w), "--", label="slope -0.65, one path only")
+ax.plot(w, L(w), "ko")
+ax.set(xlabel="weight w", ylabel="loss", title="The slope has to touch the curve")
+ax.legend()
+plt.show()
+
+# %% [markdown]
+# Forgetting one of the two paths is the classic mistake with this model. It still goes downhill, only not in the right
+# direction, so the training looks healthy and ends somewhere else. That is why we check.
+#
+# <a id="two"></a>
+# ## 2. Two features, one neuron, and the ReLU
+#
+# Now n = 2, m = 1, with a ReLU: W = [1, -0.5], b = [0.1, 0], a single example x = [0.6, 0.3], importance 1.
+#
+# Forward:
+# - h = 1 · 0.6 + (-0.5) · 0.3 = 0.45
+# - z = [0.45 · 1 + 0.1, 0.45 · (-0.5) + 0] = [0.55, -0.225]
+# - y = ReLU(z) = [0.55, 0]
+#
+# Backward: what does the ReLU do? Where z > 0 it passes z on: slope 1. Where z < 0 its output is 0 whatever z does:
+# slope 0. So it lets the derivative through, or stops it:
+# - dy = 2 (y - x) = [-0.1, -0.6]
+# - **dz = dy where z > 0, else 0** = [-0.1, 0], and db = dz
+#
+# **Predict.** Is the derivative by W_1, the second weight, zero too?
+#
+# <details><summary>Answer</summary>
+#
+# No. As a reader W_1 is cut off, but it also stores: it changes h, and h reaches output 0, which is on.
+#
+# - decode: h · dz = [0.45 · (-0.1), 0] = [-0.045, 0]
+# - dh = dz · W = -0.1 · 1 + 0 = -0.1
+# - encode: dh · x = [-0.1 · 0.6, -0.1 · 0.3] = [-0.06, -0.03]
+# - dW = [-0.105, -0.03]
+#
+# </details>
+
+# %%
+W, b, x = np.array([[1.0, -0.5]]), np.array([0.1, 0.0]), np.array([[0.6, 0.3]])
+dW, db = tms.backward(W, b, x, importance=1.0, activation="relu")
+print("dW =", dW, " db =", db)
+assert np.allclose(dW, [[-0.105, -0.03]])
+assert np.allclose(db, [-0.1, 0])
+
+# %% [markdown]
+# At exactly z = 0 the ReLU has a corner and no slope at all. The library takes 0 there, as nearly everyone does.
+#
+# <a id="matrices"></a>
+# ## 3. A whole batch: matrices
+#
+# With many examples nothing new happens, each row of x goes its way. Two rules turn the steps above into matrices:
+#
+# - **Shapes tell where things go.** dW has the shape of W, (m, n). From h (batch, m) and dz (batch, n) there is one way
+#   to get it: hᵀ dz. This product also sums over the batch, as it should: all examples share W.
+# - The loss is a mean over the batch with importance I, so dy = 2 I (y - x) / batch.
+#
+# | forward | backward, from the bottom up |
+# | --- | --- |
+# | h = x Wᵀ | encode path: dhᵀ x, shape (m, batch) times (batch, n) |
+# | z = h W + b | dh = dz Wᵀ; decode path: hᵀ dz; db = sum of the rows of dz |
+# | y = ReLU(z) | dz = dy · [z > 0] |
+# | L = mean of sum I (y - x)² | dy = 2 I (y - x) / batch |
+
+
+# %%
+def my_backward(W, b, x, importance):
+    h = x @ W.T
+    z = h @ W + b
+    y = np.maximum(z, 0)
+
+    dy = 2 * importance * (y - x) / len(x)  # (batch, n)
+    dz = dy * (z > 0)  # the mask of the ReLU
+    db = dz.sum(axis=0)  # (n,)
+    dW_decode = h.T @ dz  # (m, n), W reads out
+    dh = dz @ W.T  # (batch, m)
+    dW_encode = dh.T @ x  # (m, n), W stores
+    return dW_decode + dW_encode, db
+
+
+features = tms.SparseFeatures(n=5, density=0.4, importance=0.9 ** np.arange(5))
+importance = features.importance
+W, b, x = rng.normal(size=(2, 5)), 0.1 * rng.normal(size=5), features.sample(32, seed=0)
+
+mine, library = my_backward(W, b, x, importance), tms.backward(W, b, x, importance)
+print("largest difference from the library:", max(abs(m - t).max() for m, t in zip(mine, library, strict=True)))
+assert all(np.allclose(m, t, rtol=1e-12, atol=1e-15) for m, t in zip(mine, library, strict=True))
+
+# %% [markdown]
+# Read `minitms/model.py` now: you know every line of it.
+#
+# <a id="prove"></a>
+# ## 4. Prove it
+#
+# Agreeing with the library proves little if the library is wrong. `check_grad` needs only the loss. It moves the
+# parameters a little to both sides, as we did with w, and compares. Parameters that belong together go into a dict.
+
+
+# %%
+def loss(params):
+    return tms.loss(params["W"], params["b"], x, importance)
+
+
+def gradient(params):
+    dW, db = my_backward(params["W"], params["b"], x, importance)
+    return {"W": dW, "b": db}
+
+
+print(check_grad(loss, gradient, {"W": W, "b": b}))
+
+# %% [markdown]
+# For each parameter: how far the slope of the loss is from what the gradient says (*error*), how much may be put down
+# to rounding (*tolerance*), how large that slope is, and how far the parameters were moved.
+#
+# Now drop one of the two paths and read what the check says. The first line names the place. Then come the entries that
+# are furthest off, with the ratio of what was claimed to what was measured.
+
+
+# %%
+def one_path_only(params):
+    W, b = params["W"], params["b"]
+    h = x @ W.T
+    z = h @ W + b
+    dz = 2 * importance * (np.maximum(z, 0) - x) / len(x) * (z > 0)
+    return {"W": h.T @ dz, "b": dz.sum(axis=0)}
+
+
+try:
+    check_grad(loss, one_path_only, {"W": W, "b": b})
+except GradientError as problem:
+    print(problem)
+else:
+    raise AssertionError("the check should have found this")
+
+# %% [markdown]
+# <a id="adam"></a>
+# ## 5. Adam: from a gradient to a step
+#
+# Plain descent would move each weight by -η times its gradient. *Adam* gives each weight a step of about the same
+# length, η, whatever the size of its gradient. It keeps two running means, of the gradient g and of its square:
+#
+# - p ← 0.9 p + 0.1 g
+# - q ← 0.999 q + 0.001 g²
+# - w ← w - η · (p / (1 - 0.9ᵗ)) / (√(q / (1 - 0.999ᵗ)) + 10⁻⁸)
+#
+# The divisions by 1 - 0.9ᵗ and 1 - 0.999ᵗ make up for p and q starting at 0.
+#
+# **Predict.** At the first step, t = 1, how far does a weight with g = 0.02 move if η = 0.01? And one with g = -300?
+#
+# <details><summary>Answer</summary>
+#
+# p / (1 - 0.9) = 0.1 g / 0.1 = g, and √(q / (1 - 0.999)) = √(g²) = |g|. So each moves by η · g / |g| = 0.01, against
+# the sign of its gradient: the first by -0.01, the second by +0.01.
+#
+# </details>
+
+
+# %%
+def adam(w, g, p, q, t, rate):
+    """One step of Adam: the new w, p and q. All four arrays have one shape."""
+    p = 0.9 * p + 0.1 * g
+    q = 0.999 * q + 0.001 * g**2
+    return w - rate * (p / (1 - 0.9**t)) / (np.sqrt(q / (1 - 0.999**t)) + 1e-8), p, q
+
+
+zero, g = np.zeros(2), np.array([0.02, -300.0])
+moved, _, _ = adam(zero, g, zero, zero, t=1, rate=0.01)
+print("moved by", moved)
+assert np.allclose(moved, [-0.01, 0.01])
+
+# %% [markdown]
+# <a id="train"></a>
+# ## 6. Train
+#
+# Backward and Adam are all there is. The loop: draw a batch, take the gradient, make a step. The first step of the
+# library is the same as ours to the last digits, since the same seed draws the same examples. After that we draw
+# batches of our own.
+
+# %%
+features = tms.SparseFeatures(n=5, density=0.1, importance=0.9 ** np.arange(5))
+W0, b0 = 0.5 * rng.normal(size=(2, 5)), np.zeros(5)
+rate, steps, batch = 1e-2, 1500, 512
+
+W, b = W0, b0
+pW, qW, pb, qb = 0 * W, 0 * W, 0 * b, 0 * b
+losses = np.empty(steps)
+for t in range(1, steps + 1):
+    x = features.sample(batch, seed=t - 1)
+    losses[t - 1] = tms.loss(W, b, x, features.importance)
+    dW, db = my_backward(W, b, x, features.importance)
+    W, pW, qW = adam(W, dW, pW, qW, t, rate)
+    b, pb, qb = adam(b, db, pb, qb, t, rate)
+    if t == 1:
+        W1 = W
+
+settings = {"batch_size": batch, "learning_rate": rate, "initial": (W0, b0), "seed": 0, "dtype": "float64"}
+one_step = tms.train(features, n_hidden=2, steps=1, **settings)
+print("largest difference after one step:", abs(one_step.W[0] - W1).max())
+assert np.allclose(one_step.W[0], W1, rtol=1e-12, atol=1e-12)
+
+run = tms.train(features, n_hidden=2, steps=steps, **settings)
+x = features.sample(50_000, seed=9)
+ours, theirs = tms.loss(W, b, x, features.importance), tms.loss(run.W[0], run.b[0], x, features.importance)
+print(f"loss at the start {tms.loss(W0, b0, x, features.importance):.4f}, ours after {steps} steps {ours:.4f}, "
+      f"the library's {theirs:.4f}")
+assert abs(ours / theirs - 1) < 0.05
+assert ours < 0.5 * tms.loss(W0, b0, x, features.importance)
+
+# %%
+fig, ax = plt.subplots(figsize=(5, 3))
+ax.plot(np.arange(1, steps + 1), losses, color="0.75", linewidth=0.7, label="ours, each batch")
+plots.loss_curve(ax, run.steps, run.history[0], label="the library, some of its batches", color="C1")
+ax.plot(np.arange(25, steps, 50), losses.reshape(-1, 50).mean(axis=1), "k", label="ours, mean of 50 batches")
+ax.legend()
+plt.show()
+
+# %% [markdown]
+# <a id="fast"></a>
+# ## 7. The same, fast
+#
+# NumPy is quick because its loops are compiled. But each line of `my_backward` makes a pass over memory and a new array
+# for the result, and at this size Python's own bookkeeping costs more than the arithmetic. The remedy is one loop over
+# the examples in which everything stays in the processor. In Python it reads like this, each line one of those above:
+
+
+# %%
+def backward_loops(W, b, x, importance):
+    batch, n = x.shape
+    m = W.shape[0]
+    dW, db, h, dh = np.zeros((m, n)), np.zeros(n), np.zeros(m), np.zeros(m)
+    for e in range(batch):
+        for k in range(m):
+            h[k], dh[k] = 0, 0
+            for i in range(n):
+                h[k] += x[e, i] * W[k, i]  # h = x Wᵀ
+        for i in range(n):
+            z = b[i]
+            for k in range(m):
+                z += h[k] * W[k, i]  # z = h W + b
+            if z > 0:  # the mask
+                dz = 2 * importance[i] * (z - x[e, i]) / batch
+                db[i] += dz
+                for k in range(m):
+                    dW[k, i] += h[k] * dz  # hᵀ dz
+                    dh[k] += dz * W[k, i]  # dh = dz Wᵀ
+        for k in range(m):
+            for i in range(n):
+                dW[k, i] += dh[k] * x[e, i]  # dhᵀ x
+    return dW, db
+
+
+backward_jitted = numba.njit(backward_loops)  # marks the function for compilation, which has not happened yet
+
+# %% [markdown]
+# **Predict.** Order by time: the loops in Python; the same compiled, first call; the same, second call; NumPy.
+#
+# <details><summary>Answer</summary>
+#
+# Slowest is the first call of the compiled loops: Numba looks at the types of the arguments and translates the function
+# for them, which takes its time whatever the batch. Then come the loops in Python, then NumPy, and fastest is the
+# second call of the compiled ones. The cell prints times rounded to powers of ten, since the rest depends on your
+# machine.
+#
+# </details>
+
+
+# %%
+def about(seconds):
+    """A time, rounded to a power of ten."""
+    exponent = round(np.log10(seconds))
+    return f"about {10 ** (exponent % 3)} {['ns', 'µs', 'ms', 's'][exponent // 3 + 3]}"
+
+
+def timed(function, repeats=1):
+    """The shortest time of a few calls, in seconds."""
+    times = []
+    for _ in range(repeats):
+        start = time.perf_counter()
+        function(W, b, x, features.importance)
+        times.append(time.perf_counter() - start)
+    return min(times)
+
+
+x = features.sample(1024, seed=0)
+print("loops in Python:                 ", about(timed(backward_loops, 3)))
+print("loops compiled by Numba, 1st call:", about(timed(backward_jitted)))
+print("loops compiled by Numba, 2nd call:", about(timed(backward_jitted, 100)))
+print("NumPy, my_backward:               ", about(timed(my_backward, 100)))
+
+compiled, matrices = (function(W, b, x, features.importance) for function in (backward_jitted, my_backward))
+assert np.allclose(compiled[0], matrices[0])
+assert np.allclose(compiled[1], matrices[1])
+
+# %% [markdown]
+# Why is the second call so fast? There is no Python left in it: no objects, no look-ups, no temporary arrays. h stays
+# in the processor's registers or its nearest cache from the moment it is computed until it is used for the last time.
+# The kernels of the library (`minitms/_kernels.py`) do two more things:
+#
+# - they draw the random examples right where they are used, so a batch never exists in memory;
+# - they turn the order around, so that the innermost loop runs over *examples*: then the processor does 8 or 16 of them
+#   with one instruction.
+#
+# A fast program that computes something else is worth nothing. So the library keeps both: `engine="numpy"` is the loop
+# you can read, `engine="numba"` the fast one, and given the same seed they take the same path.
+
+# %%
+both = {}
+for engine in ("numpy", "numba"):
+    both[engine] = tms.train(features, n_hidden=2, steps=300, batch_size=1024, learning_rate=1e-2, seed=0, restarts=4,
+                             engine=engine, dtype="float64")
+difference = abs(both["numpy"].W - both["numba"].W).max()
+print(f"after 300 steps of 4 models the largest difference in W is {difference:.1e}")
+assert difference < 1e-9
+
+# %% [markdown]
+# <a id="vary"></a>
+# ## 8. What to vary
+#
+# - Plant other mistakes in part 4: leave out the mask, the 2, the division by the batch. What does the check say?
+# - A larger batch in part 7: from where on is NumPy as fast as the compiled loops?
+# - `rate` in part 6: 1e-3, 1e-1. What does the loss curve look like?
+#
+# <a id="exercises"></a>
+# ## 9. Exercises
+#
+# Fill in each function and run the cell below it, which says "not yet" or "solved".
+
+
+# %%
+def attempt(check, answer):
+    """Run a check on an answer. An answer that is not right yet is told what is missing; it does not stop anything."""
+    try:
+        check(answer)
+    except Exception as problem:
+        print("not yet.", problem)
+    else:
+        print("solved!")
+
+
+# %% [markdown]
+# **Exercise 1.** Write the backward pass of the *linear* model, y = z. (Which line of `my_backward` changes?)
+#
+# <details><summary>Hint</summary>
+#
+# y = z, so dz = dy, and in the forward part there is no `np.maximum`.
+#
+# </details>
+
+
+# %%
+def backward_linear(W, b, x, importance):
+    """The pair dW, db for y = Wᵀ W x + b."""
+    raise NotImplementedError
+
+
+# %%
+def check_backward_linear(backward_linear):
+    x, importance = rng.random((7, 4)), rng.random(4)
+    check_grad(
+        lambda params: tms.loss(*params, x, importance, activation="linear"),
+        lambda params: backward_linear(*params, x, importance),
+        (rng.normal(size=(2, 4)), rng.normal(size=4)),
+    )
+
+
+attempt(check_backward_linear, backward_linear)
+
+# %% [markdown]
+# **Exercise 2.** Add a penalty on large weights to the loss: L + λ · (sum of all W²). Write its gradient, with the
+# ReLU.
+#
+# <details><summary>Hint</summary>
+#
+# Derivatives of sums are sums of derivatives. Only one of dW and db changes. You may call `my_backward`.
+#
+# </details>
+
+
+# %%
+def backward_with_penalty(W, b, x, importance, penalty):
+    """The pair dW, db of the loss with the ReLU + penalty * (W**2).sum()."""
+    raise NotImplementedError
+
+
+# %%
+def check_backward_with_penalty(backward_with_penalty):
+    x, importance, penalty = rng.random((7, 4)), rng.random(4), 0.3
+    check_grad(
+        lambda params: tms.loss(*params, x, importance) + penalty * (params[0] ** 2).sum(),
+        lambda params: backward_with_penalty(*params, x, importance, penalty),
+        (rng.normal(size=(2, 4)), rng.normal(size=4)),
+    )
+
+
+attempt(check_backward_with_penalty, backward_with_penalty)
+
+# %% [markdown]
+# **Exercise 3.** An adversary does not touch the weights; she changes the *input* x a little so that the loss grows as
+# much as possible. Write dx, the gradient of the loss by x, with the ReLU. Careful: x enters in two places.
+#
+# <details><summary>Hint</summary>
+#
+# x is what the model sees (h = x Wᵀ gives dh W) and also what the output is compared with (L = sum of I (y - x)², where
+# the derivative by that x is -dy).
+#
+# </details>
+
+
+# %%
+def gradient_by_x(W, b, x, importance):
+    """dx of shape (batch, n), for y = ReLU(Wᵀ W x + b)."""
+    raise NotImplementedError
+
+
+# %%
+def check_gradient_by_x(gradient_by_x):
+    W, b, importance = rng.normal(size=(2, 4)), rng.normal(size=4), rng.random(4)
+    check_grad(
+        lambda x: tms.loss(W, b, x, importance),
+        lambda x: gradient_by_x(W, b, x, importance),
+        rng.random((7, 4)),
+    )
+
+
+attempt(check_gradient_by_x, gradient_by_x)
+
+# %% [markdown]
+# **Next:** [3. Demonstrating superposition](03_demonstrating_superposition.ipynb). Or, if you write backward passes of
+# your own, [5. Check your own gradients](05_check_your_own_gradients.ipynb).
