@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import os
+import zipfile
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -27,11 +29,12 @@ def write_npz(path, arrays) -> None:
 def read_npz(path, names) -> dict:
     """Read the arrays of an ``.npz`` file that holds at least `names`."""
     try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = dict(file)
-    except (ValueError, EOFError, OSError) as error:
-        if isinstance(error, FileNotFoundError):
-            raise
+        # Opened here, since np.load leaves a file open that it cannot read.
+        with open(path, "rb") as file, np.load(file, allow_pickle=False) as content:
+            arrays = dict(content)
+    except FileNotFoundError:
+        raise
+    except (ValueError, TypeError, EOFError, OSError, zipfile.BadZipFile, zlib.error) as error:
         raise ValueError(f"{path} cannot be read as an .npz file: {error}") from error
     if missing := names - arrays.keys():
         raise ValueError(f"{path} lacks {', '.join(sorted(missing))}; expected a file written by save")

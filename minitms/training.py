@@ -23,6 +23,7 @@ from minitms.run import Snapshots, TrainingRun
 RECORDS = 200  # losses kept of a run, at most
 HELD_OUT_EXAMPLES = 2**16
 MOST_FEATURES_SCORED_EXACTLY = 3  # with a ReLU; each feature more makes the exact loss some thirty times slower
+CHUNK_STEPS = 10_000  # and never more steps than this: the smallest of them cost more than their operations
 CHUNK_OPERATIONS = 1e9  # floating-point operations between two looks at Ctrl-C: some tens of milliseconds
 FEW_MODELS = 16  # so many or fewer share the cores part by part, if a step is worth the hand-over
 LARGE_STEP = 2e6  # floating-point operations
@@ -126,9 +127,9 @@ def train(
     learning_rate = _checks.number("learning_rate", learning_rate, above=0)
     weight_decay = _checks.number("weight_decay", weight_decay, at_least=0)
     seed = _checks.seed(seed)
-    snapshot_steps = _snapshot_steps(snapshots, steps)
     stack = (restarts, *features.stack)
-    _check_memory(stack, m, n, batch_size, len(snapshot_steps), engine, np.dtype(dtype).itemsize)
+    _check_memory(stack, m, n, steps, batch_size, snapshots, engine, np.dtype(dtype).itemsize)
+    snapshot_steps = _snapshot_steps(snapshots, steps)
 
     W, b = _initial_weights(initial, stack, m, n, seed, dtype)
     rates, fixed = learning_rates(schedule, learning_rate, steps), fixed_numbers(weight_decay, dtype)
@@ -232,7 +233,7 @@ def _numpy_engine(features, activation, seed, batch_size, W, b, threads):
             dW, db = backward(W, b, x, features.importance, activation)
             W[...], mean_W[...], square_W[...] = rule(W, dW, mean_W, square_W, size, fixed)
             b[...], mean_b[...], square_b[...] = rule(b, db, mean_b, square_b, size, fixed)
-        return np.stack(losses, axis=-1) if losses else np.empty((*b.shape[:-1], 0))
+        return np.stack(losses, axis=-1, dtype=np.float64) if losses else np.empty((*b.shape[:-1], 0))
 
     return advance
 
@@ -246,10 +247,9 @@ def _kernel_features(features, dtype):
 def _initial_weights(initial, stack, m, n, seed, dtype):
     """Xavier-normal W by each model's own shape and b = 0, or what the user gave."""
     if initial is not None:
-        try:
-            W, b = initial
-        except (TypeError, ValueError):
-            raise TypeError(f"initial is {type(initial).__name__}; expected a pair (W, b)") from None
+        if not (isinstance(initial, (tuple, list)) and len(initial) == 2):
+            raise TypeError(f"initial is {type(initial).__name__}; expected a pair (W, b)")
+        W, b = initial
         given = []
         for name, array, shape in (("W", W, (*stack, m, n)), ("b", b, (*stack, n))):
             array = _checks.finite(f"initial {name}", _checks.real_array(f"initial {name}", array))
@@ -280,7 +280,7 @@ def _snapshot_steps(snapshots, steps):
 
 def _boundaries(steps, snapshot_steps, weights_by_batch):
     """Where Python takes over from the kernel: at snapshots, and often enough for Ctrl-C."""
-    chunk = max(1, int(CHUNK_OPERATIONS / _operations(weights_by_batch)))
+    chunk = max(1, min(CHUNK_STEPS, int(CHUNK_OPERATIONS / _operations(weights_by_batch))))
     return np.unique(np.concatenate([snapshot_steps, np.arange(chunk, steps, chunk), [steps]]))
 
 
@@ -289,12 +289,13 @@ def _operations(weights_by_batch):
     return 10 * weights_by_batch
 
 
-def _check_memory(stack, m, n, batch_size, snapshots, engine, itemsize):
-    models = int(np.prod(stack))
+def _check_memory(stack, m, n, steps, batch_size, snapshots, engine, itemsize):
+    models = math.prod(stack)
+    snapshots = len(snapshots) if np.ndim(snapshots) else _checks.integer("snapshots", snapshots, at_least=0)
     weights = models * (m * n + n) * itemsize
     batch = models * batch_size * (4 * n + 2 * m) * 8 if engine == "numpy" else 0
-    needed = (3 + snapshots) * weights + models * (RECORDS + 2) * 8 + batch
-    _checks.memory(needed, f"{models:,} models of n={n}, m={m} with {snapshots} snapshots")
+    needed = (3 + snapshots) * weights + models * (RECORDS + 2) * 8 + 8 * snapshots + 25 * steps + batch
+    _checks.memory(needed, f"{models:,} models of n={n}, m={m} with {snapshots:,} snapshots in {steps:,} steps")
 
 
 def _check_finite(losses, W, b, step):
@@ -323,7 +324,7 @@ def _held_out_losses(W, b, features, activation, seed):
 
 def _judge(final, constant, steps):
     """Compare final losses with those of the best constant answer, y = density / 2."""
-    worse = final > 1.5 * constant
+    worse = (final > 1.5 * constant) & (constant > 0)
     if worse.any():
         model = _first(worse)
         raise DivergenceError(
