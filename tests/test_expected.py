@@ -119,7 +119,7 @@ def pair_cases(count, seed=0):
         b = rng.normal(0, 0.7, 2)
         if k % 7 == 3:
             b[rng.integers(2)] = 0
-        if k % 5 == 4:                              # the two pre-activations of a size that makes them cross 0
+        if k % 5 == 4:                              # biases of the size of A_12, so that z crosses 0 in the square
             b = -rng.uniform(0, 1, 2) * np.abs(W[0] * W[1]) * rng.choice([-1, 1], 2)
         density = rng.choice([0, 1, 1e-6, rng.uniform()], 2)
         importance = rng.choice([1, 0, rng.uniform(0.1, 10)], 2)
@@ -140,6 +140,22 @@ def test_readable_pair_equals_rational_arithmetic():
         exact = float(rational_loss(W, b, density, importance, pieces=True))
         got = readable(W, b, density, importance)[0]
         assert abs(got - exact) <= 1e-12 * exact, (W, b, density, importance, got, exact)
+
+
+def test_one_variable_loses_no_digits():
+    """The integrals by hand, alone, where the textbook's forms cancel: small slopes, and z > 0 near one end only."""
+    rng = np.random.default_rng(16)
+    for k in range(600):
+        c = rng.choice([-1, 1]) * 10 ** rng.uniform(-9, 6)
+        near = 10 ** rng.uniform(-9, -3)
+        d = (rng.normal(), -c * rng.uniform(), -c * (1 - near), -c * near)[k % 4]
+        exact = float(cube_of_features_on([Fraction(c)], Fraction(d), own=False))
+        assert abs(_newton.other_error(c, d, True)[0] - exact) <= 1e-12 * exact, (c, d)
+        assert abs(expected._segment(c, d, 0)[0] - exact) <= 1e-12 * exact, (c, d)
+        if c > 0:
+            exact = float(cube_of_features_on([Fraction(c)], Fraction(d), own=True))
+            assert abs(_newton.own_error(c, d, True)[0] - exact) <= 1e-12 * exact, (c, d)
+            assert abs(expected._segment(c, d, 1)[0] - exact) <= 1e-12 * exact, (c, d)
 
 
 @pytest.mark.parametrize("pattern", ["together", "at_most_one"])
@@ -250,18 +266,39 @@ def slope(f, h):
     return (8 * (f(h) - f(-h)) - (f(2 * h) - f(-2 * h))) / (12 * h)
 
 
-@given(trained_models(), st.integers(0, 2**32 - 1))
-def test_gradients_equal_finite_differences(arguments, seed):
-    W, b, *rest = arguments
-    rng = np.random.default_rng(seed)
-    U, v = rng.uniform(-1, 1, W.shape), rng.uniform(-1, 1, b.shape)     # a random direction
-    h = 2e-4
+def check_slope_along(W, b, rest, U, v, h=2e-4):
+    """Compare the slope along (U, v) with that of the gradients; False if an output's sign changes in the stencil."""
     z = np.stack([pre_activations_at_corners(W + t * h * U, b + t * h * v) for t in (-2, -1, 0, 1, 2)])
-    assume(arguments[4] == "linear" or (np.abs(z[2]).min() > 0 and (np.sign(z) == np.sign(z[2])).all()))
+    if rest[2] == "relu" and not (np.abs(z[2]).min() > 0 and (np.sign(z) == np.sign(z[2])).all()):
+        return False
     dW, db = expected_gradients(W, b, *rest)
     numeric = slope(lambda t: expected_loss(W + t * U, b + t * v, *rest), h)
     analytic = (dW * U).sum() + (db * v).sum()
     assert abs(numeric - analytic) <= 1e-8 * (1 + abs(analytic)), (numeric, analytic)
+    return True
+
+
+@pytest.mark.parametrize("pattern", PATTERNS)
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+@given(st.data(), st.integers(0, 2**32 - 1))
+def test_gradients_equal_finite_differences(activation, pattern, data, seed):
+    W, b, *rest = data.draw(trained_models(pattern, activation))
+    rng = np.random.default_rng(seed)
+    assume(check_slope_along(W, b, rest, rng.uniform(-1, 1, W.shape), rng.uniform(-1, 1, b.shape)))
+
+
+@pytest.mark.parametrize(("n", "m"), [(1, 1), (2, 1), (2, 2), (3, 2), (4, 2), (5, 2)])
+@pytest.mark.parametrize("pattern", PATTERNS)
+def test_gradients_of_generic_models_equal_finite_differences(pattern, n, m):
+    rng = np.random.default_rng(n)
+    checked, models = 0, 10 if n < 5 else 2
+    for _ in range(models):
+        W, b, density = rng.normal(size=(m, n)), rng.normal(0, 0.7, n), rng.uniform(0.2, 1, n)
+        if pattern != "independent":
+            density = {"together": np.full(n, density[0]), "at_most_one": density / n}.get(pattern)
+        rest = density, rng.uniform(0.5, 2, n), "relu", pattern
+        checked += check_slope_along(W, b, rest, rng.normal(size=W.shape), rng.normal(size=b.shape))
+    assert checked > models / 2
 
 
 # (W, b, index of b that is moved): each sits on a boundary of pieces, where z = 0 at a corner of the square
@@ -508,7 +545,7 @@ def random_starts(rng, count):
     ],
 )
 def test_known_minima_are_found(importance, density, least, W, b):
-    """A separate search gave these, to the digits shown. W and -W are the same model; at r = 1 so is the swapped one."""
+    """A separate search gave these, to the digits shown. W and -W are one model; at r = 1 so is the swapped one."""
     start = random_starts(np.random.default_rng(11), 64)
     found = minimise_expected_loss(*start, density, [1.0, importance])
     best = found.loss.argmin()
@@ -552,6 +589,7 @@ def test_minima_are_stationary_lower_than_their_start_and_as_reported(activation
     np.testing.assert_allclose(expected_loss(found.W, found.b, *rest), found.loss, rtol=1e-12, atol=1e-300)
     assert (found.loss <= expected_loss(W, b, *rest)).all()
     assert (found.gradient < 1e-6).mean() > 0.99
+    assert (found.gradient <= 1e-10 * expected_loss(0 * W, 0 * b, *rest)).mean() > 0.99     # as the docstring says
     assert found.evaluations.max() <= 200
 
 
