@@ -176,7 +176,7 @@ class _Models:
         if W.ndim < 2 or b.ndim < 1 or W.shape[-1] != b.shape[-1] or 0 in W.shape or 0 in b.shape:
             raise ValueError(f"got W {W.shape}, b {b.shape}; expected W (..., m, n) and b (..., n), none of them empty")
         for name, array in (("W", W), ("b", b)):
-            largest = np.abs(array).max()
+            largest = float(np.abs(array).max())  # LARGEST does not fit into float32
             if largest > LARGEST:
                 raise ValueError(f"{name} holds {largest:g}; expected at most {LARGEST:g}, or the loss overflows")
         m, n = W.shape[-2:]
