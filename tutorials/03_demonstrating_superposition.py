@@ -1,0 +1,413 @@
+# %% [markdown]
+# # 3. Demonstrating superposition
+#
+# Section 2 of the paper *Toy Models of Superposition* puts two models side by side that differ in one thing only: the
+# ReLU at the output. The linear one keeps as many features as it has dimensions, whatever the data. The other one keeps
+# more and more as the data get sparser. This tutorial draws that comparison and reads it.
+#
+# **You will be able to**
+# - explain, with a calculation of three lines, why a linear model never uses superposition;
+# - read the heat map of Wᵀ W and the bars of norm and interference;
+# - predict what changes as the sparsity goes from 0 to 0.999, and check it on trained models;
+# - say which part the bias plays.
+#
+# **You need** [tutorial 0](00_start_here.ipynb); [tutorial 1](01_introduction.ipynb) helps.
+#
+# **Contents**: [why the ReLU matters](#relu), [how to read W](#read), [the linear model](#linear),
+# [the ReLU model](#model), [in numbers](#numbers), [what to vary](#vary), [exercises](#exercises).
+# Reading takes about 25 minutes; the [map](README.md) says how long the cells run, and has a glossary.
+#
+# **Letters and shapes** (those of tutorial 0, and)
+#
+# | letter | what it is | shape |
+# | --- | --- | --- |
+# | v | variance of a feature, s/3 - s²/4 | a number |
+# | Wᵀ W | row i, column j: W_i · W_j, what feature j adds to output i | (n, n) |
+# | norm of i | length of W_i | a number |
+# | Ŵ_i | W_i made to length 1 | (m,) |
+# | K | number of models in a stack, here one for each density | a number |
+
+# %%
+try:
+    import minitms as tms
+except ModuleNotFoundError as error:
+    raise ModuleNotFoundError("minitms is missing; in a clone of its repository run: pip install -e .") from error
+
+import matplotlib.pyplot as plt
+import numpy as np
+
+from minitms import plots
+from minitms.expected import expected_loss
+
+plt.style.use(plots.STYLE)
+rng = np.random.default_rng(0)
+
+# %% [markdown]
+# <a id="relu"></a>
+# ## 1. Why the ReLU matters
+#
+# Back to two equally important features and one hidden number. In tutorial 0 we compared *keep one*, W = [1, 0], with
+# *share*, W = [1, -1]. What does sharing cost in each model?
+#
+# The variance of a feature is the mean of its square minus the square of its mean. A feature is on with probability s,
+# and then its square is 1/3 on average:
+#
+# $$ v = \frac{s}{3} - \left(\frac{s}{2}\right)^2 = \frac{s}{3} - \frac{s^2}{4} $$
+#
+# - **Keep one**, either model: the other feature is answered with its mean s/2. That costs its variance: L = v.
+# - **Share, linear**: h = x₀ - x₁, so output 0 is x₀ - x₁ + b₀. The error is b₀ - x₁. The best bias is b₀ = s/2, and
+#   what is left is the variance of x₁. The same for output 1: L = 2 v. *Always twice as bad as keeping one.*
+# - **Share, ReLU**, b = 0: output 0 is ReLU(x₀ - x₁). If x₀ is the larger, it is wrong by x₁; otherwise it is 0, and
+#   wrong by x₀. So it is wrong by the smaller of the two, which is 0 unless both are on. When both are on, the square
+#   of the smaller is 1/6 on average. Two outputs: L = 2 · s² · 1/6 = s²/3.
+#
+# **Predict.** With s = 0.1, put numbers on the three.
+#
+# <details><summary>Answer</summary>
+#
+# v = 0.0333 - 0.0025 = 0.0308. Keep one 0.0308; share, linear 0.0617; share, ReLU 0.01/3 = 0.0033.
+#
+# </details>
+
+# %%
+s = 0.1
+v = s / 3 - s**2 / 4
+keep, share = np.array([[1.0, 0.0]]), np.array([[1.0, -1.0]])
+exact = {
+    "keep one": (expected_loss(keep, [0, s / 2], s, activation="linear"), v),
+    "share, linear": (expected_loss(share, [s / 2, s / 2], s, activation="linear"), 2 * v),
+    "share, ReLU": (expected_loss(share, [0, 0], s, activation="relu"), s**2 / 3),
+}
+for name, (library, by_hand) in exact.items():
+    print(f"{name:14} by hand {by_hand:.6f}, by the library {library:.6f}")
+    assert np.isclose(library, by_hand)
+
+# %% [markdown]
+# Now for any n, m and W. With its best bias a linear model's expected loss is
+#
+# $$ L = v \left[ \sum_i I_i\,(1 - |W_i|^2)^2 + \sum_{i \neq j} I_j\,(W_i \cdot W_j)^2 \right] $$
+#
+# The first sum rewards features of length 1, the second punishes every overlap. Density appears only in front, in v.
+#
+# **Predict.** Does the best W of a linear model depend on how sparse the features are?
+#
+# <details><summary>Answer</summary>
+#
+# No. v only scales the loss, so the best W is the same at every density above 0. Sparsity cannot lure a linear model
+# into superposition.
+#
+# </details>
+#
+# We check the formula on an arbitrary W: the loss divided by v must be the same number at every density.
+
+# %%
+W, importance = rng.normal(size=(2, 6)), rng.random(6)
+products = W.T @ W
+overlap = products**2 * (1 - np.eye(6))
+bracket = (importance * (1 - np.diag(products)) ** 2).sum() + (overlap * importance).sum()
+print(f"the bracket: {bracket:.6f}")
+for s in (1, 0.1, 0.001):
+    best_bias = (np.eye(6) - products) @ np.full(6, s / 2)
+    ratio = expected_loss(W, best_bias, s, importance, "linear") / (s / 3 - s**2 / 4)
+    print(f"s = {s:<5}: loss / v = {ratio:.6f}")
+    assert np.isclose(ratio, bracket)
+
+# %% [markdown]
+# <a id="read"></a>
+# ## 2. How to read W
+#
+# For more than two dimensions we cannot draw arrows. Three things help, here for W with the columns [1, 0], [0, 1] and
+# [0.6, 0.8]:
+#
+# - **Wᵀ W**, all the W_i · W_j. On the diagonal stands |W_i|²: near 1 if feature i is represented, near 0 if not.
+#   Beside the diagonal stands how features disturb each other.
+# - **The norm** |W_i|: is it represented?
+# - **The interference** of feature i, the sum over all other j of (Ŵ_i · W_j)²: does it share its direction with
+#   others?
+#
+# | | feature 0 | feature 1 | feature 2 |
+# | --- | --- | --- | --- |
+# | norm | 1 | 1 | √(0.36 + 0.64) = 1 |
+# | interference | 0² + 0.6² = 0.36 | 0² + 0.8² = 0.64 | 0.6² + 0.8² = 1 |
+
+# %%
+W = np.array([[1, 0, 0.6], [0, 1, 0.8]])
+print("Wᵀ W =", (W.T @ W).round(2), sep="\n")
+print("norms", tms.feature_norms(W), " interference", tms.interference(W).round(4))
+assert np.allclose(tms.feature_norms(W), [1, 1, 1])
+assert np.allclose(tms.interference(W), [0.36, 0.64, 1])
+
+fig, axes = plt.subplots(1, 2, figsize=(5.5, 2.2))
+plots.weight_gram(axes[0], W, b=np.array([0.5, 0, -0.5]))
+plots.feature_bars(axes[1], W)
+axes[1].set_title("norm, coloured by interference")
+fig.colorbar(plots.scale("gram"), ax=axes[0], shrink=0.9)
+fig.colorbar(plots.scale("interference"), ax=axes[1], shrink=0.9, label="interference")
+plt.show()
+
+# %% [markdown]
+# Feature 0 is the top row. Red is positive, blue negative. The narrow column to the right of the heat map is the bias,
+# on the same scale.
+#
+# (A warning for readers of the literature: the paper's text, its figure legend and its notebook use three slightly
+# different formulas for interference. Here it is always the one above.)
+#
+# <a id="linear"></a>
+# ## 3. The linear model, from dense to sparse
+#
+# Twenty features, five dimensions, each feature 0.7 times as important as the one before. Seven densities from 1 down
+# to 0.001, trained as one stack.
+
+# %%
+densities = np.array([1, 0.3, 0.1, 0.03, 0.01, 0.003, 0.001])
+importance = 0.7 ** np.arange(20)
+features = tms.SparseFeatures(n=20, density=densities[:, None], importance=importance)
+settings = {"n_hidden": 5, "learning_rate": 1e-2, "schedule": "cosine", "seed": 0}
+linear = tms.train(features, activation="linear", steps=3000, restarts=4, **settings).best()
+
+top_five = np.diag(np.arange(20) < 5).astype(float)  # 1 on the diagonal for features 0 to 4
+gram = linear.W.mT @ linear.W
+for s, G in zip(densities, gram, strict=True):
+    print(f"s = {s:<5}: largest difference of Wᵀ W from the top five alone {abs(G - top_five).max():.3f}")
+assert np.allclose(gram, top_five, atol=0.05)
+assert np.allclose(linear.b[0, 5:], 0.5, atol=0.05)  # s = 1: what is not kept is answered with its mean
+
+# %% [markdown]
+# Seven densities, one answer: the five most important features, each clean, and nothing of the others. This is what
+# statisticians call *principal component analysis*: keep the directions that matter most, at right angles.
+#
+# <a id="model"></a>
+# ## 4. The ReLU model, from dense to sparse
+#
+# **Predict.** (a) What does the ReLU model do at s = 1? (b) As s falls, which features go into superposition first: the
+# important ones or the others? (c) What is the sign of the first interference that appears?
+#
+# <details><summary>Answer</summary>
+#
+# (a) The same as the linear one: with everything always on, every overlap hurts in each example. (b) The less important
+# ones. Squeezing them together lets a few more in and costs little; the important ones can afford a dimension each for
+# longest. (c) Negative: pairs of opposites, since the ReLU removes negative interference for free (tutorial 1).
+#
+# </details>
+#
+# Small models get stuck, so there are six restarts of each.
+
+# %%
+relu = tms.train(features, activation="relu", steps=3000, restarts=6, **settings).best()
+
+fig, axes = plt.subplots(2, 8, figsize=(11, 4.4), height_ratios=[1, 1.4])
+columns = [("linear, s = 1", linear.W[0], linear.b[0])]
+columns += [(f"s = {s:g}", W, b) for s, W, b in zip(densities, relu.W, relu.b, strict=True)]
+for (top, bottom), (title, W, b) in zip(axes.T, columns, strict=True):
+    plots.weight_gram(top, W, b)
+    top.set_title(title)
+    plots.feature_bars(bottom, W)
+    bottom.set(xlim=(0, 1.3), xticks=[0, 1])
+axes[1, 0].set_ylabel("feature, the most important on top")
+fig.colorbar(plots.scale("gram"), ax=axes[0], aspect=8)
+fig.colorbar(plots.scale("interference"), ax=axes[1], aspect=12, label="interference")
+plt.show()
+
+# %% [markdown]
+# The left column is the linear model, the others are the ReLU model, getting sparser from left to right. Blue bars have
+# a dimension for themselves, orange ones share theirs. Look for: a clean diagonal at s = 1; then single blue squares,
+# pairs of opposites; and at the right a pattern of red and blue, with more features than ever and none of them alone.
+#
+# <a id="numbers"></a>
+# ## 5. In numbers
+#
+# A picture is soon believed. The same statements as numbers: how many features are represented; how many of those are
+# alone in their direction; how many pairs point nearly opposite ways (W_i · W_j below -0.7); the largest positive
+# interference; the mean bias.
+
+# %%
+represented = tms.feature_norms(relu.W) > 0.5  # (K, n)
+interference = tms.interference(relu.W)
+products = relu.W.mT @ relu.W * (1 - np.eye(20))  # without the diagonal
+both = represented[:, :, None] & represented[:, None, :]
+strongest = np.where(both, products, 0).max(axis=(1, 2))
+pairs = (np.where(both, products, 0) < -0.7).sum(axis=(1, 2)) // 2
+alone = (represented & (interference < 0.05)).sum(axis=1)
+bias = np.array([b[kept].mean() for b, kept in zip(relu.b, represented, strict=True)])
+
+print("density  represented  alone  nearly opposite  largest positive W_i·W_j  mean bias of represented")
+for row in zip(densities, represented.sum(axis=1), alone, pairs, strongest, bias, strict=True):
+    print("{:7g}  {:11}  {:5}  {:15}  {:24.2f}  {:24.3f}".format(*row))
+
+# %% [markdown]
+# And as claims, each of which could fail:
+
+# %%
+dense, sparser, sparse, sparsest = 0, 1, 2, slice(4, 7)  # s = 1; 0.3; 0.1; 0.01 and less
+
+# At s = 1 the model is the linear one: the top five, clean, and the mean for the others.
+assert np.allclose(relu.W[dense].T @ relu.W[dense], top_five, atol=0.05)
+assert np.allclose(relu.b[dense], 0.5 * (np.arange(20) >= 5), atol=0.05)
+
+# At s = 0.3 the most important features are alone; those that share come after them, in opposite pairs only.
+sharing = np.flatnonzero(represented[sparser] & (interference[sparser] > 0.05))
+print("s = 0.3, features that share:", sharing)
+assert alone[sparser] >= 1
+assert sharing.min() >= alone[sparser]
+assert pairs[sparser] >= 2
+assert strongest[sparser] < 0.1
+
+# At s = 0.1 nearly everything is in pairs.
+assert pairs[sparse] >= 4
+
+# At s = 0.01 and below nothing is alone, there is positive interference, and negative biases against it.
+assert (alone[sparsest] == 0).all()
+assert (strongest[sparsest] > 0.2).all()
+assert (bias[sparsest] < -0.05).all()
+
+# More than twice as many features as dimensions.
+assert (represented[sparsest].sum(axis=1) > 10).all()
+print("every claim holds")
+
+# %% [markdown]
+# **Predict.** Why are the biases negative at the right end, and about zero in the middle?
+#
+# <details><summary>Answer</summary>
+#
+# In the middle there are pairs of opposites only. Their interference is negative and the ReLU alone removes it. With
+# more than two features to a dimension some W_i · W_j must be positive, and those add something to outputs that should
+# be 0. A negative bias pushes it below zero, at the price of reporting every feature somewhat too small (the pentagon
+# of tutorial 1).
+#
+# </details>
+#
+# How much is it worth? Here is the loss of the ReLU model divided by that of the linear model, on the same examples:
+
+# %%
+gain = relu.loss / linear.loss
+fig, ax = plt.subplots(figsize=(5, 2.8))
+ax.plot(densities, gain, "o-", label="loss, ReLU / linear")
+ax.plot(densities, represented.sum(axis=1) / 20, "s--", label="share of features represented")
+ax.set(xscale="log", xlabel="density s", ylim=(0, 1.05))
+ax.legend()
+plt.show()
+print("loss, ReLU / linear:", gain.round(3))
+assert abs(gain[0] - 1) < 0.02
+assert (np.diff(gain) < 0.02).all()  # the sparser, the more it is worth
+assert gain[-1] < 0.5
+
+# %% [markdown]
+# <a id="vary"></a>
+# ## 6. What to vary
+#
+# - The paper's second setting, `n=80`, `n_hidden=20`, `importance = 0.9 ** np.arange(80)`: fewer steps will do.
+# - `importance=1.0` for all: is there still an order in which features come in?
+# - `restarts=1`: how much do the numbers in part 5 move from seed to seed?
+# - The threshold 0.5 for "represented": try 0.3 and 0.8. Where does it matter?
+#
+# <a id="exercises"></a>
+# ## 7. Exercises
+#
+# Fill in each function and run the cell below it, which says "not yet" or "solved".
+
+
+# %%
+def attempt(check, answer):
+    """Run a check on an answer. An answer that is not right yet is told what is missing; it does not stop anything."""
+    try:
+        check(answer)
+    except Exception as problem:
+        print("not yet.", problem)
+    else:
+        print("solved!")
+
+
+# %% [markdown]
+# **Exercise 1.** Write the interference yourself. A feature that is not represented at all, W_i = 0, has no direction
+# and gets interference 0. (Dividing by its length would give NaN, "not a number", without any error.)
+#
+# <details><summary>Hint</summary>
+#
+# Make Ŵ first: divide each column by its norm, or by 1 where the norm is 0. Then `Ŵ.T @ W` holds all Ŵ_i · W_j. Square,
+# leave out the diagonal, sum over j.
+#
+# </details>
+
+
+# %%
+def my_interference(W):
+    """The sum over j != i of (Ŵ_i · W_j)² for each i; shape (m, n) -> (n,)."""
+    raise NotImplementedError
+
+
+# %%
+def check_my_interference(my_interference):
+    W = rng.normal(size=(3, 7)) * np.array([1, 1, 1, 2, 0.1, 0.5, 0])
+    got, expected = my_interference(W), tms.interference(W)
+    assert np.shape(got) == (7,), f"the result has shape {np.shape(got)}; expected (7,)"
+    assert not np.isnan(got).any(), "there are NaN in it: what about the last feature, whose column is zero?"
+    assert not np.allclose(got, np.sqrt(expected)), "this is the square root"
+    assert not np.allclose(got, expected + tms.feature_norms(W) ** 2), "j = i is to be left out"
+    unscaled = expected * tms.feature_norms(W) ** 2
+    assert not np.allclose(got, unscaled), "W_i has to be made to length 1"
+    assert np.allclose(got, expected), f"got {np.round(got, 3)}, expected {expected.round(3)}"
+
+
+attempt(check_my_interference, my_interference)
+
+# %% [markdown]
+# **Exercise 2.** What is the lowest loss that a *linear* model can reach? Use the formula of part 1 for a model that
+# keeps the m most important features clean and drops the others.
+#
+# <details><summary>Hint</summary>
+#
+# Kept features contribute 0. A dropped one has W_i = 0 and contributes I_i · v.
+#
+# </details>
+
+
+# %%
+def lowest_linear_loss(m, importance, s):
+    """Expected loss of the best linear model; importance is an array (n,) in any order, s the density."""
+    raise NotImplementedError
+
+
+# %%
+def check_lowest_linear_loss(lowest_linear_loss):
+    for k, s in enumerate(densities):
+        trained = expected_loss(linear.W[k], linear.b[k], s, importance, "linear")
+        got = lowest_linear_loss(5, importance, s)
+        assert got <= trained, f"at s = {s} you say {got:.3e}, but the trained model reached {trained:.3e}"
+        assert got > 0.99 * trained, f"at s = {s} you say {got:.3e}, the trained model got no lower than {trained:.3e}"
+    mixed = lowest_linear_loss(1, np.array([0.2, 1.0, 0.5]), 1.0)
+    assert np.isclose(mixed, 0.7 / 12), "the most important features need not come first in the array"
+
+
+attempt(check_lowest_linear_loss, lowest_linear_loss)
+
+# %% [markdown]
+# **Exercise 3.** Share out a single dimension: give W of shape (1, 2) and b for the *ReLU* model such that at s = 0.1,
+# with importance 1 for both features, the expected loss is below 0.0034. Then explain to yourself why no linear model
+# can.
+#
+# <details><summary>Hint</summary>
+#
+# Part 1 has done it already. For the second half: exercise 2 gives the lowest loss of a linear model.
+#
+# </details>
+
+
+# %%
+def shared_dimension():
+    """The pair W, b, of shapes (1, 2) and (2,)."""
+    raise NotImplementedError
+
+
+# %%
+def check_shared_dimension(shared_dimension):
+    W, b = (np.asarray(array, dtype=float) for array in shared_dimension())
+    assert W.shape == (1, 2), f"W has shape {W.shape}; expected (1, 2)"
+    assert b.shape == (2,), f"b has shape {b.shape}; expected (2,)"
+    L = expected_loss(W, b, 0.1)
+    assert L < 0.0034, f"the expected loss is {L:.5f}; keeping one feature gives 0.03083"
+
+
+attempt(check_shared_dimension, shared_dimension)
+
+# %% [markdown]
+# **Next:** [4. Phase changes](04_phase_changes.ipynb), where the step from one arrangement to another becomes a map.
