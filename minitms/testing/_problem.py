@@ -74,10 +74,12 @@ class Problem:
         def same_side(step):
             return all(not self._changed(block, v, t).any() for t in (step, -step, 2 * step, -2 * step))
 
+        moving = np.where(v != 0, self.values[block], 0.0)
         found = slope(
             self.line(block, v), self.middle, first, last,
-            own_size=float(np.linalg.norm(self.analytic[block] * np.where(v != 0, self.values[block], 0.0))),
-            noise=noise, same_side=same_side if self.kinks is not None else None,
+            size=float(np.linalg.norm(self.analytic[block] * v)),
+            own_size=float(np.linalg.norm(self.analytic[block] * moving)),
+            reach=float(np.linalg.norm(moving) / np.linalg.norm(v)) if v.any() else 0.0, noise=noise, same_side=same_side if self.kinks is not None else None,
         )
         if found is None:
             raise ValueError(

@@ -26,6 +26,8 @@ import numpy as np
 EPS = np.finfo(np.float64).eps
 RATIO = 8.0
 ROUNDINGS = 4  # a loss is trusted to a few roundings of its own size, if the ladder shows no more
+VISIBLE = 20  # a difference of one-sided slopes this many times the error of a slope is seen
+FAINT = 1e-6  # a kink fainter than this part of the slope may lie nearer or farther: rounding hides where; it adds to the error
 GOOD = 1e-11  # stop climbing when the error is this small a part of the slope
 
 
@@ -35,7 +37,7 @@ class Rung:
     slope: float
     jump: float   # slope on the right less slope on the left
     error: float  # of the slope, as estimated from this rung and all below
-    noise: float  # error times step
+    noise: float  # what rounding, or truncation, adds to the loss
     same_side: bool  # no pre-activation changes its sign between the points
     flat: bool    # the loss did not change at all: says nothing
 
@@ -56,7 +58,7 @@ class Slope:
         return RATIO**self.exponent
 
 
-def slope(line, middle, first, last, own_size=0.0, noise=0.0, same_side=None):
+def slope(line, middle, first, last, size=0.0, own_size=0.0, reach=0.0, noise=0.0, same_side=None):
     """Climb the ladder from ``RATIO ** first`` up to ``RATIO ** last``.
 
     Parameters
@@ -64,7 +66,9 @@ def slope(line, middle, first, last, own_size=0.0, noise=0.0, same_side=None):
     line : function of t, the loss at a distance t along the direction
     middle : its value at 0
     first, last : exponents of the lowest and highest step
+    size : size of the slope were all its terms of one sign; beside it a faint kink is no kink, see `FAINT`
     own_size : the further size whose rounding enters: |gradient * params|, from rounding params + t direction
+    reach : size of params in units of the direction
     noise : rounding of the loss if known from another direction
     same_side : function of t that says whether no pre-activation changes its sign up to ±2t; None: never
     """
@@ -84,9 +88,14 @@ def slope(line, middle, first, last, own_size=0.0, noise=0.0, same_side=None):
         jump = (4 * (right + left) - (right2 + left2)) / (2 * step)
         if rungs:
             noise = max(noise, abs(taken - rungs[-1].slope) * step)
-        floor = ROUNDINGS * EPS * (max(np.abs(values).max(), abs(middle)) + own_size)
+        # Where the slope is 0 only by cancellation, as at a minimum, params + t v is still rounded on slopes around it.
+        around = np.abs(values - middle).max() / step * reach
+        floor = ROUNDINGS * EPS * (max(np.abs(values).max(), abs(middle)) + own_size + around)
         clear = clear and (same_side is None or same_side(step))
-        rung = Rung(step, taken, jump, max(noise, floor) / step, max(noise, floor), clear, not np.any(values != middle))
+        error = max(noise, floor) / step
+        if rungs and abs(jump) > VISIBLE * error and _plateau(jump, rungs[-1].jump):
+            error = abs(jump)
+        rung = Rung(step, taken, jump, error, max(noise, floor), clear, not np.any(values != middle))
         rungs.append(rung)
         if len(rungs) == 1:
             continue  # nothing to compare with yet
@@ -96,7 +105,10 @@ def slope(line, middle, first, last, own_size=0.0, noise=0.0, same_side=None):
     if len(rungs) < 2:
         return None
     best = _best(rungs[1:])
-    return Slope(best.slope, best.error, first + rungs.index(best), best.noise, rungs, _kink(rungs, best))
+    error, kink = best.error, _kink(rungs, best)
+    if kink and abs(kink.jump) < FAINT * max(size, abs(best.slope)):
+        error, kink = error + abs(kink.jump), None
+    return Slope(best.slope, error, first + rungs.index(best), best.noise, rungs, kink)
 
 
 def _best(rungs):
@@ -112,15 +124,23 @@ def _best(rungs):
 
 
 def _kink(rungs, chosen):
-    """The lowest rung whose one-sided slopes differ by far more than rounding explains, if they do so at the kink itself.
+    """The lowest rung whose one-sided slopes differ by far more than rounding explains, if they do so down to t = 0.
 
-    Then the difference is no larger on the next two rungs: smooth functions would show it grow 64-fold and a jump of
-    the curvature eightfold. If a rung that crosses no kink has answered well enough, there is nothing to report.
+    Then the difference is no larger on the next two rungs (a smooth function would show it grow 64-fold, a jump of the
+    curvature eightfold), nor gone on a lower rung that would show it. If a rung that crosses no kink has answered well
+    enough, there is nothing to report.
     """
     for i, rung in enumerate(rungs[:-2]):
         noise = max(rung.noise, rungs[i + 1].noise if i == 0 else 0.0)
         if abs(rung.jump) * rung.step > 100 * noise:
-            same = all(0.0 < later.jump / rung.jump < 2.0 for later in rungs[i + 1 : i + 3])
+            stays = all(0.0 < later.jump / rung.jump < 2.0 for later in rungs[i + 1 : i + 3])
+            shown = [lower for lower in rungs[:i] if abs(rung.jump) * lower.step > VISIBLE * lower.noise]
+            reaches_down = all(abs(lower.jump - rung.jump) < 0.5 * abs(rung.jump) for lower in shown)
             answered = chosen.step < rung.step and 1e4 * chosen.error < abs(rung.jump)
-            return rung if same and not answered else None
+            return rung if stays and reaches_down and not answered else None
     return None
+
+
+def _plateau(jump, before):
+    """Whether the one-sided slopes differ by as much as a rung lower: a kink lies in between, however small the error looks."""
+    return 0.5 * abs(before) < abs(jump) < 2 * abs(before)
