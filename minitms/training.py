@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from minitms import _checks, _kernels, _progress
+from minitms import _checks, _kernels, _one_neuron, _progress
 from minitms._threads import Threads
 from minitms.adam import SCHEDULES, adam_update, fixed_numbers, learning_rates, step_sizes
 from minitms.expected import expected_loss
@@ -186,6 +186,18 @@ def _numba_engine(features, activation, seed, batch_size, W, b, threads):
             _kernels.train_models, models, W, b, *means, sizes, fixed, *data, first, batch_size, recorded, losses
         )
         return losses[:, recorded].reshape(*stack, -1)
+
+    def one_neuron(first, sizes, fixed, recorded):
+        density, reciprocal, _, weight, *settings = data
+        losses = np.empty((models, len(sizes)))
+        threads.share(
+            _one_neuron.train_models, models, W, b, *means, sizes, fixed, density, reciprocal, weight, *settings, first,
+            batch_size, recorded, losses, 0
+        )
+        return losses[:, recorded].reshape(*stack, -1)
+
+    if (n, m) == (2, 1):
+        return one_neuron
 
     parts = _parts(features, batch_size, models)
     offsets = np.searchsorted(parts[:, 0], np.arange(models + 1))

@@ -10,20 +10,26 @@ import numpy as np
 import pytest
 
 import minitms as tms
-from minitms import _kernels, training
+from minitms import _kernels, _one_neuron, training
 from minitms.adam import SCHEDULES
 from minitms.features import HELD_OUT, TRAINING, sparse, stream_key, thresholds, uniforms
 
 ACTIVATIONS = ("linear", "relu")
 DTYPES = ("float32", "float64")
 DENSITIES = (0.0, 0.001, 0.3, 1.0)
-SHAPES = ((1, 1, 1), (5, 2, 19), (2, 3, 300), (37, 7, 270))  # n, m, batch: no multiple of 16, around a block and below
+# n, m, batch: no multiple of 16, around a block and below
+SHAPES = ((1, 1, 1), (2, 1, 66), (5, 2, 19), (2, 3, 300), (37, 7, 270))
 WEIGHT_DECAYS = (0.0, 0.1)
 STEPS, LEARNING_RATE = 50, 1e-3
 
 # The ways to train, and the kernels that each calls from Python.
-SCORING = "held_out_losses"
-WAYS = {"by model": {"train_models"}, "by part": {"gradient_parts", "finish_step"}}
+SCORING = "_kernels.held_out_losses"
+WAYS = {
+    "by model": {"_kernels.train_models"},
+    "by part": {"_kernels.gradient_parts", "_kernels.finish_step"},
+    "one neuron": {"_one_neuron.train_models"},
+}
+MODULES = {"_kernels": _kernels, "_one_neuron": _one_neuron}
 
 
 def uneven_parts(features, batch_size, models):
@@ -45,13 +51,14 @@ def kernels_called(monkeypatch):
         return call
 
     for name in entry_points():
-        monkeypatch.setattr(_kernels, name, watched(name, getattr(_kernels, name)))
+        module, kernel = name.split(".")
+        monkeypatch.setattr(MODULES[module], kernel, watched(name, getattr(MODULES[module], kernel)))
     return called
 
 
 def entry_points():
     """Every kernel that training.py calls."""
-    return set(re.findall(r"_kernels\.([a-z]\w*)", Path(training.__file__).read_text(encoding="utf-8")))
+    return set(re.findall(r"\b_(?:kernels|one_neuron)\.[a-z]\w*", Path(training.__file__).read_text(encoding="utf-8")))
 
 
 def force(way, monkeypatch):
@@ -76,7 +83,8 @@ def case_id(case):
 TABLE = [
     case
     for case in itertools.product(WAYS, ACTIVATIONS, DTYPES, SHAPES, DENSITIES, SCHEDULES, WEIGHT_DECAYS)
-    if not (case[0] == "by part" and case[3][2] == 1)  # one example cannot be cut
+    if (case[0] == "one neuron") == (case[3][:2] == (2, 1))
+    and not (case[0] == "by part" and case[3][2] == 1)  # one example cannot be cut
 ]
 
 
