@@ -8,22 +8,20 @@ import numpy as np
 
 import minitms as tms
 
-STEPS, QUICK_STEPS = 5000, 1000
+STEPS = 5000
 
 
-def train_seeds(features, n_hidden, activation="relu", *, seeds, restarts, quick=False, snapshots=0):
+def train_seeds(features, n_hidden, activation="relu", *, seeds, restarts, steps=STEPS, snapshots=0):
     """Train once for each seed, and keep the best of several restarts each time.
 
     Adam, learning rate 0.01 falling to 0 along a cosine, 5,000 steps of 1,024 fresh examples, initial weights by
     Xavier on each model's own shape, b = 0. The paper does not state its optimiser; this one is the same everywhere.
-    With `quick` it is one seed, one restart and 1,000 steps.
 
     Returns
     -------
     namespace with W (seeds, ..., m, n), b (seeds, ..., n), loss (seeds, ...) of the best restarts, `runs`, the
     `TrainingRun` of each seed with all its restarts, and `all_losses` (seeds, restarts, ...)
     """
-    seeds, restarts, steps = (1, 1, QUICK_STEPS) if quick else (seeds, restarts, STEPS)
     runs = [tms.train(features, n_hidden, activation, steps=steps, batch_size=1024, learning_rate=1e-2,
                       schedule="cosine", restarts=restarts, seed=seed, snapshots=snapshots) for seed in range(seeds)]
     best = [run.best() for run in runs]

@@ -23,23 +23,23 @@ from matplotlib.animation import FuncAnimation, PillowWriter
 import minitms as tms
 from figures import OURS, PAPER, Claim, Result, always, exactly, near
 from figures.introduction import gaps
-from figures.recipe import QUICK_STEPS, STEPS, train_seeds
+from figures.recipe import STEPS, train_seeds
 from minitms import plots
 
 FRAMES, HOLD, LIMIT = 64, 14, 1.65
 CLAIMS = [
-    Claim("five", "s = 0.05: all five features end up represented", PAPER, exactly(5)),
-    Claim("pentagon", "s = 0.05: as a pentagon, 72° between neighbours", PAPER, near(72, 5), "gap", "°"),
-    Claim("apart", "s = 0.05: the two closest features end further apart than they began", OURS, always()),
+    Claim("five", "s = 0.05: all five features end up represented", PAPER, exactly(5), quick=True),
+    Claim("pentagon", "s = 0.05: as a pentagon, 72° between neighbours", PAPER, near(72, 5), "gap", "°", quick=True),
+    Claim("apart", "s = 0.05: the two closest features end further apart than they began", OURS, always(), quick=True),
 ]
 
 
 def make(quick):
     importance = 0.9 ** np.arange(5)
     features = tms.SparseFeatures(5, 0.05, importance)
-    last, frames = (QUICK_STEPS, 8) if quick else (STEPS, FRAMES)
+    seeds, last, frames = (2, 2000, 8) if quick else (8, STEPS, FRAMES)
     steps = np.append(0, np.unique(np.geomspace(1, last, frames).round().astype(int)))
-    trained = train_seeds(features, 2, seeds=8, restarts=1, quick=quick, snapshots=steps.tolist())
+    trained = train_seeds(features, 2, seeds=seeds, restarts=1, steps=last, snapshots=steps.tolist())
     paths = np.concatenate([run.snapshots.W for run in trained.runs])
     biases = np.concatenate([run.snapshots.b for run in trained.runs])
     x = features.sample(2**14, seed=1)
