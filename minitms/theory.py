@@ -134,6 +134,45 @@ def boundary_density(importance, n=2):
     return np.where(r <= 1, 4 * low / (2 + 5 * low), 4 / (5 + 2 * high))
 
 
+def onset_importance(density):
+    """Importance r of the extra feature above which dropping it (n=2, m=1) is not even a local minimum.
+
+    Turn the extra feature on by a little, W = (1 + κ ε, -ε), b = (β ε, s/2), and collect the terms in ε². The second
+    output gains r v ε², since it begins to follow x_2. The first output loses, x_1 being on or off:
+
+        on    s E (2 κ x_1 + β - x_2)² = s [v + (s/2 - β)²/4]      at its least, κ = 3 (s/2 - β)/4
+        off   (1 - s) E ReLU(β - x_2)² = (1 - s) [(1 - s) β² + s β³/3]
+
+    Both outputs break even at ``r v = s v + s (s/2 - β)²/4 + (1 - s)² β² + (1 - s) s β³/3``, with the β that makes the
+    right side least: the positive root of ``(1 - s) s β² + (s/2 + 2 (1 - s)²) β - s²/4 = 0``.
+    Where the least loss over all W and b changes there, it does so continuously, unlike at `boundary_density`.
+
+    Parameters
+    ----------
+    density : array, the density s in (0, 1]
+
+    Returns
+    -------
+    r : float64 array of the same shape, at most 1; dropping the *first* feature is unstable for importances below 1/r
+
+    Raises
+    ------
+    ValueError, TypeError
+        If a density is 0 or outside [0, 1].
+
+    Notes
+    -----
+    Not in the paper, whose diagram compares fixed configurations.
+    """
+    s = _bounded("density", density, at_most=1.0)
+    if (s == 0).any():
+        raise ValueError("density holds 0; expected every value above 0, since features that are never on cost nothing")
+    half_slope = (s / 2 + 2 * (1 - s) ** 2) / 2
+    beta = s**2 / 4 / (half_slope + np.sqrt(half_slope**2 + (1 - s) * s**3 / 4))
+    cost = s * (s / 2 - beta) ** 2 / 4 + (1 - s) ** 2 * beta**2 + (1 - s) * s * beta**3 / 3
+    return s + cost / feature_variance(s)
+
+
 def away_from_boundary(density, importance, activation="relu", n=2):
     """Where theory's answer is clear: far from every line along which two configurations cost nearly the same.
 

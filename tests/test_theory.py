@@ -135,6 +135,24 @@ def test_losses_are_upper_bounds_by_up_to_thirteen_percent():
         assert 1 - least / bound == pytest.approx(gain, rel=0.1)
 
 
+@pytest.mark.parametrize("s", [0.01, 0.2, 0.5, 0.7, 0.9, 0.99, 1.0])
+def test_dropping_the_extra_feature_is_stable_up_to_the_onset_and_not_beyond(s):
+    """Give the dropped feature a weight of 1e-3 and descend: it is lost again below the onset, and grows above it."""
+    onset = theory.onset_importance(s)
+    W, b = np.array([[1.0, -1e-3]]), np.array([1e-4, s / 2])
+    below = minimise_expected_loss(W, b, s, [1, onset * (1 - 2e-3)])
+    above = minimise_expected_loss(W, b, s, [1, onset * (1 + 2e-3)])
+    assert abs(below.W[0, 1]) < 1e-5
+    assert above.W[0, 0] * above.W[0, 1] < -0.01
+
+
+def test_onset_at_known_points():
+    assert theory.onset_importance(1.0) == 1                    # without sparsity theory's own line, r = 1
+    assert theory.onset_importance(1e-6) == pytest.approx(1e-6, rel=1e-3)
+    with pytest.raises(ValueError, match="density holds 0"):
+        theory.onset_importance([0.5, 0.0])
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
