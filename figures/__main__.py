@@ -51,7 +51,7 @@ def main(argv=None):
             for name in progress:
                 rows = _make(name, folder, args.quick)
                 unexpected += sum(differs(row) for row in rows)
-                width = shutil.get_terminal_size(fallback=(200, 24)).columns
+                width = shutil.get_terminal_size(fallback=(1000, 24)).columns
                 progress.write(f"\n{name}: {findings.prose(name)[0]}\n{findings.table(rows, width)}")
                 findings.write_readme(folder)
     except KeyboardInterrupt:

@@ -115,7 +115,7 @@ def weight_gram(ax, W, b=None):
 
 
 def feature_bars(ax, W):
-    """Draw |W_i| as a bar for each feature, feature 0 on top, coloured by its interference clipped to [0, 1].
+    """Draw |W_i| as a bar for each feature, feature 0 on top, coloured by its interference: 1 and more look alike.
 
     Parameters
     ----------
@@ -137,7 +137,7 @@ def feature_bars(ax, W):
     """
     W = _one_model(W)
     n = W.shape[1]
-    colors = scale("interference").to_rgba(geometry.interference(W).clip(0, 1))
+    colors = scale("interference").to_rgba(geometry.interference(W))
     ax.barh(np.arange(n) + 0.5, geometry.feature_norms(W), height=0.8 if n <= 40 else 1.0, color=colors)
     ax.set(ylim=(n, 0), xlim=(0, None), yticks=[], xlabel="$|W_i|$")
     return ax

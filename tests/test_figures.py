@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 import textwrap
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,6 +15,8 @@ import figures
 from figures import Claim, always, at_least, at_most, exactly, findings, near
 from figures.__main__ import main
 from figures.claims import NOT_RUN, differs
+
+FOLDER = Path(figures.__file__).parent
 
 
 def claim(bound, **options):
@@ -24,6 +28,7 @@ def claim(bound, **options):
     [
         (at_most(1), [0.5, 1.0], "reproduced", "+0"),
         (at_most(1), [0.5, 1.1], "partly", "-0.1"),
+        (at_most(1), [0.5] * 99 + [1.1], "partly", "-0.1"),
         (at_most(1), [0.5, 1.1, 1.2], "not", "-0.2"),
         (at_most(1), 2, "not", "-1"),
         (at_least(1), [1, 3], "reproduced", "+0"),
@@ -221,6 +226,19 @@ def test_an_unwritable_out_is_one_line_and_status_2(place, tmp_path, capsys):
     assert "figures.one" not in sys.modules
 
 
+@pytest.mark.usefixtures("scripts")
+def test_a_folder_without_permission_is_noticed_before_any_work(tmp_path, monkeypatch, capsys):
+    def refuse(dir):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("tempfile.TemporaryFile", refuse)
+    with pytest.raises(SystemExit) as stop:
+        main(["--out", str(tmp_path)])
+    assert stop.value.code == 2
+    assert capsys.readouterr().err == f"figures: cannot write to {tmp_path}: Permission denied; give --out DIR\n"
+    assert contents(tmp_path) == {}
+
+
 def test_a_file_is_written_whole_or_not_at_all(tmp_path):
     path = tmp_path / "file.txt"
     path.write_text("old")
@@ -232,8 +250,10 @@ def test_a_file_is_written_whole_or_not_at_all(tmp_path):
     with pytest.raises(RuntimeError, match="stopped"):
         findings.write_whole(path, fail)
     assert contents(tmp_path) == {"file.txt": b"old"}
+    before = path.stat().st_ino
     findings.write_whole(path, lambda temporary: temporary.write_text("new"))
     assert contents(tmp_path) == {"file.txt": b"new"}
+    assert path.stat().st_ino != before  # another file moved into its place, not this one written over
 
 
 def test_a_disk_that_fills_up_gives_one_line_and_status_2(tmp_path, scripts, capsys):
@@ -264,6 +284,28 @@ def test_every_figure_is_declared(name):
     script = __import__(f"figures.{name}", fromlist=["CLAIMS"])
     keys = [claim.key for claim in script.CLAIMS]
     assert len(keys) == len(set(keys)) > 0
+
+
+@pytest.mark.parametrize("name", figures.NAMES)
+def test_what_is_committed_belongs_to_the_script(name):
+    record = json.loads((FOLDER / f"{name}.json").read_text(encoding="utf-8"))
+    rows = {row["key"]: row for row in record["claims"]}
+    script = __import__(f"figures.{name}", fromlist=["CLAIMS"])
+    assert [(row["key"], row["claim"], row["expected"], row["expect"]) for row in rows.values()] == [
+        (claim.key, claim.text, claim.bound.text + claim.unit, claim.expect) for claim in script.CLAIMS
+    ], f"run python -m figures {name}"
+    assert not record["quick"]
+    assert not [row for row in rows.values() if differs(row)]
+    for file in record["files"]:
+        assert (FOLDER / file).stat().st_size < 2**20
+
+
+def test_the_findings_are_what_their_numbers_give(tmp_path):
+    for path in FOLDER.glob("*.json"):
+        shutil.copy(path, tmp_path)
+    findings.write_readme(tmp_path)
+    committed, written = ((folder / "README.md").read_text(encoding="utf-8") for folder in (FOLDER, tmp_path))
+    assert committed == written, "run python -m figures"
 
 
 def test_long_claims_are_wrapped_to_the_width():

@@ -56,13 +56,15 @@ def test_weight_gram_shows_the_gram_matrix_and_the_bias_on_one_scale(ax):
     np.testing.assert_allclose(gram.get_array(), W.T @ W)
     np.testing.assert_allclose(bias.get_array()[:, 0], b)
     assert gram.get_clim() == bias.get_clim() == (-1, 1)
-    assert ax.get_ylim()[0] > ax.get_ylim()[1]  # feature 0 on top
+    assert tuple(gram.get_extent()) == (0, 3, 3, 0)  # feature 0 on top
+    assert ax.get_ylim() == (3, 0)
     assert bias.get_extent()[0] > gram.get_extent()[1]
 
 
 def test_feature_bars_are_norms_coloured_by_clipped_interference(ax):
     plots.feature_bars(ax, W)
     np.testing.assert_allclose([bar.get_width() for bar in ax.patches], tms.feature_norms(W))
+    assert tms.interference(W).max() > 1
     expected = plots.scale("interference").to_rgba(np.clip(tms.interference(W), 0, 1))
     np.testing.assert_allclose([bar.get_facecolor() for bar in ax.patches], expected)
     assert ax.get_ylim() == (3, 0)
