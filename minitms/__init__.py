@@ -2,6 +2,9 @@
 
 from importlib import import_module as _import_module
 
+from minitms.checkpoint import Checkpoint as Checkpoint
+from minitms.diagram import PhaseDiagram as PhaseDiagram
+from minitms.diagram import classify as classify
 from minitms.expected import expected_gradients as expected_gradients
 from minitms.expected import expected_loss as expected_loss
 from minitms.features import SparseFeatures as SparseFeatures
@@ -14,6 +17,7 @@ from minitms.model import backward as backward
 from minitms.model import forward as forward
 from minitms.model import loss as loss
 from minitms.model import loss_and_gradients as loss_and_gradients
+from minitms.phases import phase_diagram as phase_diagram
 from minitms.run import TrainingRun as TrainingRun
 from minitms.training import DivergenceError as DivergenceError
 from minitms.training import train as train

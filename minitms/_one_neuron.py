@@ -225,7 +225,7 @@ def train_models(first_model, last_model, W, b, mean_W, square_W, mean_b, square
     ----------
     W, b, mean_W, square_W, mean_b, square_b : arrays of shape (M, 1, 2), (M, 2) and their running means
     steps, fixed : of `adam.step_sizes` and `adam.fixed_numbers`
-    density, reciprocal, weight : arrays of shape (K, 2), weight = 2 I / batch; model k has row (offset + k) % K
+    density, reciprocal, weight : arrays of shape (K, 2), weight = 2 I / batch; model k has row k % K
     relu : bool
     seed, first_step, offset : the random numbers of model k are those of model ``offset + k``, from `first_step` on
     batch : int
@@ -245,7 +245,7 @@ def train_models(first_model, last_model, W, b, mean_W, square_W, mean_b, square
         models[:] = 0
         for i in range(size):
             model, c = start + i, column(i)
-            k = (offset + model) % density.shape[0]
+            k = model % density.shape[0]
             keys[i] = mix(seed_key + u64(offset + model) * _GAMMA)
             for f in range(2):
                 models[f, c], models[2 + f, c] = W[model, 0, f], b[model, f]

@@ -1,0 +1,235 @@
+"""What a sweep over density and importance returns: every model, the best of each cell, and how theory compares."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from minitms import _checks, theory
+from minitms._files import read_npz, write_npz
+from minitms.geometry import feature_norms, interference
+
+CLASSES = ("first", "extra", "superposed", "neither")
+REPRESENTED, DROPPED = 0.8, 0.2  # |w| above and below which a feature counts as kept by itself, and as left out
+
+
+def classify(W):
+    """Name what one-neuron models of two features do: "first", "extra", "superposed" or "neither".
+
+    first        |w_1| > 0.8 and |w_2| < 0.2        the first feature alone has the neuron
+    extra        |w_2| > 0.8 and |w_1| < 0.2        the extra feature alone has it
+    superposed   |w_1|, |w_2| > 0.2, opposite signs   both share it, as an antipodal pair
+    neither      everything else
+
+    Parameters
+    ----------
+    W : array of shape (..., 1, 2)
+
+    Returns
+    -------
+    classes : str array of shape (...)
+
+    Raises
+    ------
+    ValueError, TypeError
+        If W has another shape or dtype, or holds NaN or infinity.
+
+    Notes
+    -----
+    The thresholds of the first two are those of an earlier replication, zroe1/toy-models-of-superposition (2023).
+    """
+    W = _checks.finite("W", _checks.real_array("W", W))
+    if W.ndim < 2 or W.shape[-2:] != (1, 2):
+        raise ValueError(f"W has shape {W.shape}; expected (..., 1, 2), one neuron and two features")
+    first, extra = W[..., 0, 0], W[..., 0, 1]
+    return np.select(
+        [
+            (abs(first) > REPRESENTED) & (abs(extra) < DROPPED),
+            (abs(extra) > REPRESENTED) & (abs(first) < DROPPED),
+            (abs(first) > DROPPED) & (abs(extra) > DROPPED) & (first * extra < 0),
+        ],
+        CLASSES[:3],
+        CLASSES[3],
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class BestModels:
+    """The restart with the lowest loss of each cell, and |W_2| and interference of its extra feature."""
+
+    W: np.ndarray             # (densities, importances, 1, 2)
+    b: np.ndarray             # (densities, importances, 2)
+    loss: np.ndarray          # (densities, importances)
+    restart: np.ndarray       # (densities, importances)
+    norm: np.ndarray          # (densities, importances)
+    interference: np.ndarray  # (densities, importances)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class PhaseDiagram:
+    """What `phase_diagram` returns: one-neuron models of two features, on a grid of density and importance.
+
+    Attributes
+    ----------
+    densities : float64 array of shape (D,)
+        Density s of both features.
+    importances : float64 array of shape (I,)
+        Importance r of the extra (second) feature; the first has 1.
+    W, b : float64 arrays of shape (restarts, D, I, 1, 2) and (restarts, D, I, 2)
+    loss : float64 array of shape (restarts, D, I)
+        The exact expected loss of every model.
+    history, steps : arrays of shape (records,)
+        Mean batch loss of all models, before that batch's update, and the step of each record, from 1. Empty for
+        ``method="expected"``.
+    gradient : float64 array of shape (restarts, D, I), or None
+        Largest absolute entry of each model's exact gradient, for ``method="expected"``.
+    activation, method : str
+    seed : int
+    settings : dict
+        ``steps``, ``batch_size`` and ``learning_rate`` of a sampled sweep; empty otherwise.
+    """
+
+    densities: np.ndarray
+    importances: np.ndarray
+    W: np.ndarray
+    b: np.ndarray
+    loss: np.ndarray
+    history: np.ndarray
+    steps: np.ndarray
+    activation: str
+    method: str
+    seed: int
+    settings: dict
+    gradient: np.ndarray | None = None
+
+    def __repr__(self) -> str:
+        restarts, D, I = self.loss.shape  # noqa: E741 (the number of importances)
+        how = ", ".join(f"{name}={value:g}" for name, value in self.settings.items())
+        share = "" if np.isnan(self.agreement) else f"; {self.agreement:.2%} of cells as in theory"
+        if not np.isnan(self.agreement_away):
+            share += f", {self.agreement_away:.2%} away from its boundary"
+        return (
+            f"PhaseDiagram({self.loss.size:,} {self.activation} models: {restarts} restarts x {D} densities "
+            f"{_range(self.densities)} x {I} importances {_range(self.importances)}; method={self.method!r}"
+            f"{', ' + how if how else ''}, seed={self.seed}{share})"
+        )
+
+    def best(self) -> BestModels:
+        """The restart with the lowest exact loss, chosen for each cell by itself."""
+        restart = self.loss.argmin(axis=0)
+        W = np.take_along_axis(self.W, restart[None, ..., None, None], axis=0)[0]
+        b = np.take_along_axis(self.b, restart[None, ..., None], axis=0)[0]
+        return BestModels(W, b, self.loss.min(axis=0), restart, feature_norms(W)[..., 1], interference(W)[..., 1])
+
+    @property
+    def norm(self):
+        """|W_2| of the extra feature as the paper reads it: the mean over restarts, the worst one left out; (D, I)."""
+        return self._mean_without_the_worst(feature_norms(self.W)[..., 1])
+
+    @property
+    def interference(self):
+        """Interference of the extra feature, averaged like `norm`; (D, I)."""
+        return self._mean_without_the_worst(interference(self.W)[..., 1])
+
+    @property
+    def classes(self):
+        """What the best model of each cell does, by `classify`; "neither" at density 0, where nothing is learned."""
+        return np.where(self.densities[:, None] > 0, classify(self.best().W), "neither")
+
+    @property
+    def theory_classes(self):
+        """The configuration of least loss in theory; (D, I) of str."""
+        return np.array(CLASSES)[theory.predicted_configuration(*self._grid, self.activation)]
+
+    @property
+    def theory_losses(self):
+        """Loss of the configurations "first", "extra" and "superposed" in closed form; (3, D, I)."""
+        return theory.configuration_losses(*self._grid, self.activation)
+
+    @property
+    def away_from_boundary(self):
+        """Cells in which theory's answer is clear; (D, I) of bool. See `minitms.theory.away_from_boundary`."""
+        return theory.away_from_boundary(*self._grid, self.activation)
+
+    @property
+    def agreement(self) -> float:
+        """Share of the cells above density 0 in which the best model does what theory says; NaN if there are none."""
+        return self._share(np.broadcast_to(self.densities[:, None] > 0, self.loss.shape[1:]))
+
+    @property
+    def agreement_away(self) -> float:
+        """The same share away from the boundary; NaN if no cell is."""
+        return self._share(self.away_from_boundary)
+
+    def at(self, density, importance) -> dict:
+        """Everything about the cell nearest to (density, importance), on the axes as they are.
+
+        Returns
+        -------
+        cell : dict
+            With the density and importance of the cell, W, b, loss of every restart, the class of the best, theory's
+            class and losses.
+        """
+        d = int(abs(self.densities - _checks.number("density", density)).argmin())
+        i = int(abs(self.importances - _checks.number("importance", importance)).argmin())
+        return {
+            "density": float(self.densities[d]), "importance": float(self.importances[i]),
+            "W": self.W[:, d, i], "b": self.b[:, d, i], "loss": self.loss[:, d, i],
+            "class": str(self.classes[d, i]), "theory_class": str(self.theory_classes[d, i]),
+            "theory_losses": dict(zip(CLASSES[:3], self.theory_losses[:, d, i].tolist(), strict=True)),
+        }  # fmt: skip
+
+    def save(self, path) -> None:
+        """Write the diagram to one ``.npz`` file, whole or not at all; `load` reads it back.
+
+        Raises
+        ------
+        ValueError
+            If the path does not end in ``.npz``.
+        """
+        arrays = {name: getattr(self, name) for name in _FIELDS}
+        for name in ("W", "b"):  # sampled training runs in float32: nothing is lost, half is saved
+            single = arrays[name].astype(np.float32)
+            arrays[name] = single if (single == arrays[name]).all() else arrays[name]
+        if self.gradient is not None:
+            arrays["gradient"] = self.gradient
+        write_npz(path, arrays | {f"settings_{name}": value for name, value in self.settings.items()})
+
+    @classmethod
+    def load(cls, path) -> PhaseDiagram:
+        """Read a diagram that `save` wrote.
+
+        Raises
+        ------
+        ValueError
+            If the file does not hold a phase diagram.
+        """
+        arrays = read_npz(path, set(_FIELDS))
+        fields = {name: arrays[name] for name in _FIELDS}
+        fields |= {name: fields[name].astype(np.float64) for name in ("W", "b")}
+        fields |= {"activation": str(fields["activation"]), "method": str(fields["method"])}
+        start = "settings_"
+        settings = {name.removeprefix(start): arrays[name].item() for name in arrays if name.startswith(start)}
+        return cls(**fields | {"seed": int(fields["seed"])}, settings=settings, gradient=arrays.get("gradient"))
+
+    @property
+    def _grid(self):
+        return self.densities[:, None], self.importances
+
+    def _share(self, cells):
+        return float((self.classes == self.theory_classes)[cells].mean()) if cells.any() else float("nan")
+
+    def _mean_without_the_worst(self, values):
+        """Mean over the restarts but the one of highest loss, which is kept if it is the only one."""
+        if len(values) == 1:
+            return values[0]
+        kept = np.arange(len(values))[:, None, None] != self.loss.argmax(axis=0)
+        return values.mean(axis=0, where=kept)
+
+
+_FIELDS = ("densities", "importances", "W", "b", "loss", "history", "steps", "activation", "method", "seed")
+
+
+def _range(axis):
+    return f"{axis[0]:g}" if len(axis) == 1 else f"{axis[0]:g}..{axis[-1]:g}"
