@@ -179,6 +179,9 @@ def phase_map(ax, densities, importances, values, cmap=None):
     ax.pcolormesh(x, y, values, cmap=cmap, rasterized=True)
     ax.set(xscale="log", yscale="log", xlim=x[[0, -1]], ylim=y[[0, -1]],
            xlabel="relative importance of the extra feature", ylabel="density 1 - S")
+    for axis in (ax.xaxis, ax.yaxis):
+        axis.set_major_formatter("{x:g}")
+    ax.spines[:].set_visible(True)  # one of the colours is white
     return ax
 
 
