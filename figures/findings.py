@@ -23,13 +23,15 @@ from figures.claims import NOT, NOT_RUN, PARTLY, REPRODUCED
 HEADER = """\
 # Findings
 
-Each figure below states claims: by the paper (Elhage et al., *Toy Models of Superposition*, 2022), by the earlier
-replication (zroe1, *toy-models-of-superposition*, 2023), from closed forms, or our own. Every claim is a number held
-against a bound that was fixed before the run. A value is measured once for each seed (or panel, or cell); a claim is
-**reproduced** if all its values hold, **partly** if at least half of them do, and **not** otherwise. *Margin* is the
-distance of the worst value to its bound. Measured values are given as median (lowest to highest, how many).
+Each figure below states claims: by the [paper](https://transformer-circuits.pub/2022/toy_model/index.html) (Elhage et
+al., *Toy Models of Superposition*, 2022), by an
+[earlier replication](https://github.com/zroe1/toy-models-of-superposition) of it (zroe1, 2023), from closed forms, or
+our own. Every claim is a number held against a bound that was fixed before the run. A value is measured once for each
+seed (or model, or cell); a claim is **reproduced** if all its values hold, **partly** if at least half of them do, and
+**not** otherwise. *Measured* gives the median (lowest to highest, how many values), *margin* the distance of the worst
+value to its bound.
 
-This page is written by `python -m figures`, and every number on it comes from that run.
+This page is written by `python -m figures`; every measured number on it comes from that run.
 """
 COLUMNS = ("claim", "by", "expected", "measured", "margin", "verdict")
 

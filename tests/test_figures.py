@@ -288,7 +288,9 @@ def test_every_figure_is_declared(name):
 
 @pytest.mark.parametrize("name", figures.NAMES)
 def test_what_is_committed_belongs_to_the_script(name):
-    record = json.loads((FOLDER / f"{name}.json").read_text(encoding="utf-8"))
+    path = FOLDER / f"{name}.json"
+    assert path.exists(), f"run python -m figures {name}"
+    record = json.loads(path.read_text(encoding="utf-8"))
     rows = {row["key"]: row for row in record["claims"]}
     script = __import__(f"figures.{name}", fromlist=["CLAIMS"])
     assert [(row["key"], row["claim"], row["expected"], row["expect"]) for row in rows.values()] == [
