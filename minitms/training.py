@@ -6,7 +6,9 @@ models, restarts every one, and `TrainingRun.best` keeps the restart with the lo
 
 from __future__ import annotations
 
+import contextlib
 import math
+import time
 import warnings
 from collections.abc import Sequence
 
@@ -15,6 +17,7 @@ import numpy as np
 from minitms import _checks, _kernels, _one_neuron, _progress
 from minitms._threads import Threads
 from minitms.adam import SCHEDULES, adam_update, fixed_numbers, learning_rates, step_sizes
+from minitms.checkpoint import Store
 from minitms.expected import expected_loss
 from minitms.features import INITIAL, TRAINING, SparseFeatures, sparse, thresholds, uniforms
 from minitms.model import backward, loss
@@ -27,6 +30,7 @@ CHUNK_STEPS = 10_000  # and never more steps than this: the smallest of them cos
 CHUNK_OPERATIONS = 1e9  # floating-point operations between two looks at Ctrl-C: some tens of milliseconds
 FEW_MODELS = 16  # so many or fewer share the cores part by part, if a step is worth the hand-over
 LARGE_STEP = 2e6  # floating-point operations
+SAVE_EVERY = 1.0  # seconds between two states of a checkpoint, and at least 20 times what saving takes
 
 
 class DivergenceError(ArithmeticError):
@@ -49,6 +53,7 @@ def train(
     dtype: str = "float32",
     initial: tuple | None = None,
     snapshots: int | Sequence[int] = 0,
+    checkpoint=None,
     progress: bool | None = None,
 ) -> TrainingRun:
     """Train a stack of models, each from several starts, on fresh examples at every step, by Adam.
@@ -80,6 +85,9 @@ def train(
         deviation √(2 / (m + n)) (Xavier, by one model's own shape), b = 0.
     snapshots : int or sequence of int
         How many snapshots of W and b to keep, evenly spaced from start to end, or after which steps.
+    checkpoint : path of a folder, `minitms.Checkpoint`, or None
+        Where the state is kept every second or so. The same call again goes on where a stopped or killed one ended,
+        with the same bits; a finished one is simply loaded. It needs a seed.
     progress : bool, or None to show a bar on a terminal and in a notebook
 
     Returns
@@ -93,6 +101,10 @@ def train(
     DivergenceError
         If a loss or weight is not finite, or a final loss is above 1.5 times that of the best constant answer
         (the sum of importance times variance); names the model and the step.
+    RuntimeError
+        If another process is at work on the checkpoint.
+    OSError
+        If the checkpoint cannot be written. What was saved before is kept.
 
     Warns
     -----
@@ -126,6 +138,8 @@ def train(
     restarts = _checks.integer("restarts", restarts, at_least=1)
     learning_rate = _checks.number("learning_rate", learning_rate, above=0)
     weight_decay = _checks.number("weight_decay", weight_decay, at_least=0)
+    if checkpoint is not None and seed is None:
+        raise ValueError("seed is None; a checkpoint needs one, or the same call could not go on: seed=0")
     seed = _checks.seed(seed)
     stack = (restarts, *features.stack)
     _check_memory(stack, m, n, steps, batch_size, snapshots, engine, np.dtype(dtype).itemsize)
@@ -142,12 +156,28 @@ def train(
         np.empty((*stack, len(snapshot_steps), m, n), dtype),
         np.empty((*stack, len(snapshot_steps), n), dtype),
     )
-    with Threads() as threads, _progress.bar(steps, " steps", progress) as bar:
+    means = [np.zeros_like(array) for array in (W, W, b, b)]
+    settings = {
+        "what": "train", "density": features.density, "importance": features.importance, "m": m,
+        "activation": activation, "steps": steps, "batch_size": batch_size, "learning_rate": learning_rate,
+        "schedule": schedule, "weight_decay": weight_decay, "restarts": restarts, "seed": seed, "engine": engine,
+        "dtype": dtype, "initial W": W, "initial b": b, "snapshots": snapshot_steps,
+    }  # fmt: skip
+    saved = _Saved(W, b, *means, kept.W, kept.b)
+    with (
+        Store(checkpoint, settings) if checkpoint is not None else contextlib.nullcontext() as store,
+        Threads() as threads,
+        _progress.bar(steps, " steps", progress) as bar,
+        saved.to(store, history, steps),
+    ):
         advance = {"numba": _numba_engine, "numpy": _numpy_engine}[engine](
-            features, activation, seed, batch_size, W, b, threads
+            features, activation, seed, batch_size, W, b, means, threads
         )
-        first = 0
+        first = saved.step
+        bar.update(first)
         for last in _boundaries(steps, snapshot_steps, W.size * batch_size):
+            if last < first or last == first > 0:
+                continue
             if last > first:
                 losses = advance(first, step_sizes(rates, first, last, dtype), fixed, recorded[first:last])
                 _check_finite(losses, W, b, last)
@@ -156,6 +186,7 @@ def train(
             kept.b[..., snapshot_steps == last, :] = b[..., None, :]
             bar.update(last - first)
             first = last
+            saved.now_and_then(last)
     history = np.concatenate(history, axis=-1)
     score = _exact_losses if activation == "linear" or n <= MOST_FEATURES_SCORED_EXACTLY else _held_out_losses
     final = score(W, b, features, activation, seed)
@@ -167,7 +198,46 @@ def train(
     )
 
 
-def _numba_engine(features, activation, seed, batch_size, W, b, threads):
+class _Saved:
+    """The state of a training, in the arrays that it advances, saved now and then to an open checkpoint or to none."""
+
+    NAMES = ("W", "b", "mean_W", "square_W", "mean_b", "square_b", "kept_W", "kept_b")
+
+    def __init__(self, *arrays):
+        self.arrays = dict(zip(self.NAMES, arrays, strict=True))
+        self.step = 0
+
+    @contextlib.contextmanager
+    def to(self, store, history, steps):
+        """Go on from what is in the store; say on Ctrl-C how to resume."""
+        self.store, self.history, self.steps, self.due = store, history, steps, time.monotonic() + SAVE_EVERY
+        if store and "state" in store.names():
+            state = store.load("state")
+            for name, array in self.arrays.items():
+                array[...] = state[name]
+            history.append(state["history"])
+            self.step = int(state["step"])
+        try:
+            yield
+        except KeyboardInterrupt:
+            if store is None:
+                raise
+            raise KeyboardInterrupt(
+                f"stopped; the state after step {self.step} of {steps} is kept in {store.path}: "
+                "run the same call again to go on"
+            ) from None
+
+    def now_and_then(self, step):
+        """Save the state after `step` if it is time, and always after the last."""
+        if self.store and (step == self.steps or (step and time.monotonic() >= self.due)):
+            begun = time.monotonic()
+            history = np.concatenate(self.history, axis=-1)
+            self.store.save("state", self.arrays | {"step": np.array(step), "history": history})
+            self.step, now = step, time.monotonic()
+            self.due = now + max(SAVE_EVERY, 20 * (now - begun))
+
+
+def _numba_engine(features, activation, seed, batch_size, W, b, means, threads):
     """A function that advances W and b in place by some steps with the fused kernels.
 
     It returns the batch losses of the recorded steps, shape (restarts, ..., records).
@@ -176,7 +246,7 @@ def _numba_engine(features, activation, seed, batch_size, W, b, threads):
     dtype, relu = W.dtype, activation == "relu"
     W, b, stack = W.reshape(-1, m, n), b.reshape(-1, n), b.shape[:-1]
     models = len(W)
-    means = [np.zeros_like(array) for array in (W, W, b, b)]
+    means = [*(array.reshape(-1, m, n) for array in means[:2]), *(array.reshape(-1, n) for array in means[2:])]
     data = _kernel_features(features, dtype)
     data += (data[2] * dtype.type(2 / batch_size), relu, seed)
 
@@ -229,10 +299,10 @@ def _parts(features, batch_size, models):
     return np.array(parts)
 
 
-def _numpy_engine(features, activation, seed, batch_size, W, b, threads):
+def _numpy_engine(features, activation, seed, batch_size, W, b, means, threads):
     """The same in plain NumPy, to be read: sample, gradient, update."""
     models = np.arange(int(np.prod(b.shape[:-1]))).reshape(b.shape[:-1])
-    mean_W, square_W, mean_b, square_b = np.zeros_like(W), np.zeros_like(W), np.zeros_like(b), np.zeros_like(b)
+    mean_W, square_W, mean_b, square_b = means
     rule = getattr(adam_update, "py_func", adam_update)  # under NUMBA_DISABLE_JIT it is plain already
 
     def advance(first, sizes, fixed, recorded):
