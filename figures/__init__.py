@@ -44,6 +44,7 @@ NAMES = (
     "introduction",
     "demonstrating_superposition",
     "training_dynamics",
+    "true_phases",
 )
 
 

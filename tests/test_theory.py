@@ -125,10 +125,10 @@ def test_away_from_boundary():
     assert not theory.away_from_boundary([0.0, 0.5], [2.0, 0.0]).any()
 
 
-def test_losses_are_upper_bounds_by_up_to_thirteen_percent():
+def test_losses_are_upper_bounds_by_up_to_fourteen_percent():
     """Newton's method goes below the best configuration: far near r = 1, hardly at all elsewhere."""
     rng = np.random.default_rng(1)
-    for s, r, gain in [(0.572, 0.977, 0.13), (0.7, 1.0, 0.024), (0.9, 1.0, 0.004)]:
+    for s, r, gain in [(4 / 7, 1.0, 0.14), (0.572, 0.977, 0.13), (0.7, 1.0, 0.024), (0.9, 1.0, 0.004)]:
         start = 1.5 * rng.standard_normal((64, 1, 2)), 0.5 * rng.standard_normal((64, 2))
         least = minimise_expected_loss(*start, s, [1, r]).loss.min()
         bound = theory.configuration_losses(s, r).min()
