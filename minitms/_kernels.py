@@ -13,6 +13,8 @@ thread did which part.
 
 from __future__ import annotations
 
+import math
+
 import numba
 import numpy as np
 
@@ -24,8 +26,8 @@ BLOCK = 256  # examples; measured: fewer lose time at the loop ends, more fall o
 # The sums over examples may be reordered and fused. NaN and infinity stay visible.
 FASTMATH = {"reassoc", "contract", "nsz", "arcp"}
 
-# Below this share of examples with any active feature, gathering those first costs less than it saves.
-WORTH_GATHERING = 0.5
+# Below this share of examples with any active feature, finding those first costs less than it saves. At most 1/2.
+WORTH_FINDING = 0.5
 
 u64 = np.uint64  # a bare literal would be a signed int64, and uint64 with int64 is a float64
 _GAMMA = u64(GAMMA)
@@ -60,64 +62,109 @@ def stream_key(seed, stream, model, step):
 
 
 @jit
-def draw(key, first, width, density, reciprocal, X):
-    """Fill X[:, :width] with examples ``first .. first + width - 1`` of a batch."""
-    n = X.shape[0]
-    off = X.dtype.type(0)
-    if X.itemsize == 8:
+def word_bounds(density, itemsize):
+    """What `find_active` compares random words with: one number a word, (words per example,).
+
+    ``k 2^-24 < density`` says the same as ``k < ceil(2^24 density)`` for an integer k, and both sides of it may be
+    shifted to the top of the word, or of its low half. In float64 it is 53 bits, and a word a feature.
+    """
+    n = density.size
+    if itemsize == 8:
+        bounds = np.empty(n, u64)
         for i in range(n):
-            threshold, scale = density[i], reciprocal[i]
-            for e in range(width):
-                word = mix(key + u64((first + e) * n + i + 1) * _GAMMA)
-                u = np.int64(word >> u64(11)) * 2.0**-53
-                X[i, e] = u * scale if u < threshold else off
-        return
-    words = (n + 1) // 2
-    unit = np.float32(2.0**-24)
-    for w in range(words):
-        i, j = 2 * w, min(2 * w + 1, n - 1)  # of an odd n the last word serves one feature, written twice
-        threshold_i, scale_i, threshold_j, scale_j = density[i], reciprocal[i], density[j], reciprocal[j]
-        if i == j:
-            for e in range(width):
-                word = mix(key + u64((first + e) * words + w + 1) * _GAMMA)
-                u = np.float32(np.int32(word >> u64(40))) * unit
-                X[i, e] = u * scale_i if u < threshold_i else off
-            continue
-        for e in range(width):
-            word = mix(key + u64((first + e) * words + w + 1) * _GAMMA)
-            u = np.float32(np.int32(word >> u64(40))) * unit
-            v = np.float32(np.int32((word >> u64(8)) & u64(0xFFFFFF))) * unit
-            X[i, e] = u * scale_i if u < threshold_i else off
-            X[j, e] = v * scale_j if v < threshold_j else off
+            bounds[i] = u64(math.ceil(density[i] * 2.0**53)) << u64(11)
+        return bounds
+    bounds = np.zeros((n + 1) // 2, u64)
+    for i in range(n):
+        bounds[i // 2] |= u64(math.ceil(density[i] * 2.0**24)) << u64(8 if i % 2 else 40)
+    return bounds
 
 
 @jit
-def find_active(X, width, total, active):
-    """List the examples of X with any active feature in `active`; return how many there are."""
-    n = X.shape[0]
-    whole = n - n % 4
-    for e in range(width):
-        total[e] = 0
-    for i in range(0, whole, 4):
-        for e in range(width):
-            total[e] += X[i, e] + X[i + 1, e] + X[i + 2, e] + X[i + 3, e]
-    for i in range(whole, n):
-        for e in range(width):
-            total[e] += X[i, e]
-    count = 0
-    for e in range(width):  # without a branch: which examples are active cannot be predicted
-        active[count] = e
-        count += total[e] > 0
-    return count
-
-
-@jit
-def is_sparse(density):
-    """Whether so few examples have any active feature that gathering them pays."""
+def mark_bits(density, itemsize):
+    """The bits of a mark of `find_active` that say active, or 0 if most examples are, so that finding them is idle."""
     none = 1.0
     for p in density:
         none *= 1.0 - p
-    return 1.0 - none < WORTH_GATHERING
+    if 1.0 - none >= WORTH_FINDING:
+        return u64(0)
+    return u64(1 << 63) if itemsize == 8 else u64(1 << 63 | 1 << 31)
+
+
+@jit
+def find_active(key, first, width, bounds, mark):
+    """Set the top bit of mark[e], or of its low half, for each example with any active feature; draw nothing.
+
+    For v, t below 2^31 in 32 bits, the top bit of ``(v - t) & ~v`` says v < t; a larger v is never below t, since
+    `mark_bits` has all densities below 1/2. It is one subtraction for both halves of a word: what the low half
+    borrows from the high one can only mark an example that is marked already.
+    """
+    words = bounds.size
+    stride = u64(words) * _GAMMA
+    for e in range(width):
+        mark[e] = 0
+    for w in range(words):
+        bound = bounds[w]
+        counter = key + u64(first * words + w + 1) * _GAMMA
+        for e in range(width):
+            word = mix(counter)
+            counter += stride
+            mark[e] |= (word - bound) & ~word
+
+
+@jit
+def next_examples(key, first, last, bounds, bits, mark, counters):
+    """List the next examples to compute, at most BLOCK of ``first .. last - 1``: all, or the active ones.
+
+    Returns how many, and the example to go on from. ``counters`` receives the counter before each one's first word.
+    """
+    words = bounds.size
+    stride = u64(words) * _GAMMA
+    counter = key + u64(first) * stride
+    if not bits:
+        count = min(BLOCK, last - first)
+        for e in range(count):
+            counters[e] = counter + u64(e) * stride
+        return count, first + count
+    count = 0
+    while first < last:
+        width = min(BLOCK, last - first)
+        find_active(key, first, width, bounds, mark)
+        for e in range(width):  # without a branch: which examples are active cannot be predicted
+            counters[count] = counter
+            counter += stride
+            count += (mark[e] & bits) != 0
+            if count == BLOCK:
+                return count, first + e + 1
+        first += width
+    return count, last
+
+
+@jit
+def draw(counters, count, density, reciprocal, words, X):
+    """Fill X[:, :count] with the examples listed in `counters`: features.uniforms and features.sparse.
+
+    ``k = 2^24 u`` (2^53 u in float64) is an integer, and scaling by a power of two is exact: so compare k with
+    2^24 density, and multiply it by 2^-24 / density. One row at a time: the compiler cannot tell that two in one loop
+    do not overlap.
+    """
+    off = X.dtype.type(0)
+    one = X.dtype.type(2.0**53 if X.itemsize == 8 else 2.0**24)
+    for i in range(X.shape[0]):
+        threshold, scale = density[i] * one, reciprocal[i] / one
+        if X.itemsize == 8 or i % 2 == 0:
+            offset = u64(i + 1 if X.itemsize == 8 else i // 2 + 1) * _GAMMA
+            for e in range(count):
+                words[e] = mix(counters[e] + offset)
+        if X.itemsize == 8:
+            for e in range(count):
+                k = np.float64(np.int64(words[e] >> u64(11)))
+                X[i, e] = k * scale if k < threshold else off
+        else:
+            shift = u64(32 * (i % 2))
+            for e in range(count):
+                k = np.float32(np.int32((words[e] << shift) >> u64(40)))
+                X[i, e] = k * scale if k < threshold else off
 
 
 # ------------------------------------------------------------------------------------------- products over a block
@@ -263,32 +310,18 @@ def gradient(key, first, last, density, reciprocal, W, WT, b, importance, weight
     m, n = W.shape
     X, Z = np.empty((n, BLOCK), W.dtype), np.empty((n, BLOCK), W.dtype)
     H, dH = np.empty((m, BLOCK), W.dtype), np.empty((m, BLOCK), W.dtype)
+    words, counters = np.empty(BLOCK, u64), np.empty(BLOCK, u64)
+    bounds, bits = word_bounds(density, W.itemsize), mark_bits(density, W.itemsize)
     clear(dW, db)
     loss = 0.0
-    if not is_sparse(density):
-        for start in range(first, last, BLOCK):
-            width = min(BLOCK, last - start)
-            draw(key, start, width, density, reciprocal, X)
-            loss += block_gradient(X, width, W, WT, b, importance, weight, relu, want_loss, H, Z, dH, dW, db)
-        return loss
-    # An example with nothing active has h = 0 and z = b: it is counted, not computed. The others are gathered.
-    drawn = np.empty((n, BLOCK), W.dtype)
-    total, active = np.empty(BLOCK, W.dtype), np.empty(BLOCK + 1, np.int32)
-    gathered = empty = 0
-    for start in range(first, last, BLOCK):
-        width = min(BLOCK, last - start)
-        draw(key, start, width, density, reciprocal, drawn)
-        found = find_active(drawn, width, total, active)
-        empty += width - found
-        if gathered + found > BLOCK:
-            loss += block_gradient(X, gathered, W, WT, b, importance, weight, relu, want_loss, H, Z, dH, dW, db)
-            gathered = 0
-        for i in range(n):
-            for c in range(found):
-                X[i, gathered + c] = drawn[i, active[c]]
-        gathered += found
-    loss += block_gradient(X, gathered, W, WT, b, importance, weight, relu, want_loss, H, Z, dH, dW, db)
-    return loss + empty_examples(empty, b, importance, weight, relu, db)
+    empty = last - first
+    while first < last:
+        count, first = next_examples(key, first, last, bounds, bits, words, counters)
+        draw(counters, count, density, reciprocal, words, X)
+        loss += block_gradient(X, count, W, WT, b, importance, weight, relu, want_loss, H, Z, dH, dW, db)
+        empty -= count
+    # An example with nothing active has h = 0 and z = b: it is counted, not computed.
+    return loss if empty == 0 else loss + empty_examples(empty, b, importance, weight, relu, db)
 
 
 @jit
@@ -391,16 +424,24 @@ def held_out_losses(first_model, last_model, W, b, density, reciprocal, importan
     """Loss of each model on held-out examples, one set for each row of density: the same for all restarts."""
     m, n = W.shape[1:]
     X, Z, H = np.empty((n, BLOCK), W.dtype), np.empty((n, BLOCK), W.dtype), np.empty((m, BLOCK), W.dtype)
+    words, counters = np.empty(BLOCK, u64), np.empty(BLOCK, u64)
     WT = np.empty((n, m), W.dtype)
     for model in range(first_model, last_model):
         k = model % density.shape[0]
         transpose(W[model], WT)
         key = stream_key(seed, HELD_OUT, k, 0)
+        bounds, bits = word_bounds(density[k], W.itemsize), mark_bits(density[k], W.itemsize)
         loss = 0.0
-        for first in range(0, examples, BLOCK):
-            width = min(BLOCK, examples - first)
-            draw(key, first, width, density[k], reciprocal[k], X)
-            product(W[model], X, H, width)
-            product(WT, H, Z, width)
-            loss += block_loss(Z, X, b[model], importance[k], relu, width)
+        first, empty = 0, examples
+        while first < examples:
+            count, first = next_examples(key, first, examples, bounds, bits, words, counters)
+            draw(counters, count, density[k], reciprocal[k], words, X)
+            product(W[model], X, H, count)
+            product(WT, H, Z, count)
+            loss += block_loss(Z, X, b[model], importance[k], relu, count)
+            empty -= count
+        for i in range(n):
+            y = b[model, i]
+            if not relu or y > 0:
+                loss += empty * importance[k, i] * y * y
         losses[model] = loss / examples

@@ -173,17 +173,41 @@ def test_the_kernels_draw_the_bits_of_the_definition(n, dtype):
     assert _kernels.stream_key(2**63 - 1, HELD_OUT, 2**40, 2**40) == key
     for first, width in ((0, 100), (33, 100), (2**33, 5)):
         X = np.empty((n, 128), dtype)
-        _kernels.draw(np.uint64(key), first, width, threshold, reciprocal, X)
+        counters, words = np.empty(256, np.uint64), np.empty(256, np.uint64)
+        bounds = _kernels.word_bounds(threshold, X.itemsize)
+        found = _kernels.next_examples(np.uint64(key), first, first + width, bounds, np.uint64(0), words, counters)
+        assert found == (width, first + width)
+        _kernels.draw(counters, width, threshold, reciprocal, words, X)
         if first + width < 1000:
             u = uniforms(2**63 - 1, HELD_OUT, np.array(2**40), 2**40, first + width, n, dtype)
             assert (X[:, :width].T == sparse(u, density)[first:]).all()
         else:  # far out in the stream the counter still wraps as 64 bits do
             words = n if dtype == "float64" else (n + 1) // 2
             gamma = 0x9E3779B97F4A7C15
-            shifted = np.uint64((int(key) + first * words * gamma) % 2**64)
-            Y = np.empty((n, 128), dtype)
-            _kernels.draw(shifted, 0, width, threshold, reciprocal, Y)
-            assert (X[:, :width] == Y[:, :width]).all()
+            expected = [(int(key) + (first + e) * words * gamma) % 2**64 for e in range(width)]
+            assert counters[:width].tolist() == expected
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("n", [1, 4, 7])
+def test_the_active_examples_are_all_found_and_no_others(n, dtype):
+    """Without drawing any: from random words alone, in as many calls as the room for the list asks for."""
+    density = np.random.default_rng(n).uniform(0, 0.8 / n, n)
+    threshold, reciprocal = thresholds(density, dtype)
+    key, batch = stream_key(5, TRAINING, np.array(0), 0), 3000
+    x = sparse(uniforms(5, TRAINING, np.array(0), 0, batch, n, dtype), density)
+    active = np.flatnonzero((x > 0).any(axis=-1))
+    bounds, bits = _kernels.word_bounds(threshold, x.itemsize), _kernels.mark_bits(threshold, x.itemsize)
+    assert bits != 0
+    assert _kernels.mark_bits(np.full(n, 0.5, dtype), x.itemsize) == 0  # most are active: not worth the search
+    counters, words = np.empty(256, np.uint64), np.empty(256, np.uint64)
+    X, first, found = np.empty((n, 256), dtype), 11, []
+    while first < batch:
+        count, first = _kernels.next_examples(np.uint64(key), first, batch, bounds, np.uint64(bits), words, counters)
+        _kernels.draw(counters, count, threshold, reciprocal, words, X)
+        found.append(X[:, :count].T.copy())
+    assert max(map(len, found)) <= 256
+    np.testing.assert_array_equal(np.concatenate(found), x[active[active >= 11]])
 
 
 @pytest.mark.plain_python
