@@ -2,7 +2,9 @@
 
 import importlib
 
+from minitms.testing import metamorphic as metamorphic
 from minitms.testing.errors import GradientError as GradientError
+from minitms.testing.errors import MetamorphicError as MetamorphicError
 from minitms.testing.errors import NotDifferentiableError as NotDifferentiableError
 from minitms.testing.gradient_check import check_grad as check_grad
 

@@ -43,17 +43,23 @@ class Form:
             if not isinstance(gradient, dict):
                 raise TypeError(f"gradient returned a {type(gradient).__name__}; expected a dict, as params is")
             if set(gradient) != set(self.keys):
-                missing, extra = [k for k in self.keys if k not in gradient], [k for k in gradient if k not in self.keys]
+                missing, extra = (
+                    [k for k in self.keys if k not in gradient],
+                    [k for k in gradient if k not in self.keys],
+                )
                 raise ValueError(
                     f"gradient returned the keys {list(gradient)}; expected {self.keys} as in params"
-                    + f": missing {missing}" * bool(missing) + f": unknown {extra}" * bool(extra)
+                    + f": missing {missing}" * bool(missing)
+                    + f": unknown {extra}" * bool(extra)
                 )
             parts = [gradient[key] for key in self.keys]
         elif issubclass(self.kind, tuple):
             if not isinstance(gradient, tuple | list):
                 raise TypeError(f"gradient returned a {type(gradient).__name__}; expected a tuple, as params is")
             if len(gradient) != len(self.names):
-                raise ValueError(f"gradient returned {len(gradient)} arrays; expected {len(self.names)}, one a parameter")
+                raise ValueError(
+                    f"gradient returned {len(gradient)} arrays; expected {len(self.names)}, as params has"
+                )
             parts = list(gradient)
         else:
             if isinstance(gradient, dict | tuple | list):
@@ -87,7 +93,7 @@ def _parameter(name, value):
         raise TypeError(f"{name} is a {type(value).__name__}; expected a float64 NumPy array")
     if value.dtype == np.float32:
         raise TypeError(
-            f"{name} is float32: a difference of two float32 losses keeps about three digits, so that a small error could "
+            f"{name} is float32: a difference of two float32 losses keeps about three digits, so a small error could "
             f"not be told from rounding. Check in float64: {name}.astype(np.float64)"
         )
     if value.dtype != np.float64:
@@ -116,6 +122,7 @@ def _part(name, part, value):
         raise GradientError(
             f"gradient by {name} has the wrong shape: got {part.shape}, expected {value.shape} as the parameter"
             + (". Likely cause: it is transposed" if transposed else ""),
-            name, hints={name: "shape"},
+            name,
+            hints={name: "shape"},
         )
     return part.astype(np.float64)

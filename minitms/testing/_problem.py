@@ -76,14 +76,20 @@ class Problem:
 
         moving = np.where(v != 0, self.values[block], 0.0)
         found = slope(
-            self.line(block, v), self.middle, first, last,
+            self.line(block, v),
+            self.middle,
+            first,
+            last,
             size=float(np.linalg.norm(self.analytic[block] * v)),
             own_size=float(np.linalg.norm(self.analytic[block] * moving)),
-            reach=float(np.linalg.norm(moving) / np.linalg.norm(v)) if v.any() else 0.0, noise=noise, same_side=same_side if self.kinks is not None else None,
+            reach=float(np.linalg.norm(moving) / np.linalg.norm(v)) if v.any() else 0.0,
+            noise=noise,
+            same_side=same_side if self.kinks is not None else None,
         )
         if found is None:
             raise ValueError(
-                f"loss is finite at params but not at a distance of {RATIO**first * np.abs(v).max():.1e} in {self.names[block]}; "
+                f"loss is finite at params but not at a distance of {RATIO**first * np.abs(v).max():.1e} in "
+                f"{self.names[block]}; "
                 "expected a loss that is finite around params"
             )
         return found
@@ -136,7 +142,8 @@ class Problem:
             raise GradientError(
                 f"loss is not deterministic: two calls at the same params gave {value!r} and {again!r}. "
                 "Draw its random numbers once, outside, or seed them alike in every call",
-                self.names[0], hints={name: "not deterministic" for name in self.names},
+                self.names[0],
+                hints=dict.fromkeys(self.names, "not deterministic"),
             )
         return value
 
@@ -151,13 +158,18 @@ class Problem:
             if bad.any():
                 index = tuple(int(i) for i in np.argwhere(bad)[0])
                 raise GradientError(
-                    f"gradient by {name}{list(index)} is {part[index]} ({int(bad.sum())} such entries)", name, index,
-                    float(part[index]), hints={name: "not finite"},
+                    f"gradient by {name}{list(index)} is {part[index]} ({int(bad.sum())} such entries)",
+                    name,
+                    index,
+                    float(part[index]),
+                    hints={name: "not finite"},
                 )
             if np.abs(part - second).max() > REPEATABLE * np.abs(part).max():
                 raise GradientError(
                     f"gradient by {name} is not deterministic: two calls at the same params differ by "
-                    f"{np.abs(part - second).max():.3g}", name, hints={name: "not deterministic"},
+                    f"{np.abs(part - second).max():.3g}",
+                    name,
+                    hints={name: "not deterministic"},
                 )
         return parts
 
@@ -167,5 +179,7 @@ class Problem:
             if not np.array_equal(part, value):
                 raise GradientError(
                     f"{who} modifies its input: {name} has changed after the call. Work on a copy: "
-                    f"{name} = {name}.copy()", name, hints={name: "modifies its input"},
+                    f"{name} = {name}.copy()",
+                    name,
+                    hints={name: "modifies its input"},
                 )

@@ -9,9 +9,9 @@ steps, each eight times the last, from far below any sensible step upwards. On t
 
     error(t) = max over all rungs up to t of |D(t') - D(t'/8)| t',  divided by t
 
-follows rounding down and truncation up, and cannot be small by accident on one rung. The rung with the least error wins.
-The idea of reading the error off a tableau of steps is Ridders' (Advances in Engineering Software 4, 1982); that rounding
-is seen in differences at small steps is Hamming's, and Moré and Wild's (SIAM J. Sci. Comput. 33, 2011).
+follows rounding down and truncation up, and cannot be small by accident on one rung. The rung of least error wins.
+To read the error off a tableau of steps is Ridders' idea (Advances in Engineering Software 4, 1982); to see rounding in
+differences at small steps is Hamming's, and Moré and Wild's (SIAM Journal on Scientific Computing 33, 2011).
 
 A kink at t = 0 shows in the one-sided slopes (three points each side): their difference stays the same down the ladder,
 while it falls eightfold a rung where only the curvature jumps, and 64-fold where f is smooth.
@@ -27,7 +27,7 @@ EPS = np.finfo(np.float64).eps
 RATIO = 8.0
 ROUNDINGS = 4  # a loss is trusted to a few roundings of its own size, if the ladder shows no more
 VISIBLE = 20  # a difference of one-sided slopes this many times the error of a slope is seen
-FAINT = 1e-6  # a kink fainter than this part of the slope may lie nearer or farther: rounding hides where; it adds to the error
+FAINT = 1e-6  # of a kink fainter than this part of the slope, rounding hides where it lies: it adds to the error
 GOOD = 1e-11  # stop climbing when the error is this small a part of the slope
 
 
@@ -100,7 +100,8 @@ def slope(line, middle, first, last, size=0.0, own_size=0.0, reach=0.0, noise=0.
         if len(rungs) == 1:
             continue  # nothing to compare with yet
         least = min(least, rung.error)
-        if not rung.flat and rung.error <= GOOD * abs(rung.slope) or rung.error > 1e4 * least and len(rungs) > 4:
+        good = not rung.flat and rung.error <= GOOD * abs(rung.slope)
+        if good or (rung.error > 1e4 * least and len(rungs) > 4):
             break
     if len(rungs) < 2:
         return None
@@ -142,5 +143,5 @@ def _kink(rungs, chosen):
 
 
 def _plateau(jump, before):
-    """Whether the one-sided slopes differ by as much as a rung lower: a kink lies in between, however small the error looks."""
+    """Whether the one-sided slopes differ as on the rung below: a kink lies between them, however small the error."""
     return 0.5 * abs(before) < abs(jump) < 2 * abs(before)

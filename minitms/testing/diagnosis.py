@@ -48,7 +48,8 @@ def diagnose(problem, wrong, passes):
     unexplained = [explained for explained in wrong if explained.outcome.name not in hints]
     mask = _mask(problem, passes) if unexplained and len(unexplained) == len(wrong) else None
     for explained in unexplained:
-        found = mask or _entry(explained) or _slice(explained)
+        # A slip in one place spoils one place: if another parameter is wrong too, the cause lies elsewhere.
+        found = mask or (_entry(explained) or _slice(explained) if len(unexplained) == 1 else None)
         if found:
             hints[explained.outcome.name] = found
     return hints
@@ -91,7 +92,7 @@ def _factor(problem, explained):
     why = {"2": " (counted twice?)", "1/2": " (a forgotten 2 of a square?)"}.get(said, "")
     size = round(max(abs(nearest), 1 / abs(nearest)))
     axes = [shape for _, shape, _ in problem.pre_activation_places if size in shape]
-    if nearest > 0 and size > 2 or axes and size > 1:
+    if (nearest > 0 and size > 2) or (axes and size > 1):
         where = f" over the axis of {size} of the pre-activations {axes[0]}" if axes else ""
         why += f" (a {'sum in place of a mean' if nearest > 1 else 'mean in place of a sum'}{where}?)"
     return "factor", f"it is {said} times the right gradient{why}"
@@ -99,7 +100,11 @@ def _factor(problem, explained):
 
 def _swapped(explained, wrong):
     for other in wrong:
-        if other is not explained and other.numeric.shape == explained.numeric.shape and _explains(explained, other.numeric):
+        if (
+            other is not explained
+            and other.numeric.shape == explained.numeric.shape
+            and _explains(explained, other.numeric)
+        ):
             return "swapped", f"it is the gradient by {other.outcome.name}: the order of the gradients is wrong"
 
 
@@ -110,7 +115,9 @@ def _rearranged(explained):
     candidates = []
     for i, j in itertools.combinations(axes, 2):
         if shape[i] == shape[j]:
-            candidates.append((analytic.swapaxes(i, j), "transpose", f"it is transposed: axes {i} and {j} are exchanged"))
+            candidates.append(
+                (analytic.swapaxes(i, j), "transpose", f"it is transposed: axes {i} and {j}")
+            )
     if analytic.ndim >= 2:
         other = analytic.reshape(*shape[:-2], shape[-1], shape[-2]).mT
         candidates.append((other, "transpose", "it is the transpose, reshaped: use .T (or swapaxes), not reshape"))
@@ -163,10 +170,17 @@ def _path(problem, explained):
         turn = (lambda a: a.mT) if transposed else (lambda a: a)
         W_, D, R = turn(W), turn(explained.numeric), turn(explained.numeric - explained.analytic)
         whole, part = D @ W_.mT, R @ W_.mT
-        part = part + part.mT
+        part, size = part + part.mT, np.abs(part).max()
         rounding = 4 * turn(explained.tolerance) @ np.abs(W_).mT
         allowed = (rounding + rounding.mT).max() + 1e-8 * np.abs(whole).max()
-        if np.abs(whole - whole.mT).max() > allowed or not (part * part).sum():
+        if np.abs(whole - whole.mT).max() > allowed or not np.abs(whole).max():
+            continue
+        if W_.shape[-2] > 1 and np.abs(part).max() <= min(allowed, 1e-4 * size):  # R = Q - P, so A = P + P
+            return (
+                "path",
+                f"{name} enters the loss twice, as in {name}ᵀ {name} x: one path is counted twice, one is missing",
+            )
+        if not (part * part).sum():
             continue
         k = float((whole * part).sum() / (part * part).sum())
         if not k or np.abs(whole - k * part).max() > min((1 + abs(k)) * allowed, 1e-4 * np.abs(whole).max()):
@@ -181,32 +195,54 @@ def _path(problem, explained):
 
 
 def _mask(problem, passes):
-    """Right where every pre-activation is positive, wrong here, where some are not: then the mask is the mistake."""
+    """Right where every pre-activation is positive, wrong here, where some are not: then the mask is the mistake.
+
+    Asked at three points, of different signs of the other parameters: at one, some other mistake could hide.
+    """
     if problem.kinks is None or not (problem.pre_activations < 0).any():
         return None
-    moved = _all_on(problem)
-    if moved is None:
-        return None
-    try:
-        elsewhere = problem.at(moved)
-        right = passes(elsewhere)
-    except (GradientError, NotDifferentiableError, ValueError, TypeError):
-        return None
+    random = np.random.default_rng(0)
+    right, zero = True, True
+    for attempt in range(3):
+        moved = _all_on(problem, random if attempt else None)
+        if moved is None:
+            return None
+        try:
+            elsewhere = problem.at(moved)
+            right = right and passes(elsewhere)
+        except (GradientError, NotDifferentiableError, ValueError, TypeError):
+            return None
+        zero = zero and not any(part.any() for part in elsewhere.analytic)
+        if not right and not zero:
+            return None
     if right:
-        return "mask", "the mask [z > 0] is missing or wrong: the gradient is right where every pre-activation is positive"
-    if not any(part.any() for part in elsewhere.analytic):
-        return "mask", "the mask [z > 0] is inverted: the gradient is 0 where every pre-activation is positive"
+        return (
+            "mask",
+            "the mask [z > 0] is missing or wrong: where every pre-activation is positive, all is right",
+        )
+    return "mask", "the mask [z > 0] is inverted: where every pre-activation is positive, the gradient is 0"
 
 
-def _all_on(problem):
-    """Parameters near these at which all pre-activations are positive, by raising one parameter as a whole; or None."""
-    reach = np.abs(problem.pre_activations).max()
+def _all_on(problem, random):
+    """Parameters at which every pre-activation is positive, by raising some biases; None if there is no such bias.
+
+    A bias is a parameter that shifts the pre-activations one by one. Only those that need it are raised, and no more
+    than they need: far away, where everything is positive, other mistakes than a mask would disappear too.
+    With `random`, the other parameters get random signs first.
+    """
+    if len(problem.pre_activation_places) != 1:
+        return None
+    shape = problem.pre_activation_places[0][1]
     for block, value in enumerate(problem.values):
-        for amount in (2.0, 4.0):
-            moved = list(problem.values)
-            moved[block] = value + amount * reach
-            if (problem.pre_activations_at(moved) > 0.1 * reach).all():
-                return moved
+        if value.shape not in (shape, shape[:-2] + shape[-1:]):
+            continue
+        moved = [v if random is None or v is value else v * random.choice([-1.0, 1.0], v.shape) for v in problem.values]
+        z = problem.pre_activations_at(moved).reshape(shape)
+        lowest = z if z.shape == value.shape else z.min(axis=-2)  # over the batch
+        margin = 0.02 * np.abs(z).max()
+        moved[block] = value + np.where(lowest < margin, margin - lowest, 0.0)
+        if (problem.pre_activations_at(moved) > 0.5 * margin).all():
+            return moved
     return None
 
 

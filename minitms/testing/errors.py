@@ -1,4 +1,4 @@
-"""The two ways in which a gradient check ends badly: the gradient is wrong, or there is none to compare with."""
+"""How a check ends badly: the gradient is wrong, or there is none to compare with."""
 
 
 class GradientError(AssertionError):
@@ -43,3 +43,7 @@ class NotDifferentiableError(Exception):
     def __init__(self, message, parameter, index=None):
         super().__init__(message)
         self.parameter, self.index = parameter, index
+
+
+class MetamorphicError(AssertionError):
+    """A change of the problem did not have the effect on loss and gradient that it must have."""

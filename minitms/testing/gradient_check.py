@@ -11,14 +11,14 @@ from minitms.testing._problem import Problem
 from minitms.testing.diagnosis import diagnose
 from minitms.testing.errors import NotDifferentiableError
 
-SAFETY = 10        # times the estimated error of a slope is what may differ
+SAFETY = 10  # times the estimated error of a slope is what may differ
 ALL_ENTRIES = 1024  # up to this many entries, a failure is explained by looking at every one
 
 
 def check_grad(loss, gradient, params, *, kinks=None, directions=4, rtol=1e-8, seed=0):
     """Compare `gradient` with finite differences of `loss`; return a report, or raise and say what is wrong.
 
-    For each parameter p and a few random directions v of its shape, the slope of the loss must be what the gradient says:
+    For each parameter p and a few random directions v of its shape, the slope of the loss must be as the gradient says:
 
         d/dt loss(p + t v) at t = 0   =   sum of gradient(p) * v
 
@@ -115,7 +115,8 @@ def _passes(problem, directions, rtol, seed):
     random = np.random.default_rng(seed)
     try:
         return all(
-            _check_parameter(problem, block, directions, rtol, random).excess <= 1 for block in range(len(problem.values))
+            _check_parameter(problem, block, directions, rtol, random).excess <= 1
+            for block in range(len(problem.values))
         )
     except NotDifferentiableError:
         return False
@@ -133,7 +134,9 @@ def _explain(problem, outcome, rtol, random):
     for flat in looked_at:
         only = np.zeros(analytic.shape)
         only.flat[flat] = v.flat[flat]
-        slope = problem.slope(outcome.block, only, outcome.slope.exponent - 1, outcome.slope.exponent, outcome.slope.noise)
+        slope = problem.slope(
+            outcome.block, only, outcome.slope.exponent - 1, outcome.slope.exponent, outcome.slope.noise
+        )
         if slope is None or slope.error > 100 * outcome.slope.error:
             slope = problem.slope(outcome.block, only, *problem.exponents(outcome.block))
         numeric.flat[flat] = slope.value / v.flat[flat]
@@ -142,7 +145,13 @@ def _explain(problem, outcome, rtol, random):
     rest = None
     if looked_at.size < analytic.size:  # would all be well but for the entries seen to be wrong?
         others = np.where(np.abs(analytic - numeric) > tolerance, 0.0, v)
-        rest = _compare(problem, outcome.block, others, problem.slope(outcome.block, others, *problem.exponents(outcome.block)), rtol)
+        rest = _compare(
+            problem,
+            outcome.block,
+            others,
+            problem.slope(outcome.block, others, *problem.exponents(outcome.block)),
+            rtol,
+        )
     return reports.Explained(outcome, analytic, numeric, tolerance, rest is None or rest.excess <= 1)
 
 
@@ -163,19 +172,23 @@ def _search(problem, outcome, rtol):
 def _not_differentiable(problem, block, v, slope):
     name, step = problem.names[block], slope.kink.step
     place = problem.crossed(block, v, step)
-    sides = f"the loss has slopes that differ by {slope.kink.jump:.3g} on the two sides of a random direction through {name}"
+    sides = f"the slopes of the loss on both sides, along a random direction of {name}, differ by {slope.kink.jump:.3g}"
     if place:
         what, index, value = place
         raise NotDifferentiableError(
-            f"not differentiable here: {what}{list(index)} = {value:.3g} is at its kink (0), and {sides}. Move the point "
-            "away from the kink, or set it aside (with Hypothesis: assume(False))", name, index,
+            f"not differentiable here: {what}{list(index)} = {value:.3g} is at its kink (0), and {sides}. Move the "
+            "point away from the kink, or set it aside (with Hypothesis: assume(False))",
+            name,
+            index,
         )
     index = _kinked_entry(problem, block, v, slope)
     entry = f"{name}{list(index)}" if index else name
     raise NotDifferentiableError(
-        f"not differentiable here: {sides}" + (f", most by {entry} = {problem.values[block][index]:.6g}" if index else "")
+        f"not differentiable here: {sides}"
+        + (f", most by {entry} = {problem.values[block][index]:.6g}" if index else "")
         + f" (step {step:.1e}). Move the point away from the kink, or set it aside (with Hypothesis: assume(False))",
-        name, index,
+        name,
+        index,
     )
 
 
@@ -190,5 +203,3 @@ def _kinked_entry(problem, block, v, slope):
         line = problem.line(block, only)
         jumps.append(abs(line(step) + line(-step) - 2 * middle))
     return tuple(int(i) for i in np.unravel_index(int(np.argmax(jumps)), v.shape))
-
-

@@ -63,7 +63,11 @@ class Explained:
         """Indices of the worst entries, the worst first."""
         difference = np.nan_to_num(np.abs(self.analytic - self.numeric), nan=-1.0)
         order = difference.ravel().argsort(kind="stable")[::-1][:WORST]
-        return [tuple(int(i) for i in np.unravel_index(flat, difference.shape)) for flat in order if difference.flat[flat] >= 0]
+        return [
+            tuple(int(i) for i in np.unravel_index(flat, difference.shape))
+            for flat in order
+            if difference.flat[flat] >= 0
+        ]
 
 
 @dataclass(frozen=True, eq=False)
@@ -131,14 +135,14 @@ def _evidence(explained, hint):
         f"{outcome.name} {outcome.shape}: slope along a random direction: analytic {outcome.claimed:.10g}, numeric "
         f"{outcome.slope.value:.10g}, tolerance {outcome.tolerance:.1e}, step {outcome.step:.1e}",
         f"  {wrong} of {seen} entries looked at are wrong" + (f": {hint[1]}" if hint else ""),
-        f"  {'index':<14} {'analytic':>17} {'numeric':>17} {'abs. error':>10} {'rel. error':>10} {'tolerance':>10} {'ratio':>9}",
+        f"  {'index':<14} {'analytic':>17} {'numeric':>17} {'error':>8} {'relative':>8} {'tolerance':>9} {'ratio':>9}",
     ]
     for index in explained.worst():
         analytic, numeric = float(explained.analytic[index]), float(explained.numeric[index])
         error, size = abs(analytic - numeric), max(abs(analytic), abs(numeric))
         ratio = f"{analytic / numeric:9.4g}" if abs(numeric) > explained.tolerance[index] else f"{'-':>9}"
         lines.append(
-            f"  {list(index)!s:<14} {analytic:17.10g} {numeric:17.10g} {error:10.1e} {error / size if size else 0:10.1e} "
-            f"{explained.tolerance[index]:10.1e} {ratio}"
+            f"  {list(index)!s:<14} {analytic:17.10g} {numeric:17.10g} {error:8.1e} "
+            f"{error / size if size else 0:8.1e} {explained.tolerance[index]:9.1e} {ratio}"
         )
     return "\n".join(lines)

@@ -1,6 +1,6 @@
 """Correct gradients at awkward places: whatever a checker says against one of these is a false alarm.
 
-`correct_case(i)` is a pure function of i. It draws a family of functions, one to ten thousand parameters, a scale of the
+`correct_case(i)` is a pure function of i. It draws a family of functions, 1 to 10,000 parameters, a scale of the
 parameters (1e-6 to 1e6) and one of the loss (1e-12 to 1e12). No point lies on a kink, some lie near one, and some on a
 jump of the curvature, where the gradient is continuous and a checker has no reason to complain.
 """
@@ -68,7 +68,7 @@ def model(random, activation, stack=()):
 
 
 def model_near_kink(random):
-    """A toy model with one pre-activation between 1e-7 and 1e-1 away from its kink; the checker is not told of kinks."""
+    """A toy model with one pre-activation between 1e-7 and 1e-1 away from its kink; `kinks` is not given."""
     case = model(random, "relu")
     W, b = case.params
     z = case.kinks(case.params)
@@ -157,7 +157,11 @@ def leaky(random):
         z = x @ W
         return x.T @ (2 * np.where(z > 0, z, 0.1 * z) * np.where(z > 0, 1, 0.1))
 
-    return Case("leaky ReLU", lambda W: (np.where(x @ W > 0, x @ W, 0.1 * (x @ W)) ** 2).sum(), gradient, W, lambda W: x @ W)
+    def loss(W):
+        z = x @ W
+        return (np.where(z > 0, z, 0.1 * z) ** 2).sum()
+
+    return Case("leaky ReLU", loss, gradient, W, lambda W: x @ W)
 
 
 def softmax(random):
