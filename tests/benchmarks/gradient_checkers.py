@@ -5,8 +5,8 @@
 Every checker gets the same losses and the same gradients, written by hand in NumPy, each in the way its users would
 hand them over: torch as an `autograd.Function`, JAX as a `custom_vjp` around a callback, autograd as a `primitive` with
 a `defvjp`, scipy as two functions of a flat vector. All four get the parameters as one flat float64 vector, and their
-default tolerances; scipy returns a number, and we take below 1e-6 for right. minitms gets the pre-activations too, where
-a loss has kinks.
+default tolerances; scipy returns a number, and we take below 1e-6 for right. minitms gets the pre-activations too,
+where a loss has kinks.
 
 Needs the extra `bench`. Prints the tables, and writes the main one and the picture for the README.
 """
