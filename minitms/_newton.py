@@ -217,6 +217,8 @@ def descend(x, probabilities, importance, relu, limit, g, H):
     """Newton's method from x, which becomes the minimum; returns its loss and the number of evaluations."""
     on1, on2 = probabilities[1] + probabilities[3], probabilities[2] + probabilities[3]
     scale = (importance[0] * on1 + importance[1] * on2) / 3         # the loss of the model that answers 0
+    if scale == 0.0:
+        scale = 1.0                                                 # nothing is ever on: only positive biases cost
     goal = TOLERANCE * scale
     trial = np.empty(4)
     step = np.empty(4)
@@ -224,7 +226,7 @@ def descend(x, probabilities, importance, relu, limit, g, H):
     trial_g = np.empty(4)
     trial_H = np.empty((4, 4))
     loss = loss_gradient_hessian(x, probabilities, importance, relu, g, H)
-    unit = 0.1 * scale if scale > 0.0 else 0.1
+    unit = 0.1 * scale
     damping = unit
     evaluations = 1
     while largest(g) > goal and evaluations < limit:
@@ -241,18 +243,18 @@ def descend(x, probabilities, importance, relu, limit, g, H):
             trial[i] = x[i] + step[i]
         trial_loss = loss_gradient_hessian(trial, probabilities, importance, relu, trial_g, trial_H)
         evaluations += 1
-        ratio = (loss - trial_loss) / predicted
+        gained = loss - trial_loss
         rounding = ROUNDING * loss
-        if ratio > ACCEPT or (predicted <= rounding and largest(trial_g) < largest(g)):
+        if gained > ACCEPT * predicted or (predicted <= rounding and largest(trial_g) < largest(g)):
             loss = trial_loss
             for i in range(4):
                 x[i] = trial[i]
                 g[i] = trial_g[i]
                 for j in range(4):
                     H[i, j] = trial_H[i, j]
-            if ratio > 0.75:
+            if gained > 0.75 * predicted:
                 damping = damping / 8 if damping > 1e-9 * unit else 0.0
-            elif ratio < 0.25:
+            elif gained < 0.25 * predicted:
                 damping = max(2 * damping, 1e-3 * unit)
         elif predicted <= rounding and damping > 1e6 * unit:
             return loss, evaluations                                # no step is left that the loss could tell

@@ -115,7 +115,7 @@ def minimise_expected_loss(W, b, density=None, importance=1.0, activation="relu"
     """Train one-neuron models of two features without sampling: Newton's method on `expected_loss`, from (W, b).
 
     A model ends at the local minimum (or on the plateau of a dead output) that its start leads to, with a gradient
-    below 1e-10 of the loss of answering 0, unless it runs out of evaluations first.
+    below 1e-10 of the loss of answering 0 (below 1e-10 where nothing is ever on), unless it runs out of evaluations.
 
     Parameters
     ----------

@@ -128,6 +128,7 @@ def pair_cases(count, seed=0):
         yield W[None], b, density, importance
 
 
+@pytest.mark.plain_python
 def test_relu_pair_equals_rational_arithmetic():
     for W, b, density, importance in pair_cases(500):
         exact = float(rational_loss(W, b, density, importance, pieces=True))
@@ -142,6 +143,7 @@ def test_readable_pair_equals_rational_arithmetic():
         assert abs(got - exact) <= 1e-12 * exact, (W, b, density, importance, got, exact)
 
 
+@pytest.mark.plain_python
 def test_one_variable_loses_no_digits():
     """The integrals by hand, alone, where the textbook's forms cancel: small slopes, and z > 0 near one end only."""
     rng = np.random.default_rng(16)
@@ -223,6 +225,7 @@ def readable(W, b, density, importance, pattern="independent"):
     return L.reshape(model.stack), model.W @ (G + G.mT), db
 
 
+@pytest.mark.plain_python
 def test_kernel_equals_readable_gradients():
     for W, b, density, importance in pair_cases(500, seed=5):
         dW, db = expected_gradients(W, b, density, importance, "relu")
@@ -337,6 +340,7 @@ def test_dead_output_has_a_kink_and_the_derivative_zero_on_it():
     assert below == at
 
 
+@pytest.mark.plain_python
 def test_hessian_equals_differences_of_the_gradient():
     rng = np.random.default_rng(6)
     g, H, near = np.empty(4), np.empty((4, 4)), np.empty((2, 4))
@@ -589,7 +593,8 @@ def test_minima_are_stationary_lower_than_their_start_and_as_reported(activation
     np.testing.assert_allclose(expected_loss(found.W, found.b, *rest), found.loss, rtol=1e-12, atol=1e-300)
     assert (found.loss <= expected_loss(W, b, *rest)).all()
     assert (found.gradient < 1e-6).mean() > 0.99
-    assert (found.gradient <= 1e-10 * expected_loss(0 * W, 0 * b, *rest)).mean() > 0.99     # as the docstring says
+    zero = expected_loss(0 * W, 0 * b, *rest)                        # as the docstring says:
+    assert (found.gradient <= 1e-10 * np.where(zero > 0, zero, 1)).mean() > 0.99
     assert found.evaluations.max() <= 200
 
 
@@ -612,6 +617,7 @@ def test_the_number_of_threads_changes_no_bit(monkeypatch):
         np.testing.assert_array_equal(getattr(one, name), np.stack([getattr(piece, name) for piece in pieces]))
 
 
+@pytest.mark.plain_python
 def test_features_that_are_never_on_leave_the_weights_alone():
     W, b = np.array([[[0.5, -0.3]]]), np.array([[0.2, -0.1]])
     found = minimise_expected_loss(W, b, 0.0)
