@@ -11,6 +11,7 @@ does not fit: a folder of another run, of another processor, or with a damaged f
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 import json
@@ -57,7 +58,8 @@ class Checkpoint:
 def host() -> dict:
     """What the last bits of a result may depend on, beside the settings of the run."""
     features = llvmlite.binding.get_host_cpu_features().flatten()
-    cpu = f"{platform.machine()} {llvmlite.binding.get_host_cpu_name()} {hashlib.sha256(features.encode()).hexdigest()[:8]}"
+    digest = hashlib.sha256(features.encode()).hexdigest()[:8]
+    cpu = f"{platform.machine()} {llvmlite.binding.get_host_cpu_name()} {digest}"
     return {"cpu": cpu, "numba": numba.__version__, "numpy": np.__version__}
 
 
@@ -94,7 +96,8 @@ class Store:
             strange = sorted(p.name for p in self.path.iterdir() if p.name != "lock" and not p.name.endswith(".tmp"))
             if strange:
                 raise ValueError(
-                    f"checkpoint {self.path} holds {strange[0]!r} and no run.json; expected a checkpoint or an empty folder"
+                    f"checkpoint {self.path} holds {strange[0]!r} and no run.json; "
+                    "expected a checkpoint or an empty folder"
                 )
         try:
             self.path.mkdir(exist_ok=True)
@@ -196,10 +199,8 @@ class Store:
             os.replace(temporary, path)
             _sync_folder(self.path)
         except OSError as error:
-            try:
+            with contextlib.suppress(OSError):
                 temporary.unlink(missing_ok=True)
-            except OSError:
-                pass
             raise OSError(
                 error.errno, f"{error.strerror}: {path} could not be written. What was finished before is kept in "
                 f"{self.path}; make room and run the same call again to go on"

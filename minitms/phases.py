@@ -15,7 +15,8 @@ from dataclasses import asdict, dataclass
 import numba
 import numpy as np
 
-from minitms import _checks, _one_neuron, _progress, checkpoint as checkpoints
+from minitms import _checks, _one_neuron, _progress
+from minitms import checkpoint as checkpoints
 from minitms.adam import fixed_numbers, learning_rates, step_sizes
 from minitms.diagram import PhaseDiagram
 from minitms.expected import expected_loss, minimise_expected_loss
@@ -115,7 +116,8 @@ def phase_diagram(
         Where finished chunks are kept. The same call again goes on where a stopped or killed one ended, with the same
         bits; a finished one is simply loaded.
     executor : concurrent.futures.Executor, or None for threads of this process
-        Where chunks run, one thread each: a pool of threads or processes, or ``distributed.Client(...).get_executor()``.
+        Where chunks run, one thread each: a pool of threads or processes, or
+        ``distributed.Client(...).get_executor()``.
     progress : bool, or None to show a bar on a terminal and in a notebook
 
     Returns
@@ -250,7 +252,7 @@ def _results(sweep, initial, executor, tasks):
                 try:
                     waiting[executor.submit(_train_chunk, *arguments)] = k
                 except RuntimeError as error:
-                    raise ValueError(f"executor {executor!r} takes no work ({error}); give one that is running") from error
+                    raise ValueError(f"{executor!r} takes no work ({error}); give one that is running") from error
             if not waiting:
                 return
             # With a time-out, Ctrl-C is answered on every system.

@@ -30,7 +30,8 @@ CHUNK_STEPS = 10_000  # and never more steps than this: the smallest of them cos
 CHUNK_OPERATIONS = 1e9  # floating-point operations between two looks at Ctrl-C: some tens of milliseconds
 FEW_MODELS = 16  # so many or fewer share the cores part by part, if a step is worth the hand-over
 LARGE_STEP = 2e6  # floating-point operations
-SAVE_EVERY = 1.0  # seconds between two states of a checkpoint, and at least 20 times what saving takes
+SAVE_EVERY = 1.0  # seconds between two states of a checkpoint
+SAVE_SHARE = 20  # and at least so many times what saving takes
 
 
 class DivergenceError(ArithmeticError):
@@ -234,7 +235,7 @@ class _Saved:
             history = np.concatenate(self.history, axis=-1)
             self.store.save("state", self.arrays | {"step": np.array(step), "history": history})
             self.step, now = step, time.monotonic()
-            self.due = now + max(SAVE_EVERY, 20 * (now - begun))
+            self.due = now + max(SAVE_EVERY, SAVE_SHARE * (now - begun))
 
 
 def _numba_engine(features, activation, seed, batch_size, W, b, means, threads):

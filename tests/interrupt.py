@@ -1,0 +1,75 @@
+"""Press Ctrl-C (SIGINT) at random moments of long runs, and measure how long they take to stop.
+
+    python tests/interrupt.py            twenty in a sweep of a million models, twenty in one model of (400, 30)
+    python tests/interrupt.py --times 2
+
+The first run in a folder of its own compiles the kernels; the interrupts fall into the training itself. POSIX only.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+START = f"import sys; sys.path.insert(0, {str(ROOT)!r}); import numpy as np; import minitms as tms\n"
+RUNS = {
+    "a million models": START + """
+grid = np.geomspace(0.01, 1, 1000), np.geomspace(0.1, 10, 100)
+tms.phase_diagram([0.1], [1.0], restarts=1, steps=10, seed=0)
+print("training", flush=True)
+tms.phase_diagram(*grid, seed=0, checkpoint=FOLDER)
+""",
+    "one model of (400, 30)": START + """
+features = tms.SparseFeatures(400, 0.01)
+tms.train(features, 30, steps=20, seed=0, learning_rate=1e-5)
+print("training", flush=True)
+tms.train(features, 30, steps=10**6, seed=0, checkpoint=FOLDER)
+""",
+}
+
+
+def interrupt_once(code):
+    """Start the run, interrupt it, and return the seconds until it has ended, and its last line."""
+    with tempfile.TemporaryDirectory() as folder:
+        code = code.replace("FOLDER", repr(str(Path(folder) / "run")))
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+        process = subprocess.Popen([sys.executable, "-c", code], **pipes)
+        try:
+            if process.stdout.readline().strip() != "training":
+                raise SystemExit(process.communicate()[1])
+            time.sleep(random.uniform(0.5, 4))
+            begun = time.perf_counter()
+            process.send_signal(signal.SIGINT)
+            message = process.communicate(timeout=60)[1]
+            return time.perf_counter() - begun, message.strip().splitlines()[-1]
+        finally:
+            process.kill()
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--times", type=int, default=20)
+    args = parser.parse_args()
+    slow = 0
+    for name, code in RUNS.items():
+        seconds = []
+        for _ in range(args.times):
+            taken, message = interrupt_once(code)
+            if "KeyboardInterrupt: stopped" not in message or "run the same call again" not in message:
+                raise SystemExit(f"{name}: unexpected end: {message}")
+            seconds.append(taken)
+        print(f"{name}: {args.times} interrupts answered, process gone after {max(seconds):.2f} s at worst, "
+              f"{sorted(seconds)[len(seconds) // 2]:.2f} s in the middle", flush=True)  # fmt: skip
+        slow += max(seconds) > 0.5
+    return 1 if slow else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
