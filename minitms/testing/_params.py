@@ -106,6 +106,7 @@ def _parameter(name, value):
 
 
 def _part(name, part, value):
+    kind = type(part).__name__
     if hasattr(part, "detach"):  # a PyTorch tensor that still tracks its history
         part = part.detach()
     try:
@@ -113,8 +114,8 @@ def _part(name, part, value):
         real = part.dtype.kind in "fiub"
     except ValueError:  # ragged
         real = False
-    if part is None or not real:
-        raise TypeError(f"gradient returned a {type(part).__name__} for {name} that holds no real numbers")
+    if not real:
+        raise TypeError(f"gradient returned a {kind} for {name}; expected a float64 array of shape {value.shape}")
     if part.dtype in (np.float32, np.float16):
         raise TypeError(f"gradient returned {part.dtype} for {name}; expected float64, as the parameter is")
     if part.shape != value.shape:

@@ -40,34 +40,34 @@ def _wrong(change):
 
 MISTAKES = {
     "permutation": [
-        lambda W, b, x, I, L, dW, db: (L, dW * np.arange(1, W.shape[-1] + 1), db),        # features told apart
-        lambda W, b, x, I, L, dW, db: (L, np.roll(dW, 1, axis=-1), db),                   # shifted columns
-        lambda W, b, x, I, L, dW, db: (L + b[..., 0], dW, db),                            # a feature singled out
+        lambda W, b, x, weight, L, dW, db: (L, dW * np.arange(1, W.shape[-1] + 1), db),        # features told apart
+        lambda W, b, x, weight, L, dW, db: (L, np.roll(dW, 1, axis=-1), db),                   # shifted columns
+        lambda W, b, x, weight, L, dW, db: (L + b[..., 0], dW, db),                            # a feature singled out
     ],
     "rotation": [
-        lambda W, b, x, I, L, dW, db: (L, dW[..., ::-1, :], db),                          # neurons in reverse
-        lambda W, b, x, I, L, dW, db: (L, dW + np.abs(W), db),                            # not in the span
-        lambda W, b, x, I, L, dW, db: (L + np.abs(W).sum(), dW, db),                      # an L1 penalty
+        lambda W, b, x, weight, L, dW, db: (L, dW[..., ::-1, :], db),                          # neurons in reverse
+        lambda W, b, x, weight, L, dW, db: (L, dW + np.abs(W), db),                            # not in the span
+        lambda W, b, x, weight, L, dW, db: (L + np.abs(W).sum(), dW, db),                      # an L1 penalty
     ],
     "importance_scaling": [
-        lambda W, b, x, I, L, dW, db: (L, dW * I.mean(), db),                             # importance twice
-        lambda W, b, x, I, L, dW, db: (L, dW, db + b),                                    # weight decay in db
-        lambda W, b, x, I, L, dW, db: (L + (W**2).sum(), dW, db),                         # ... in the loss
+        lambda W, b, x, weight, L, dW, db: (L, dW * weight.mean(), db),                             # importance twice
+        lambda W, b, x, weight, L, dW, db: (L, dW, db + b),                                    # weight decay in db
+        lambda W, b, x, weight, L, dW, db: (L + (W**2).sum(), dW, db),                         # ... in the loss
     ],
     "batch_additivity": [
-        lambda W, b, x, I, L, dW, db: (L, dW, db * x.shape[-2]),                          # sum in place of mean
-        lambda W, b, x, I, L, dW, db: (L, dW * x.shape[-2] / (x.shape[-2] + 1), db),      # off by one
-        lambda W, b, x, I, L, dW, db: (L, dW * (1 + x[..., 0, 0]), db),                   # an example singled out
+        lambda W, b, x, weight, L, dW, db: (L, dW, db * x.shape[-2]),                          # sum in place of mean
+        lambda W, b, x, weight, L, dW, db: (L, dW * x.shape[-2] / (x.shape[-2] + 1), db),      # off by one
+        lambda W, b, x, weight, L, dW, db: (L, dW * (1 + x[..., 0, 0]), db),                   # an example singled out
     ],
     "stacking": [
-        lambda W, b, x, I, L, dW, db: (L, dW, np.broadcast_to(db.mean(axis=0), db.shape) if db.ndim > 1 else db),
-        lambda W, b, x, I, L, dW, db: (L, dW[::-1] if dW.ndim > 2 else dW, db),           # models exchanged
-        lambda W, b, x, I, L, dW, db: (np.broadcast_to(L.mean(), L.shape), dW, db),       # losses mixed
+        lambda W, b, x, weight, L, dW, db: (L, dW, np.broadcast_to(db.mean(axis=0), db.shape) if db.ndim > 1 else db),
+        lambda W, b, x, weight, L, dW, db: (L, dW[::-1] if dW.ndim > 2 else dW, db),           # models exchanged
+        lambda W, b, x, weight, L, dW, db: (np.broadcast_to(L.mean(), L.shape), dW, db),       # losses mixed
     ],
 }
 
 
-@pytest.mark.parametrize(("name", "change"), [(name, change) for name, changes in MISTAKES.items() for change in changes])
+@pytest.mark.parametrize(("name", "change"), [(name, change) for name in MISTAKES for change in MISTAKES[name]])
 def test_planted_mistakes_are_found(name, change):
     check = getattr(metamorphic, f"check_{name}")
     check(with_activation("linear"), *_model())
@@ -82,7 +82,7 @@ def test_the_message_names_property_result_and_entry():
 
 def test_nan_is_not_equal_to_anything():
     with pytest.raises(MetamorphicError, match=r"dW\[0, 0\] is nan"):
-        metamorphic.check_importance_scaling(_wrong(lambda W, b, x, I, L, dW, db: (L, dW * np.nan, db)), *_model())
+        metamorphic.check_importance_scaling(_wrong(lambda W, b, x, weight, L, dW, db: (L, dW * np.nan, db)), *_model())
 
 
 def test_bad_input():
@@ -94,4 +94,4 @@ def test_bad_input():
     with pytest.raises(TypeError, match="three results"):
         metamorphic.check_rotation(lambda *model: 1.0, W, b, x, importance)
     with pytest.raises(MetamorphicError, match="dW has the wrong shape"):
-        metamorphic.check_rotation(_wrong(lambda W, b, x, I, L, dW, db: (L, dW.T, db)), W, b, x, importance)
+        metamorphic.check_rotation(_wrong(lambda W, b, x, weight, L, dW, db: (L, dW.T, db)), W, b, x, importance)

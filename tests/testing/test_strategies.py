@@ -1,4 +1,4 @@
-"""The strategies give valid models, use their whole range, shrink to something readable, and stay off kinks unless asked."""
+"""The strategies give valid models, use their range, shrink to something readable, and stay off kinks unless asked."""
 
 import subprocess
 import sys
@@ -69,11 +69,11 @@ def test_parts_are_within_their_bounds(data):
 
 
 def _reaches(strategy, condition):
-    return find(strategy, condition, settings=settings(max_examples=2000, database=None, deadline=None))
+    return find(strategy, condition, settings=settings(max_examples=500, database=None, deadline=None))
 
 
 def test_the_range_is_used():
-    """Each of these can be found: both activations, stacks of every depth, negative and large weights, empty features."""
+    """Each of these can be found: both activations, deep stacks, negative and large weights, features that are off."""
     _reaches(strategies.models(), lambda model: model.activation == "linear")
     _reaches(strategies.models(), lambda model: model.activation == "relu" and (model.pre_activations() < 0).any())
     _reaches(strategies.models(stack=strategies.stacks()), lambda model: model.W.ndim == 4)

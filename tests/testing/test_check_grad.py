@@ -1,0 +1,389 @@
+"""`check_grad` against planted mistakes, correct gradients at awkward places, kinks, and bad input."""
+
+import warnings
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import minitms as tms
+from minitms.testing import GradientError, NotDifferentiableError, check_grad, strategies
+
+
+@pytest.fixture(params=["relu", "linear"])
+def model(request):
+    return _model(request.param)
+
+
+def _model(activation, m=3, n=5, batch=6, seed=117):
+    random = np.random.default_rng(seed)
+    params = {"W": random.normal(size=(m, n)), "b": random.normal(size=n)}
+    x = random.uniform(size=(batch, n)) * (random.uniform(size=(batch, n)) < 0.6)
+    importance = random.uniform(0.5, 2, n)
+
+    def loss(p):
+        return tms.loss(p["W"], p["b"], x, importance, activation)
+
+    def gradient(p):
+        return dict(zip("Wb", tms.backward(p["W"], p["b"], x, importance, activation), strict=True))
+
+    def kinks(p):
+        return tms.forward(p["W"], p["b"], x, "linear")
+
+    def by_hand(p, dy=1.0, mask=True, encode=1.0, decode=1.0):
+        """The gradient with weights on its parts."""
+        W, b = p["W"], p["b"]
+        z = x @ W.T @ W + b
+        masked = activation == "relu"
+        dz = dy * 2 * importance * ((np.maximum(z, 0) if masked else z) - x) / batch
+        dz = dz * (z > 0) if masked and mask else dz
+        return {"W": decode * (x @ W.T).T @ dz + encode * (dz @ W.T).T @ x, "b": dz.sum(0)}
+
+    return loss, gradient, params, kinks if activation == "relu" else None, by_hand
+
+
+@given(strategies.models(stack=strategies.stacks(max_dims=1)))
+def test_the_models_of_minitms_pass(model):
+    W, b, x, importance, activation = model
+    check_grad(
+        lambda p: tms.loss(*p, x, importance, activation).sum(),
+        lambda p: tms.backward(*p, x, importance, activation),
+        (W, b),
+        kinks=model.pre_activations,
+    )
+
+
+def test_report(model):
+    loss, gradient, params, kinks, _ = model
+    report = check_grad(loss, gradient, params, kinks=kinks)
+    assert report.ok
+    assert report.max_error < 1e-9
+    assert [outcome.name for outcome in report.outcomes] == ["W", "b"]
+    assert all(0 < outcome.step < 1 and outcome.resolved for outcome in report.outcomes)
+    assert str(report.evaluations) in str(report)
+    assert "W " in str(report)
+    assert str(check_grad(loss, gradient, params, kinks=kinks)) == str(report)
+    assert str(check_grad(loss, gradient, params, kinks=kinks, seed=1)) != str(report)
+
+
+PLANTED = [
+    ("W", "path", lambda p, right, by_hand: by_hand(p, encode=0)),
+    ("W", "path", lambda p, right, by_hand: by_hand(p, decode=0)),
+    ("W", "path", lambda p, right, by_hand: by_hand(p, decode=2)),
+    ("W", "path", lambda p, right, by_hand: by_hand(p, decode=-1)),
+    ("W", "path", lambda p, right, by_hand: by_hand(p, decode=1.001)),
+    ("W", "path", lambda p, right, by_hand: by_hand(p, decode=2, encode=0)),
+    ("Wb", "factor", lambda p, right, by_hand: by_hand(p, dy=2)),
+    ("Wb", "factor", lambda p, right, by_hand: by_hand(p, dy=0.5)),
+    ("Wb", "factor", lambda p, right, by_hand: by_hand(p, dy=6)),
+    ("Wb", "factor", lambda p, right, by_hand: by_hand(p, dy=1 / 6)),
+    ("Wb", "factor", lambda p, right, by_hand: by_hand(p, dy=1.001)),
+    ("Wb", "sign", lambda p, right, by_hand: by_hand(p, dy=-1)),
+    ("Wb", "zero", lambda p, right, by_hand: by_hand(p, dy=0)),
+    ("b", "zero", lambda p, right, by_hand: {**right, "b": 0 * right["b"]}),
+    ("b", "sign", lambda p, right, by_hand: {**right, "b": -right["b"]}),
+    ("b", "order", lambda p, right, by_hand: {**right, "b": right["b"][::-1]}),
+    ("W", "order", lambda p, right, by_hand: {**right, "W": np.roll(right["W"], 1, axis=1)}),
+    ("W", "transpose", lambda p, right, by_hand: {**right, "W": right["W"].T.reshape(3, 5)}),
+    ("W", "shape", lambda p, right, by_hand: {**right, "W": right["W"].T}),
+    ("W", "decay", lambda p, right, by_hand: {**right, "W": right["W"] - 0.01 * p["W"]}),
+    ("W", "signs", lambda p, right, by_hand: {**right, "W": np.abs(right["W"])}),
+    ("W", "entry", lambda p, right, by_hand: {**right, "W": _times(right["W"], (1, 3), 1.001)}),
+    ("W", "slice", lambda p, right, by_hand: {**right, "W": _times(right["W"], (slice(None), 2), 1.001)}),
+    ("W", "not finite", lambda p, right, by_hand: {**right, "W": _times(right["W"], (1, 3), np.nan)}),
+    ("W", None, lambda p, right, by_hand: {**right, "W": right["W"] ** 2}),
+    ("b", None, lambda p, right, by_hand: {**right, "b": right["b"] + 0.1 * np.arange(5)}),
+]
+
+
+def _times(array, index, factor):
+    array = array.copy()
+    array[index] *= factor
+    return array
+
+
+@pytest.mark.parametrize(("names", "hint", "mistake"), PLANTED)
+def test_planted_mistakes_fail_with_the_right_hint(model, names, hint, mistake):
+    loss, gradient, params, kinks, by_hand = model
+    with pytest.raises(GradientError) as caught:
+        check_grad(loss, lambda p: mistake(p, gradient(p), by_hand), params, kinks=kinks)
+    assert caught.value.hints == ({} if hint is None else dict.fromkeys(names, hint))
+    assert caught.value.parameter in names
+
+
+def test_a_missing_mask_is_named():
+    loss, _, params, kinks, by_hand = _model("relu")
+    with pytest.raises(GradientError, match="mask") as caught:
+        check_grad(loss, lambda p: by_hand(p, mask=False), params, kinks=kinks)
+    assert caught.value.hints == {"W": "mask", "b": "mask"}
+    with pytest.raises(GradientError) as caught:  # nobody told where the kinks are: no guess
+        check_grad(loss, lambda p: by_hand(p, mask=False), params)
+    assert "mask" not in str(caught.value)
+
+
+def test_swapped_gradients_are_named():
+    params = (np.array([1.0, 2.0, -3.0]), np.array([0.5, -1.5, 2.5]))
+    with pytest.raises(GradientError) as caught:
+        check_grad(lambda p: (p[0] ** 3 * p[1]).sum(), lambda p: (p[0] ** 3, 3 * p[0] ** 2 * p[1]), params)
+    assert caught.value.hints == {"params[0]": "swapped", "params[1]": "swapped"}
+
+
+def test_a_transpose_in_a_square_matrix_is_named():
+    A = np.random.default_rng(0).normal(size=(4, 4))
+    with pytest.raises(GradientError, match="transposed") as caught:
+        check_grad(lambda W: (A * W**2).sum(), lambda W: (2 * A * W).T, A[::-1] + 1)
+    assert caught.value.hints == {"params": "transpose"}
+
+
+def test_the_message():
+    loss, gradient, params, _, _ = _model("linear")
+    with pytest.raises(GradientError) as caught:
+        check_grad(loss, lambda p: {**gradient(p), "W": _times(gradient(p)["W"], (1, 3), 1.01)}, params, seed=7)
+    error, lines = caught.value, str(caught.value).splitlines()
+    assert error.index == (1, 3)
+    assert error.analytic == pytest.approx(1.01 * gradient(params)["W"][1, 3], rel=1e-12)
+    assert error.numeric == pytest.approx(gradient(params)["W"][1, 3], rel=1e-8)
+    assert lines[0].startswith("gradient by W is wrong at W[1, 3]: analytic ")
+    assert "only W[1, 3] is wrong" in lines[0]
+    assert lines[4].startswith("  [1, 3] ")
+    assert lines[4].split()[-1] == "1.01"
+    assert len(lines) == 10  # the headline, W's slope and count, the header, five entries, what is right
+    assert "right: b; seed 7" in lines[-1]
+
+
+def test_one_wrong_entry_among_ten_thousand_is_found():
+    random = np.random.default_rng(0)
+    w, p = random.normal(size=(100, 100)), random.normal(size=(100, 100))
+
+    def loss(p):
+        return (w * np.sin(p)).sum()
+
+    check_grad(loss, lambda p: w * np.cos(p), p)
+    with pytest.raises(GradientError, match=r"only params\[37, 11\] is wrong") as caught:
+        check_grad(loss, lambda p: _times(w * np.cos(p), (37, 11), 1.001), p)
+    assert caught.value.index == (37, 11)
+
+
+@pytest.mark.parametrize("parameter_scale", [1e-6, 1.0, 1e6])
+@pytest.mark.parametrize("loss_scale", [1e-12, 1.0, 1e12])
+def test_scales(model, parameter_scale, loss_scale):
+    """The tolerance follows: right gradients pass at every scale, and 0.1 % too much fails."""
+    loss, gradient, params, kinks, _ = model
+
+    def original(p):
+        return {key: value / parameter_scale for key, value in p.items()}
+
+    def check(factor):
+        check_grad(
+            lambda p: loss_scale * loss(original(p)),
+            lambda p: {k: factor * loss_scale / parameter_scale * v for k, v in gradient(original(p)).items()},
+            {key: value * parameter_scale for key, value in params.items()},
+            kinks=kinks and (lambda p: kinks(original(p))),
+        )
+
+    check(1.0)
+    with pytest.raises(GradientError) as caught:
+        check(1.001)
+    assert caught.value.hints == {"W": "factor", "b": "factor"}
+
+
+@pytest.mark.parametrize("i", range(44))
+def test_correct_gradients_at_awkward_places_pass(i):
+    from tests.benchmarks.gradient_cases import correct_case
+
+    case = correct_case(i)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert check_grad(case.loss, case.gradient, case.params, kinks=case.kinks).ok
+
+
+C1 = [
+    ("ReLU squared", lambda p: (np.maximum(p, 0) ** 2).sum(), lambda p: 2 * np.maximum(p, 0)),
+    ("Huber", lambda p: np.where(np.abs(p) < 1, p**2 / 2, np.abs(p) - 0.5).sum(), lambda p: np.clip(p, -1, 1)),
+    ("expected loss", lambda p: tms.expected_loss(np.array([[1.0, -0.5]]), p, 0.5),
+     lambda p: tms.expected_gradients(np.array([[1.0, -0.5]]), p, 0.5)[1]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("loss", "gradient"), [row[1:] for row in C1], ids=[row[0] for row in C1])
+@pytest.mark.parametrize("p", [[0.0, 0.0], [0.0, 1.0], [1e-9, -1e-9], [1.0, -1.0], [0.7, 0.0]], ids=str)
+def test_jumps_of_the_curvature_are_no_kinks(loss, gradient, p):
+    p = np.array(p)
+    check_grad(loss, gradient, p)
+    check_grad(loss, gradient, p, kinks=lambda p: p)
+    if gradient(p).any():
+        with pytest.raises(GradientError):
+            check_grad(loss, lambda p: 1.001 * gradient(p), p)
+
+
+KINKED = [
+    ("ReLU", lambda p: np.maximum(p, 0).sum(), lambda p: (p > 0) * 1.0),
+    ("absolute", lambda p: np.abs(p).sum(), np.sign),
+    ("leaky", lambda p: np.where(p > 0, p, 0.1 * p).sum(), lambda p: np.where(p > 0, 1, 0.1)),
+]
+
+
+@pytest.mark.parametrize(("loss", "gradient"), [row[1:] for row in KINKED], ids=[row[0] for row in KINKED])
+@pytest.mark.parametrize("scale", [1e-6, 1.0, 1e6])
+def test_kinks_are_told_from_errors(loss, gradient, scale):
+    at, off = scale * np.array([0.5, 0.0, -0.5]), scale * np.array([0.5, 1e-3, -0.5])
+    for kinks, said in ((None, r"params\[1\]"), (lambda p: p, r"kinks\[1\]")):
+        with pytest.raises(NotDifferentiableError, match=said) as caught:
+            check_grad(loss, gradient, at, kinks=kinks)
+        assert caught.value.index == (1,)
+        check_grad(loss, gradient, off, kinks=kinks)
+        with pytest.raises(GradientError):
+            check_grad(loss, lambda p: 1.001 * gradient(p), off, kinks=kinks)
+    assert not issubclass(NotDifferentiableError, AssertionError)
+
+
+@given(strategies.models(activation="relu", kinks=True, m=2, n=3, batch=2), st.booleans())
+def test_at_a_kink_no_gradient_is_called_wrong(model, tell):
+    """At a kink the check says so, or passes where the kink has no weight; it never blames the gradient."""
+    W, b, x, importance, _ = model
+    try:
+        check_grad(
+            lambda p: tms.loss(*p, x, importance),
+            lambda p: tms.backward(*p, x, importance),
+            (W, b),
+            kinks=model.pre_activations if tell else None,
+        )
+    except NotDifferentiableError:
+        pass
+
+
+class Layer(NamedTuple):
+    weight: np.ndarray
+    offset: np.ndarray
+
+
+@pytest.mark.parametrize(
+    ("params", "name"),
+    [
+        (np.array(2.0), "params"),
+        (np.float64(2.0), "params"),
+        (np.ones((2, 3, 4)), "params"),
+        ((np.ones(2), np.ones((1, 3))), "params[1]"),
+        ({"weight": np.ones(2), 7: np.ones(3)}, "7"),
+        (Layer(np.ones(2), np.array([1.0, 2.0])), "offset"),
+    ],
+    ids=["0-d", "scalar", "3-d", "tuple", "dict", "named tuple"],
+)
+def test_every_form_of_parameters(params, name):
+    def parts(p):
+        return list(p.values()) if isinstance(p, dict) else list(p) if isinstance(p, tuple) else [p]
+
+    def like(p, values):
+        if isinstance(p, dict):
+            return dict(zip(p, values, strict=True))
+        return type(p)(*values) if hasattr(p, "_fields") else tuple(values) if isinstance(p, tuple) else values[0]
+
+    def loss(p):
+        assert type(p) is type(params) or not isinstance(params, tuple | dict)
+        return sum((part**3).sum() for part in parts(p))
+
+    assert check_grad(loss, lambda p: like(p, [3 * part**2 for part in parts(p)]), params).ok
+    with pytest.raises(GradientError) as caught:
+        check_grad(loss, lambda p: like(p, [*(3 * part**2 for part in parts(p)[:-1]), 4 * parts(p)[-1]]), params)
+    assert caught.value.parameter == name
+
+
+def square(p):
+    return float((p**2).sum())
+
+
+def twice(p):
+    return 2 * p
+
+
+P = np.array([1.0, -2.0, 3.0])
+
+
+def _raises(p):
+    raise KeyError("mine")
+
+
+@pytest.mark.parametrize(
+    ("loss", "gradient", "params", "error", "said"),
+    [
+        (lambda p: p**2, twice, P, ValueError, r"array of shape \(3,\).*\.sum\(\)"),
+        (lambda p: np.nan, twice, P, ValueError, "loss returned nan"),
+        (lambda p: None, twice, P, TypeError, "loss returned a NoneType"),
+        (lambda p: np.float32(square(p)), twice, P, TypeError, "float32"),
+        (_raises, twice, P, KeyError, "mine"),
+        (square, _raises, P, KeyError, "mine"),
+        (square, lambda p: None, P, TypeError, "NoneType"),
+        (square, lambda p: [2 * p], P, TypeError, "returned a list"),
+        (square, lambda p: (2 * p).astype(np.float32), P, TypeError, "float32"),
+        (square, lambda p: (2 * p)[:2], P, GradientError, r"got \(2,\), expected \(3,\)"),
+        (lambda p: square(p["a"]), lambda p: {"b": P}, {"a": P}, ValueError, r"missing \['a'\].*unknown \['b'\]"),
+        (lambda p: square(p["a"]), lambda p: 2 * p["a"], {"a": P}, TypeError, "expected a dict"),
+        (lambda p: square(p[0]), lambda p: (P, P), (P,), ValueError, "returned 2 arrays; expected 1"),
+        (square, twice, np.arange(3), TypeError, "int64; expected float64"),
+        (square, twice, P.astype(np.float32), TypeError, "float32.*rounding"),
+        (square, twice, P.astype(complex), TypeError, "complex"),
+        (square, twice, [1.0], TypeError, "params is a list"),
+        (square, twice, np.empty((0, 3)), ValueError, r"empty, of shape \(0, 3\)"),
+        (square, twice, {}, ValueError, "empty dict"),
+        (square, twice, {"a": P, "b": "c"}, TypeError, "b is a str"),
+        (square, twice, np.array([1.0, np.inf]), ValueError, "NaN or infinity"),
+        (1.0, twice, P, TypeError, "loss is 1.0; expected a function"),
+    ],
+)
+def test_bad_input(loss, gradient, params, error, said):
+    with pytest.raises(error, match=said):
+        check_grad(loss, gradient, params)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error"),
+    [
+        ({"directions": 0}, ValueError),
+        ({"rtol": -1.0}, ValueError),
+        ({"seed": -1}, ValueError),
+        ({"kinks": 1}, TypeError),
+    ],
+)
+def test_bad_options(arguments, error):
+    with pytest.raises(error):
+        check_grad(square, twice, P, **arguments)
+
+
+def test_randomness_and_side_effects_are_named():
+    random = np.random.default_rng(0)
+    cases = (
+        ("not deterministic", lambda p: square(p) * random.uniform(0.9, 1.1), twice),
+        ("not deterministic", square, lambda p: 2 * p * random.uniform(0.9, 1.1)),
+        ("modifies its input", square, lambda p: p.__imul__(2)),
+        ("modifies its input", lambda p: square(p.__imul__(2)), twice),
+    )
+    for hint, loss, gradient in cases:
+        with pytest.raises(GradientError, match=hint) as caught:
+            check_grad(loss, gradient, P.copy())
+        assert set(caught.value.hints.values()) == {hint}
+    given_params = P.copy()
+    with pytest.raises(GradientError):
+        check_grad(square, lambda p: p.__imul__(2), given_params)
+    np.testing.assert_array_equal(given_params, P)
+
+
+def test_the_domain_of_the_loss_may_end_nearby():
+    """A loss that raises, or is not finite, some way off ends the search for a step there."""
+
+    def loss(p):
+        if (p <= 0).any():
+            raise ValueError("outside")
+        return float(np.log(p).sum())
+
+    assert check_grad(loss, lambda p: 1 / p, np.array([1e-3, 1.0, 5.0])).ok
+    assert check_grad(lambda p: np.log(p).sum(), lambda p: 1 / p, np.array([1e-3, 1.0, 5.0])).ok
+    with pytest.raises(ValueError, match="finite around params"):
+        check_grad(lambda p: 1.0 if (p == 1).all() else np.inf, lambda p: 0 * p, np.ones(2))
+
+
+def test_what_rounding_hides_is_said_to_be_unresolved():
+    report = check_grad(lambda p: 1e20 + p.sum(), np.ones_like, P)
+    assert not report.outcomes[0].resolved
+    assert "unresolved" in str(report)
