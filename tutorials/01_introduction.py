@@ -126,17 +126,15 @@ def k_gon(k, n=5):
     return W
 
 
-from minitms.expected import expected_loss
-
 v = 17 / 300
 for k in (2, 3, 4):
     bias = np.where(np.arange(5) < k, 0, 0.1)  # the mean of a dropped feature is s/2 = 1/10
-    L = expected_loss(k_gon(k), bias, pattern="exactly_one")
+    L = tms.expected_loss(k_gon(k), bias, pattern="exactly_one")
     print(f"{k} features: expected loss {L:.5f}, by hand {(5 - k) * v:.5f}")
     assert np.isclose(L, (5 - k) * v)
 
 for length, bias in [(1, 0), (1, -cosine), (a, b), (1.17, -0.28)]:
-    L = expected_loss(length * k_gon(5), np.full(5, bias), pattern="exactly_one")
+    L = tms.expected_loss(length * k_gon(5), np.full(5, bias), pattern="exactly_one")
     print(f"5 features, length {length:.2f}, bias {bias:5.2f}: expected loss {L:.5f}")
 assert L < v / 3  # the last pentagon: far better than dropping one
 
@@ -386,7 +384,7 @@ def check_six_in_three(six_in_three):
     products = W.T @ W - np.eye(6)
     i, j = np.unravel_index(products.argmax(), products.shape)
     assert products[i, j] < 1e-9, f"features {i} and {j} have W_i · W_j = {products[i, j]:.3f}; expected at most 0"
-    assert np.isclose(expected_loss(W, np.zeros(6), pattern="exactly_one"), 0, atol=1e-12), "the loss is not 0"
+    assert np.isclose(tms.expected_loss(W, np.zeros(6), pattern="exactly_one"), 0, atol=1e-12), "the loss is not 0"
 
 
 attempt(check_six_in_three, six_in_three)
@@ -397,8 +395,8 @@ attempt(check_six_in_three, six_in_three)
 #
 # <details><summary>Hint</summary>
 #
-# `expected_loss` takes stacks: try a whole grid of lengths and biases at once. `length[:, None, None, None] * k_gon(5)`
-# with `bias[None, :, None] * np.ones(5)` gives a loss for each pair.
+# `tms.expected_loss` takes stacks: try a whole grid of lengths and biases at once. `length[:, None, None, None] *
+# k_gon(5)` with `bias[None, :, None] * np.ones(5)` gives a loss for each pair.
 #
 # </details>
 
@@ -412,7 +410,7 @@ def good_pentagon():
 # %%
 def check_good_pentagon(good_pentagon):
     length, bias = good_pentagon()
-    L = expected_loss(length * k_gon(5), np.full(5, bias), pattern="exactly_one")
+    L = tms.expected_loss(length * k_gon(5), np.full(5, bias), pattern="exactly_one")
     assert L < 0.0160, f"length {length:.4f} and bias {bias:.4f} give a loss of {L:.5f}; expected below 0.0160"
 
 

@@ -37,7 +37,6 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from minitms import plots
-from minitms.expected import expected_loss
 
 plt.style.use(plots.STYLE)
 rng = np.random.default_rng(0)
@@ -74,9 +73,9 @@ s = 0.1
 v = s / 3 - s**2 / 4
 keep, share = np.array([[1.0, 0.0]]), np.array([[1.0, -1.0]])
 exact = {
-    "keep one": (expected_loss(keep, [0, s / 2], s, activation="linear"), v),
-    "share, linear": (expected_loss(share, [s / 2, s / 2], s, activation="linear"), 2 * v),
-    "share, ReLU": (expected_loss(share, [0, 0], s, activation="relu"), s**2 / 3),
+    "keep one": (tms.expected_loss(keep, [0, s / 2], s, activation="linear"), v),
+    "share, linear": (tms.expected_loss(share, [s / 2, s / 2], s, activation="linear"), 2 * v),
+    "share, ReLU": (tms.expected_loss(share, [0, 0], s, activation="relu"), s**2 / 3),
 }
 for name, (library, by_hand) in exact.items():
     print(f"{name:14} by hand {by_hand:.6f}, by the library {library:.6f}")
@@ -108,7 +107,7 @@ bracket = (importance * (1 - np.diag(products)) ** 2).sum() + (overlap * importa
 print(f"the bracket: {bracket:.6f}")
 for s in (1, 0.1, 0.001):
     best_bias = (np.eye(6) - products) @ np.full(6, s / 2)
-    ratio = expected_loss(W, best_bias, s, importance, "linear") / (s / 3 - s**2 / 4)
+    ratio = tms.expected_loss(W, best_bias, s, importance, "linear") / (s / 3 - s**2 / 4)
     print(f"s = {s:<5}: loss / v = {ratio:.6f}")
     assert np.isclose(ratio, bracket)
 
@@ -370,7 +369,7 @@ def lowest_linear_loss(m, importance, s):
 # %%
 def check_lowest_linear_loss(lowest_linear_loss):
     for k, s in enumerate(densities):
-        trained = expected_loss(linear.W[k], linear.b[k], s, importance, "linear")
+        trained = tms.expected_loss(linear.W[k], linear.b[k], s, importance, "linear")
         got = lowest_linear_loss(5, importance, s)
         assert got <= trained, f"at s = {s} you say {got:.3e}, but the trained model reached {trained:.3e}"
         assert got > 0.99 * trained, f"at s = {s} you say {got:.3e}, the trained model got no lower than {trained:.3e}"
@@ -403,7 +402,7 @@ def check_shared_dimension(shared_dimension):
     W, b = (np.asarray(array, dtype=float) for array in shared_dimension())
     assert W.shape == (1, 2), f"W has shape {W.shape}; expected (1, 2)"
     assert b.shape == (2,), f"b has shape {b.shape}; expected (2,)"
-    L = expected_loss(W, b, 0.1)
+    L = tms.expected_loss(W, b, 0.1)
     assert L < 0.0034, f"the expected loss is {L:.5f}; keeping one feature gives 0.03083"
 
 

@@ -1,8 +1,8 @@
-"""Solutions to the exercises of 01_introduction; `expected_loss` and `k_gon` are those of the tutorial."""
+"""Solutions to the exercises of 01_introduction."""
 
 import numpy as np
 
-from minitms.expected import expected_loss
+import minitms as tms
 
 
 def positive_pairs(W):
@@ -17,6 +17,6 @@ def good_pentagon():
     angles = 2 * np.pi * np.arange(5) / 5
     pentagon = np.array([np.cos(angles), np.sin(angles)])
     length, bias = np.linspace(1, 1.3, 61), np.linspace(-0.5, 0, 51)
-    L = expected_loss(length[:, None, None, None] * pentagon, bias[:, None] * np.ones(5), pattern="exactly_one")
+    L = tms.expected_loss(length[:, None, None, None] * pentagon, bias[:, None] * np.ones(5), pattern="exactly_one")
     i, j = np.unravel_index(L.argmin(), L.shape)
     return length[i], bias[j]
