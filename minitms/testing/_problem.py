@@ -11,6 +11,7 @@ from minitms.testing._slopes import RATIO, slope
 from minitms.testing.errors import GradientError
 
 LOWEST, LOWEST_AT_ZERO, HIGHEST = -10, -17, 20
+ZERO = 1e-30  # a parameter this small is 0 for the choice of the step
 REPEATABLE = 1e-10  # relative: another order of summation is no randomness
 
 
@@ -35,14 +36,14 @@ class Problem:
         """The size of a parameter: the root mean square of its entries, 1 if all are 0."""
         value = np.abs(self.values[block])
         largest = value.max()
-        return float(largest * np.sqrt(np.mean((value / largest) ** 2))) if largest > 0 else 1.0
+        return float(largest * np.sqrt(np.mean((value / largest) ** 2))) if largest > ZERO else 1.0
 
     def exponents(self, block):
         """From which step to which the ladder is climbed, in units of a direction as `direction` gives it."""
         value, scale = np.abs(self.values[block]), self.scale(block)
-        if not value.any():
+        if value.max() <= ZERO:
             return LOWEST_AT_ZERO, 0
-        smallest = value[value > 0].min() / scale  # one tiny entry among large ones asks for tiny steps
+        smallest = value[value > ZERO].min() / scale  # one tiny entry among large ones asks for tiny steps
         lowest = max(LOWEST_AT_ZERO, LOWEST + min(0, math.floor(math.log(smallest, RATIO)) + 2))
         highest = min(HIGHEST, max(0, math.ceil(-math.log(scale, RATIO))))  # tiny ones may live on the scale of 1
         return lowest, highest
@@ -53,7 +54,7 @@ class Problem:
         The sizes vary, so that no step is a period of the loss, and errors of equal size cannot cancel.
         """
         value = np.abs(self.values[block])
-        size = np.where(value > 0, value, self.scale(block)) if relative else self.scale(block)
+        size = np.where(value > ZERO, value, self.scale(block)) if relative else self.scale(block)
         return size * random.uniform(0.7, 1.3, value.shape) * random.choice([-1.0, 1.0], value.shape)
 
     def line(self, block, v):
@@ -68,14 +69,27 @@ class Problem:
 
         return at
 
-    def slope(self, block, v, first, last, noise=0.0):
-        """The slope of the loss along `v`, see `minitms.testing._slopes`."""
+    def slope(self, block, v):
+        """The slope of the loss along `v`, over the whole ladder of steps; see `minitms.testing._slopes`."""
+        first, last = self.exponents(block)
+        found = self._climb(block, v, first, last, 0.0, near=3)
+        if found is None:
+            raise ValueError(
+                f"loss is finite at params but not at a distance of {RATIO**first * np.abs(v).max():.1e} in "
+                f"{self.names[block]}; expected a loss that is finite around params"
+            )
+        return found
 
+    def slope_near(self, block, v, like, below, above):
+        """The same from a few rungs around the step of another slope; None if the loss has ended there."""
+        return self._climb(block, v, like.exponent - below, like.exponent + above, like.noise, near=0)
+
+    def _climb(self, block, v, first, last, noise, near):
         def same_side(step):
             return all(not self._changed(block, v, t).any() for t in (step, -step, 2 * step, -2 * step))
 
         moving = np.where(v != 0, self.values[block], 0.0)
-        found = slope(
+        return slope(
             self.line(block, v),
             self.middle,
             first,
@@ -84,15 +98,9 @@ class Problem:
             own_size=float(np.linalg.norm(self.analytic[block] * moving)),
             reach=float(np.linalg.norm(moving) / np.linalg.norm(v)) if v.any() else 0.0,
             noise=noise,
+            near=near,
             same_side=same_side if self.kinks is not None else None,
         )
-        if found is None:
-            raise ValueError(
-                f"loss is finite at params but not at a distance of {RATIO**first * np.abs(v).max():.1e} in "
-                f"{self.names[block]}; "
-                "expected a loss that is finite around params"
-            )
-        return found
 
     def crossed(self, block, v, step):
         """Name, index and value of the pre-activation nearest to 0 among those that change sign within `step`."""
@@ -123,7 +131,11 @@ class Problem:
             named = [(f"kinks[{i}]", value) for i, value in enumerate(found)]
         else:
             named = [("kinks", found)]
-        arrays = [np.asarray(value.detach() if hasattr(value, "detach") else value, np.float64) for _, value in named]
+        arrays = [np.asarray(value.detach() if hasattr(value, "detach") else value) for _, value in named]
+        for (name, value), array in zip(named, arrays, strict=True):
+            if array.dtype.kind not in "fiu":
+                what = type(value).__name__
+                raise TypeError(f"{name} returned a {what}; expected pre-activations, an array of numbers")
         starts = np.cumsum([0, *(array.size for array in arrays)])
         self.pre_activation_places = [
             (name, array.shape, int(start)) for (name, _), array, start in zip(named, arrays, starts, strict=False)

@@ -58,7 +58,7 @@ class Slope:
         return RATIO**self.exponent
 
 
-def slope(line, middle, first, last, size=0.0, own_size=0.0, reach=0.0, noise=0.0, same_side=None):
+def slope(line, middle, first, last, size=0.0, own_size=0.0, reach=0.0, noise=0.0, near=3, same_side=None):
     """Climb the ladder from ``RATIO ** first`` up to ``RATIO ** last``.
 
     Parameters
@@ -70,6 +70,7 @@ def slope(line, middle, first, last, size=0.0, own_size=0.0, reach=0.0, noise=0.
     own_size : the further size whose rounding enters: |gradient * params|, from rounding params + t direction
     reach : size of params in units of the direction
     noise : rounding of the loss if known from another direction
+    near : on that many rungs, so close to 0, an exception of the loss is no matter of its domain, and comes through
     same_side : function of t that says whether no pre-activation changes its sign up to ±2t; None: never
     """
     rungs, least, clear = [], np.inf, True
@@ -78,7 +79,7 @@ def slope(line, middle, first, last, size=0.0, own_size=0.0, reach=0.0, noise=0.
         try:
             values = np.array([line(sign * step) for sign in (1, -1, 2, -2)])
         except Exception:
-            if len(rungs) < 3:  # so close to the start this is no matter of the domain of the loss
+            if len(rungs) < near:
                 raise
             break
         if not np.isfinite(values).all():

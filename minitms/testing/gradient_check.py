@@ -87,11 +87,11 @@ def _check_parameter(problem, block, directions, rtol, random):
     first, worst = None, None
     for i in range(directions):
         v = problem.direction(block, relative=i % 2 == 1, random=random)
-        slope = problem.slope(block, v, first.exponent - 2, first.exponent + 1, first.noise) if first else None
+        slope = problem.slope_near(block, v, first, below=2, above=1) if first else None
         outcome = slope and _compare(problem, block, v, slope, rtol)
         # What looks odd on a few rungs near the first direction's step is looked at from the bottom of the ladder.
         if outcome is None or slope.kink or outcome.excess > 1 or slope.error > 100 * first.error:
-            slope = problem.slope(block, v, *problem.exponents(block))
+            slope = problem.slope(block, v)
             outcome = _compare(problem, block, v, slope, rtol)
         if slope.kink:
             _not_differentiable(problem, block, v, slope)
@@ -134,24 +134,16 @@ def _explain(problem, outcome, rtol, random):
     for flat in looked_at:
         only = np.zeros(analytic.shape)
         only.flat[flat] = v.flat[flat]
-        slope = problem.slope(
-            outcome.block, only, outcome.slope.exponent - 1, outcome.slope.exponent, outcome.slope.noise
-        )
+        slope = problem.slope_near(outcome.block, only, outcome.slope, below=1, above=0)
         if slope is None or slope.error > 100 * outcome.slope.error:
-            slope = problem.slope(outcome.block, only, *problem.exponents(outcome.block))
+            slope = problem.slope(outcome.block, only)
         numeric.flat[flat] = slope.value / v.flat[flat]
         error.flat[flat] = slope.error / abs(v.flat[flat])
     tolerance = SAFETY * error + rtol * np.abs(analytic)
     rest = None
     if looked_at.size < analytic.size:  # would all be well but for the entries seen to be wrong?
         others = np.where(np.abs(analytic - numeric) > tolerance, 0.0, v)
-        rest = _compare(
-            problem,
-            outcome.block,
-            others,
-            problem.slope(outcome.block, others, *problem.exponents(outcome.block)),
-            rtol,
-        )
+        rest = _compare(problem, outcome.block, others, problem.slope(outcome.block, others), rtol)
     return reports.Explained(outcome, analytic, numeric, tolerance, rest is None or rest.excess <= 1)
 
 
@@ -163,7 +155,8 @@ def _search(problem, outcome, rtol):
         for half in halves:
             v = np.zeros(outcome.direction.shape)
             v.flat[half] = outcome.direction.flat[half]
-            slope = problem.slope(outcome.block, v, *problem.exponents(outcome.block))
+            slope = problem.slope_near(outcome.block, v, outcome.slope, below=1, above=0)
+            slope = slope or problem.slope(outcome.block, v)
             excess.append(_compare(problem, outcome.block, v, slope, rtol).excess)
         candidates = halves[int(excess[1] > excess[0])]
     return int(candidates[0])

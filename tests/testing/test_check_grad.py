@@ -1,5 +1,6 @@
 """`check_grad` against planted mistakes, correct gradients at awkward places, kinks, and bad input."""
 
+import contextlib
 import warnings
 from typing import NamedTuple
 
@@ -243,15 +244,13 @@ def test_kinks_are_told_from_errors(loss, gradient, scale):
 def test_at_a_kink_no_gradient_is_called_wrong(model, tell):
     """At a kink the check says so, or passes where the kink has no weight; it never blames the gradient."""
     W, b, x, importance, _ = model
-    try:
+    with contextlib.suppress(NotDifferentiableError):
         check_grad(
             lambda p: tms.loss(*p, x, importance),
             lambda p: tms.backward(*p, x, importance),
             (W, b),
             kinks=model.pre_activations if tell else None,
         )
-    except NotDifferentiableError:
-        pass
 
 
 class Layer(NamedTuple):
@@ -340,6 +339,7 @@ def test_bad_input(loss, gradient, params, error, said):
 @pytest.mark.parametrize(
     ("arguments", "error"),
     [
+        ({"kinks": lambda p: None}, TypeError),
         ({"directions": 0}, ValueError),
         ({"rtol": -1.0}, ValueError),
         ({"seed": -1}, ValueError),
@@ -379,6 +379,9 @@ def test_the_domain_of_the_loss_may_end_nearby():
 
     assert check_grad(loss, lambda p: 1 / p, np.array([1e-3, 1.0, 5.0])).ok
     assert check_grad(lambda p: np.log(p).sum(), lambda p: 1 / p, np.array([1e-3, 1.0, 5.0])).ok
+    wide = np.array([1e-3, 1.0, 5.0])
+    with pytest.raises(GradientError, match=r"params\[0\]"):  # also while the failure is explained
+        check_grad(loss, lambda p: _times(1 / p, 0, 1.01), wide)
     with pytest.raises(ValueError, match="finite around params"):
         check_grad(lambda p: 1.0 if (p == 1).all() else np.inf, lambda p: 0 * p, np.ones(2))
 
