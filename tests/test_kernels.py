@@ -228,3 +228,14 @@ def test_the_kernels_as_plain_python(way, dtype, density, monkeypatch):
     tolerance = 1e-9 if dtype == "float64" else 1e-4
     np.testing.assert_allclose(fused.W, definition.W, rtol=0, atol=tolerance)
     np.testing.assert_allclose(fused.b, definition.b, rtol=0, atol=tolerance)
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("density", [0.01, 1.0])
+@pytest.mark.parametrize("engine", ["numba", "numpy"])
+def test_at_the_kink_no_gradient_flows(way, density, engine, monkeypatch):
+    """W = 0 and b = 0 puts every z at exactly 0, where the slope counts as 0: nothing ever moves."""
+    force(way, monkeypatch)
+    run = tms.train(tms.SparseFeatures(3, density), 2, steps=5, batch_size=30, seed=0, engine=engine, initial=(0.0, 0.0))
+    assert (run.W == 0).all()
+    assert (run.b == 0).all()
