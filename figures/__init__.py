@@ -44,6 +44,10 @@ NAMES = (
     "introduction",
     "demonstrating_superposition",
     "training_dynamics",
+    "theoretical_phases",
+    "phase_changes",
+    "phase_losses",
+    "phase_changes_3_2",
     "true_phases",
 )
 
