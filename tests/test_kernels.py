@@ -236,6 +236,7 @@ def test_the_kernels_as_plain_python(way, dtype, density, monkeypatch):
 def test_at_the_kink_no_gradient_flows(way, density, engine, monkeypatch):
     """W = 0 and b = 0 puts every z at exactly 0, where the slope counts as 0: nothing ever moves."""
     force(way, monkeypatch)
-    run = tms.train(tms.SparseFeatures(3, density), 2, steps=5, batch_size=30, seed=0, engine=engine, initial=(0.0, 0.0))
+    features = tms.SparseFeatures(3, density)
+    run = tms.train(features, 2, steps=5, batch_size=30, seed=0, engine=engine, initial=(0.0, 0.0))
     assert (run.W == 0).all()
     assert (run.b == 0).all()
