@@ -20,9 +20,8 @@ biases cut off.
 
 **Compared with the paper and the earlier replication.** The order of events is the paper's, and so are the details
 that one can read off its picture for n = 20: three features alone at s = 0.3, and one at s = 0.1. But of the single
-starts only {{single_03:.0%}} and {{single_01:.0%}} end there, and the others a few percent above in loss, mostly with a
-pair more. The earlier replication used another optimiser, learning rate and number of steps in every panel; here one
-recipe gives the whole series.
+starts only {{single_03:.0%}} and {{single_01:.0%}} end there; the others stop at a higher loss. The earlier replication
+used another optimiser, learning rate and number of steps in every panel; here one recipe gives the whole series.
 
 **How sure.** Which features pair up depends on the start. For n = 20 and s of at least 0.003 a single start ends
 {{median_excess_20:.1%}} (median) above the best loss of its seed, and at worst {{excess_20:.0%}}: a feature more or

@@ -11,15 +11,15 @@ points up.
 **What we see.** Without sparsity the model is PCA with a bias: the two most important features get a dimension each,
 and the others are answered by their mean. At S = 0.8 it is worth storing four, as two antipodal pairs, because the
 ReLU removes the interference of a pair whenever only one of the two is on. At S = 0.9 all five fit, in a pentagon.
-The lengths at S = 0 are {{lengths_dense}}; at S = 0.9 the gaps between neighbours are {{gaps_09}} degrees. With equal
-importance and density 0.05 the pentagon is regular: {{gaps_equal}} degrees.
+The lengths at S = 0 are {{lengths_dense}}; at S = 0.9 the gaps between neighbours are {{gaps_09}} degrees.
+With equal importance and density 0.05 the pentagon is regular: {{gaps_equal}} degrees.
 
 **Compared with the paper and the earlier replication.** The three pictures are the paper's. The earlier replication
 draws them with importance 0.85^i; they come out the same way.
 
 **How sure.** The pictures are the same for every seed, but not for every start: at S = 0.8, {{stuck_08:.0%}} of single
 starts end more than 1 % above the best loss of their seed. Restarts, with the lowest loss kept, are part of the result.
-Only the sharp corners are idealised: with unequal importance the pentagon is slightly bent.
+With unequal importance the pentagon is slightly bent: regular is only the one with equal importance.
 """
 
 import matplotlib.pyplot as plt
@@ -41,7 +41,7 @@ CLAIMS = [
     Claim("five", "S = 0.9: all five features are represented", PAPER, exactly(5), quick=True),
     Claim("pentagon", "S = 0.9: as a pentagon, 72° between neighbours", PAPER, near(72, 5), "gap", "°", quick=True),
     Claim("bent", "S = 0.9: in a first trial the gaps were 70° to 74°", OURS, near(72, 2), "gap", "°", expect=PARTLY,
-          reason="the trial had one seed; unequal importance bends the pentagon a little more than that in others"),
+          reason="unequal importance bends the pentagon a little more than that"),
     Claim("regular", "s = 0.05, I = 1: a regular pentagon, 72° between neighbours", PAPER, near(72, 5), "gap", "°",
           quick=True),
     Claim("equal", "s = 0.05, I = 1: five equal lengths, shortest / longest = 1", PAPER, near(1, 0.05), quick=True),
