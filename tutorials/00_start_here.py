@@ -11,7 +11,8 @@
 # - explain how one number can carry two features, and when that pays;
 # - train a model in five lines and draw what it learned.
 #
-# **You need** Python with NumPy arrays, and the mean of a random number. No machine learning.
+# **You need** Python with NumPy arrays, the product of two matrices, and the mean of a random number. No machine
+# learning.
 #
 # **Contents**: [features](#features), [two models](#models), [the loss](#loss), [when sharing pays](#pays),
 # [a first picture](#picture), [what to vary](#vary), [exercises](#exercises).
@@ -100,7 +101,8 @@ assert abs(both_on - s * s) < 0.005
 #
 # $h$ is what is stored. Feature i is stored along column i of W: if only feature i is on, with value $x_i$, then $h$ is
 # $x_i W_i$. The same W reads the features out again, a bias $b$ is added, and that is the linear model. The other model
-# then applies $\mathrm{ReLU}(z) = \max(z, 0)$, which turns every negative number into 0.
+# then applies $\mathrm{ReLU}(z) = \max(z, 0)$ (*rectified linear unit*), which turns every negative number into 0.
+# (Rows are examples, so x Wᵀ is the product of the batch with W turned on its side: for every row, the sum of x_i W_i.)
 #
 # The smallest case: n = 2 features through m = 1 number. Let W = [1, -1] and b = [0, 0]: feature 0 is stored as a
 # positive number and feature 1 as a negative one. Three examples:
@@ -225,8 +227,9 @@ plt.show()
 # ## 5. A first picture
 #
 # Nobody will tell the model about sharing. We give it random weights, show it examples, and let it lower its loss step
-# by step. How that works is [tutorial 2](02_the_gradient_by_hand.ipynb). Here are five features for two hidden
-# dimensions, on in one example out of twenty, in five lines:
+# by step. How that works, and what `steps`, `learning_rate` and `schedule` are, is
+# [tutorial 2](02_the_gradient_by_hand.ipynb). Here are five features for two hidden dimensions, on in one example out
+# of twenty, in five lines:
 
 # %%
 features = tms.SparseFeatures(n=5, density=0.05)

@@ -157,6 +157,8 @@ assert np.allclose(db, [-0.1, 0])
 #   to get it: hᵀ dz. This product also sums over the batch, as it should: all examples share W.
 # - The loss is a mean over the batch with importance I, so dy = 2 I (y - x) / batch.
 #
+# In the table [z > 0] means 1 where z > 0 and 0 elsewhere: the *mask* of the ReLU.
+#
 # | forward | backward, from the bottom up |
 # | --- | --- |
 # | h = x Wᵀ | encode path: dhᵀ x, shape (m, batch) times (batch, n) |
@@ -245,7 +247,8 @@ else:
 # - q ← 0.999 q + 0.001 g²
 # - w ← w - η · (p / (1 - 0.9ᵗ)) / (√(q / (1 - 0.999ᵗ)) + 10⁻⁸)
 #
-# The divisions by 1 - 0.9ᵗ and 1 - 0.999ᵗ make up for p and q starting at 0.
+# The divisions by 1 - 0.9ᵗ and 1 - 0.999ᵗ make up for p and q starting at 0. (A `schedule` lets η fall during the
+# training: `"cosine"` goes to 0 along half a wave, `"constant"` not at all.)
 #
 # **Predict.** At the first step, t = 1, how far does a weight with g = 0.02 move if η = 0.01? And one with g = -300?
 #

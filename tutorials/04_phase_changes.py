@@ -73,7 +73,7 @@ rng = np.random.default_rng(0)
 # </details>
 
 # %%
-print("arrangements:", theory.CONFIGURATIONS[2])
+print("arrangements for n = 2:", theory.CONFIGURATIONS[2])
 for s, r in ((0.1, 1.0), (1.0, 0.5)):
     v = s / 3 - s**2 / 4
     by_hand = np.array([r * v, v, (1 + r) * s**2 / 6])
