@@ -3,7 +3,8 @@
 One script is one figure. ``figures/NAME.py`` holds
 
 - a docstring: its first line is the figure's title, the rest is the prose of its section in ``figures/README.md``,
-  in Markdown. ``{{key}}`` or ``{{key:.2f}}`` in it is replaced by a number that `make` returned;
+  in Markdown: question, set-up, what we see, how it compares, how sure we are. ``{{key}}`` or ``{{key:.2f}}`` in it
+  is replaced by a number that `make` returned;
 - ``CLAIMS``: a list of `Claim`, each with a bound fixed before the run and the verdict expected of it;
 - ``make(quick)``: trains and draws, and returns a `Result`.
 
