@@ -205,7 +205,8 @@ print(f"cells as in theory: {million.agreement:.1%}; away from the boundary: {mi
 assert million.agreement_away > 0.95
 
 # %% [markdown]
-# Any cell can be looked at:
+# This picture is less clean than the map before, since it averages runs that are stuck with runs that are not, as the
+# paper's does. Any cell can be looked at:
 
 # %%
 cell = million.at(density=0.1, importance=1.0)

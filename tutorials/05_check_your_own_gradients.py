@@ -125,7 +125,7 @@ print(check_grad(lambda p: loss(p, one_example, 1.0), lambda p: backward(p, one_
 #
 # $$ \frac{L(w + h) - L(w - h)}{2h} \approx \frac{dL}{dw} $$
 #
-# How small should h be? **Predict:** what happens to the error as h gets smaller and smaller?
+# How small should h be? **Predict.** What happens to the error as h gets smaller and smaller?
 #
 # <details><summary>Answer</summary>
 #
@@ -222,7 +222,7 @@ assert problem.hints.get("W1") == "mask"
 # parameter with its worst entries. `kinks` told the check where the corners of the activation are, z = 0; with that it
 # can try what happens where every z is positive.
 #
-# **The second: a sum in place of a mean.** The division by the batch is forgotten. **Predict:** which parameters will
+# **The second: a sum in place of a mean.** The division by the batch is forgotten. **Predict.** Which parameters will
 # be wrong, and by which factor?
 #
 # <details><summary>Answer</summary>
@@ -377,7 +377,7 @@ for wrong in (wrong_mask, sum_not_mean, transposed):
 #
 # PyTorch differentiates by itself, except where somebody has written a `backward` by hand: a `torch.autograd.Function`.
 # `check_grad` only sees NumPy arrays going in and out. The function below is the first draft that the authors of this
-# tutorial wrote. **Predict:** can you see what is wrong with it?
+# tutorial wrote. **Predict.** Can you see what is wrong with it?
 #
 # <details><summary>Answer</summary>
 #
