@@ -5,6 +5,7 @@ from importlib import import_module as _import_module
 from minitms.checkpoint import Checkpoint as Checkpoint
 from minitms.diagram import PhaseDiagram as PhaseDiagram
 from minitms.diagram import classify as classify
+from minitms.examples import load_example as load_example
 from minitms.expected import expected_gradients as expected_gradients
 from minitms.expected import expected_loss as expected_loss
 from minitms.features import SparseFeatures as SparseFeatures
