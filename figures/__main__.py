@@ -54,6 +54,8 @@ def main(argv=None):
                 width = shutil.get_terminal_size(fallback=(1000, 24)).columns
                 progress.write(f"\n{name}: {findings.prose(name)[0]}\n{findings.table(rows, width)}")
                 findings.write_readme(folder)
+        if folder == findings.HERE:
+            findings.write_summary(folder.parent / "README.md")
     except KeyboardInterrupt:
         print(f"figures: stopped; what was finished is in {folder}", file=sys.stderr)
         return 130
@@ -70,7 +72,7 @@ def _folder(out, quick):
     """The folder to write to, made if missing and proven writable."""
     if out is None and quick:
         return Path(tempfile.mkdtemp(prefix="minitms-figures-"))
-    folder = Path(figures.__file__).parent if out is None else out
+    folder = findings.HERE if out is None else out
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryFile(dir=folder):
         return folder

@@ -33,6 +33,7 @@ value to its bound.
 
 This page is written by `python -m figures`; every measured number on it comes from that run.
 """
+HERE = Path(figures.__file__).parent
 COLUMNS = ("claim", "by", "expected", "measured", "margin", "verdict")
 
 
@@ -57,19 +58,41 @@ def save(folder, name, rows, result, quick):
 
 def write_readme(folder):
     """Write ``README.md`` from every figure that has left its numbers in `folder`."""
+    records = _records(folder)
+    contents = "".join(f"- [{prose(name)[0]}](#{_anchor(prose(name)[0])}): {len(record['claims'])} claims\n"
+                       for name, record in records.items())
+    sections = "\n".join(_section(name, record) for name, record in records.items())
+    text = f"{HEADER}\n**{_counts(records)}.**\n\n{contents}\n{sections}"
+    write_whole(folder / "README.md", lambda path: path.write_text(text, encoding="utf-8"))
+
+
+def write_summary(readme):
+    """Write the page ``summary.md``, with its numbers, into the project's README, once every figure has them."""
+    records = _records(HERE)
+    if len(records) < len(figures.NAMES):
+        return
+    text = (HERE / "summary.md").read_text(encoding="utf-8").replace("{{claims}}", _counts(records))
+    text = re.sub(r"\{\{(\w+)\.(\w+)(?::([^}]*))?\}\}",
+                  lambda match: _quote(match[1], records[match[1]], match[2], match[3]), text)
+    before, begin, rest = readme.read_text(encoding="utf-8").partition("<!-- results:begin -->\n")
+    _, end, after = rest.partition("<!-- results:end -->")
+    write_whole(readme, lambda path: path.write_text(before + begin + text + end + after, encoding="utf-8"))
+
+
+def _records(folder):
+    """What each figure has left in `folder`."""
     records = {}
     for name in figures.NAMES:
         with contextlib.suppress(FileNotFoundError):
             records[name] = json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
-    rows = [row for record in records.values() for row in record["claims"]]
-    verdicts = [row["verdict"] for row in rows]
+    return records
+
+
+def _counts(records):
+    verdicts = [row["verdict"] for record in records.values() for row in record["claims"]]
     counts = ", ".join(f"{verdicts.count(verdict)} {verdict}" for verdict in (REPRODUCED, PARTLY, NOT, NOT_RUN)
                        if verdict in verdicts)
-    contents = "".join(f"- [{prose(name)[0]}](#{_anchor(prose(name)[0])}): {len(record['claims'])} claims\n"
-                       for name, record in records.items())
-    sections = "\n".join(_section(name, record) for name, record in records.items())
-    text = f"{HEADER}\n**{len(rows)} claims: {counts}.**\n\n{contents}\n{sections}"
-    write_whole(folder / "README.md", lambda path: path.write_text(text, encoding="utf-8"))
+    return f"{len(verdicts)} claims: {counts}"
 
 
 def table(rows, width):
@@ -123,7 +146,8 @@ def _section(name, record):
     if record["quick"]:
         parts.append("*Made with `--quick`, at a small size: to look at, not to rely on.*\n")
     parts.extend(f"![{title}]({file})\n" for file in record["files"] if file.endswith((".png", ".gif")))
-    parts.append(re.sub(r"\{\{(\w+)(?::([^}]*))?\}\}", lambda match: _quote(name, record, match), text) + "\n")
+    text = re.sub(r"\{\{(\w+)(?::([^}]*))?\}\}", lambda match: _quote(name, record, *match.groups()), text)
+    parts.append(text + "\n")
     parts.append("| " + " | ".join(COLUMNS) + " |\n" + "|" + " --- |" * len(COLUMNS))
     for row in record["claims"]:
         cells = [row[column].replace("|", "\\|") for column in COLUMNS]
@@ -132,8 +156,7 @@ def _section(name, record):
     return "\n".join(parts) + "\n"
 
 
-def _quote(name, record, match):
-    key, form = match.groups()
+def _quote(name, record, key, form):
     if key not in record["numbers"]:
         raise ValueError(f"the prose of {name} quotes {key}, which make() did not return; "
                          f"it returned {', '.join(sorted(record['numbers']))}")

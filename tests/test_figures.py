@@ -315,3 +315,14 @@ def test_long_claims_are_wrapped_to_the_width():
     lines = findings.table(rows, 100).splitlines()
     assert len(lines) > 1
     assert max(map(len, lines)) <= 100
+
+
+def test_the_summary_in_the_readme_is_what_the_figures_measured(tmp_path):
+    """Written anew from the committed numbers, the README stays as it is."""
+    readme = Path(figures.__file__).parent.parent / "README.md"
+    text = readme.read_text(encoding="utf-8")
+    assert "**Superposition appears when features are sparse.**" in text, "run python -m figures"
+    copy = tmp_path / "README.md"
+    copy.write_text(text, encoding="utf-8")
+    findings.write_summary(copy)
+    assert copy.read_text(encoding="utf-8") == text, "run python -m figures"
