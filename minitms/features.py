@@ -1,7 +1,7 @@
 """Sparse features: the data of every experiment.
 
     x_i = 0 with probability S = 1 - density, else uniform on [0, 1),
-    drawn anew for every feature of every example. No two features share a draw.
+    drawn anew for every feature of every example. No two features share a draw (but for ``together=True``, below).
 
 Random numbers are a pure function of (seed, stream, model, step, example, feature): there is no hidden state, so the
 same numbers come out in any order, in one piece or in many, on one thread or two. A counter is hashed by SplitMix64
@@ -13,6 +13,7 @@ same numbers come out in any order, in one piece or in many, on one thread or tw
 In float64 feature i of an example takes word w = i, whose top 53 bits are u. In float32 a word serves two features:
 i = 2w takes the top 24 bits of the word, i = 2w + 1 the top 24 bits of its low half. (More than 24 bits could round
 up to 1.0 in float32.) One u serves a feature: it is on iff u < density, and then u / density is uniform again.
+With ``together=True`` one u more, drawn first, is the bit of all features, and the others are their values.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ TRAINING, HELD_OUT, INITIAL = 0, 1, 2
 
 @dataclass(frozen=True, eq=False)
 class SparseFeatures:
-    """Independent sparse features: on with probability `density`, then uniform on [0, 1).
+    """Sparse features: on with probability `density`, then uniform on [0, 1); independent unless told otherwise.
 
     Parameters
     ----------
@@ -42,10 +43,13 @@ class SparseFeatures:
         ``(K, 1)`` one per model of a stack; ``(K, n)`` both.
     importance : array that broadcasts to (..., n)
         Weight I_i of each feature's squared error, at least 0.
+    together : bool
+        One on/off bit for all features of an example, with independent values: pattern "together" of
+        `minitms.expected_loss`. They share one density. For `sample` only; `minitms.train` refuses it.
 
     Attributes
     ----------
-    n : int
+    n, together : int and bool
     density, importance : float64 arrays of shape (..., n)
     stack : tuple of int
         The shape ``...`` of the stack of models; ``()`` for one.
@@ -53,7 +57,7 @@ class SparseFeatures:
     Raises
     ------
     ValueError, TypeError
-        If a value is outside its range or a shape does not fit n.
+        If a value is outside its range or a shape does not fit n, or features that are on together differ in density.
 
     Notes
     -----
@@ -69,6 +73,7 @@ class SparseFeatures:
     n: int
     density: np.ndarray | float
     importance: np.ndarray | float = 1.0
+    together: bool = False
 
     def __post_init__(self):
         n = _checks.integer("n", self.n, at_least=1)
@@ -80,6 +85,10 @@ class SparseFeatures:
             raise ValueError(
                 f"density {density.shape} and importance {importance.shape} do not broadcast; expected equal stacks"
             ) from None
+        if not isinstance(self.together, bool):
+            raise TypeError(f"together is {self.together!r}; expected True or False")
+        if self.together and (density != density[..., :1]).any():
+            raise ValueError("density differs between features; with together=True one on/off bit serves all of them")
         object.__setattr__(self, "n", n)
         object.__setattr__(self, "density", density)
         object.__setattr__(self, "importance", importance)
@@ -105,7 +114,11 @@ class SparseFeatures:
         batch_size = _checks.integer("batch_size", batch_size, at_least=1)
         dtype = _checks.choice("dtype", np.dtype(dtype).name, ("float32", "float64"))
         models = np.arange(int(np.prod(self.stack))).reshape(self.stack)
-        return sparse(uniforms(_checks.seed(seed), TRAINING, models, 0, batch_size, self.n, dtype), self.density)
+        words = _checks.seed(seed), TRAINING, models, 0, batch_size
+        if self.together:
+            u = uniforms(*words, self.n + 1, dtype)
+            return np.where(u[..., :1] < self.density[..., None, :].astype(dtype), u[..., 1:], u.dtype.type(0))
+        return sparse(uniforms(*words, self.n, dtype), self.density)
 
 
 def sparse(u, density):

@@ -129,6 +129,12 @@ def train(
     """
     if not isinstance(features, SparseFeatures):
         raise TypeError(f"features is {features!r}; expected SparseFeatures(n, density, importance)")
+    if features.together:
+        raise ValueError(
+            "features has together=True; train draws independent features only. One neuron and two features are "
+            "trained without samples by minitms.expected.minimise_expected_loss(..., pattern='together'); for other "
+            "shapes, take features.sample and loss_and_gradients in a loop of your own"
+        )
     m, n = _checks.integer("n_hidden", n_hidden, at_least=1), features.n
     _checks.choice("activation", activation, _checks.ACTIVATIONS)
     _checks.choice("schedule", schedule, SCHEDULES)

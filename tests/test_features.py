@@ -155,6 +155,37 @@ def test_values_do_not_correlate():
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("density", [0.0, 0.02, 0.3, 0.8, 1.0])
+def test_features_that_are_on_together(density, dtype):
+    """One bit an example, not one a batch and not one a feature; the values are uniform and do not correlate."""
+    batch = 40_000
+    features = tms.SparseFeatures(n=3, density=np.full((2, 1), density), together=True)
+    x = features.sample(batch, seed=7, dtype=dtype)
+    assert (x.shape, x.dtype) == ((2, batch, 3), dtype)
+    on = x > 0
+    assert (on == on[..., :1]).all()
+    on = on[..., 0]
+    chance = density * (1 - density)
+    assert (abs(on.mean(axis=-1) - density) <= SIGMAS * np.sqrt(chance / batch)).all()
+    assert abs((on[0] & on[1]).mean() - density**2) <= SIGMAS * np.sqrt(density**2 * (1 - density**2) / batch)
+    assert abs((on[0, 1:] & on[0, :-1]).mean() - density**2) <= 2 * SIGMAS * np.sqrt(density**2 / batch * (1 - density))
+    values = x[0][on[0]].astype(float)
+    if len(values):
+        assert (abs(values.mean(axis=0) - 1 / 2) <= SIGMAS / np.sqrt(12 * len(values))).all()
+        assert (abs((values**2).mean(axis=0) - 1 / 3) <= SIGMAS * np.sqrt(4 / 45 / len(values))).all()
+        assert abs(np.corrcoef(values.T) - np.eye(3)).max() <= SIGMAS / np.sqrt(len(values))
+
+
+@pytest.mark.parametrize("activation", ["linear", "relu"])
+def test_the_exact_loss_of_features_that_are_on_together(activation):
+    W, b, importance = np.array([[0.9, -0.6]]), np.array([0.1, -0.2]), np.array([1, 2.5])
+    x = tms.SparseFeatures(2, 0.4, importance, together=True).sample(200_000, seed=8)
+    losses = (importance * (tms.forward(W, b, x, activation) - x) ** 2).sum(axis=-1)
+    exact = tms.expected_loss(W, b, 0.4, importance, activation, pattern="together")
+    assert abs(losses.mean() - exact) <= SIGMAS * losses.std() / np.sqrt(losses.size)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
 def test_density_zero_gives_zeros_and_density_one_gives_none_off(dtype):
     x = tms.SparseFeatures(n=2, density=[0.0, 1.0]).sample(10_000, seed=6, dtype=dtype)
     assert (x[:, 0] == 0).all()
@@ -248,6 +279,8 @@ def test_the_caller_s_arrays_are_not_shared():
         ({"n": -3}, ValueError, "n is -3"),
         ({"n": 3.0}, TypeError, r"n is 3\.0 \(float\); expected a whole number"),
         ({"n": True}, TypeError, "n is True"),
+        ({"together": 1}, TypeError, "together is 1; expected True or False"),
+        ({"together": True, "density": [0.1, 0.1, 0.2]}, ValueError, "density differs between features"),
     ],
 )
 def test_bad_features(arguments, error, message):

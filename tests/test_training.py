@@ -372,6 +372,7 @@ def test_ctrl_c_is_answered(n, m, batch, restarts):
     ("wrong", "error", "message"),
     [
         ({"features": np.ones(5)}, TypeError, r"expected SparseFeatures\(n, density, importance\)"),
+        ({"features": tms.SparseFeatures(5, 0.1, together=True)}, ValueError, "train draws independent features only"),
         ({"n_hidden": 0}, ValueError, "n_hidden is 0; expected at least 1"),
         ({"n_hidden": 2.0}, TypeError, r"n_hidden is 2\.0"),
         ({"activation": "tanh"}, ValueError, "activation is 'tanh'; expected one of"),
