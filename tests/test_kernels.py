@@ -18,7 +18,8 @@ ACTIVATIONS = ("linear", "relu")
 DTYPES = ("float32", "float64")
 DENSITIES = (0.0, 0.001, 0.3, 1.0)
 # n, m, batch: no multiple of 16, around a block and below
-SHAPES = ((1, 1, 1), (2, 1, 66), (5, 2, 19), (2, 3, 300), (37, 7, 270))
+# n, m, batch: no multiple of 16; below, around and far above a block, also of active examples (1,900 at density 0.3).
+SHAPES = ((1, 1, 1), (2, 1, 66), (5, 2, 19), (37, 7, 270), (1, 3, 1900))
 WEIGHT_DECAYS = (0.0, 0.1)
 STEPS, LEARNING_RATE = 50, 1e-3
 
@@ -219,9 +220,10 @@ def test_the_kernels_as_plain_python(way, dtype, density, monkeypatch):
     """Small enough to run without the compiler, where indices are checked and coverage can see."""
     force(way, monkeypatch)
     monkeypatch.setattr(training, "HELD_OUT_EXAMPLES", 64)
-    features, initial = a_stack(5, 3, density, np.random.default_rng(0))
+    n, m = (2, 1) if way == "one neuron" else (5, 3)
+    features, initial = a_stack(n, m, density, np.random.default_rng(0))
     arguments = {
-        "features": features, "n_hidden": 3, "steps": 3, "batch_size": 21, "restarts": 2, "seed": 1, "dtype": dtype,
+        "features": features, "n_hidden": m, "steps": 3, "batch_size": 21, "restarts": 2, "seed": 1, "dtype": dtype,
         "initial": initial,
     }  # fmt: skip
     definition, fused = (tms.train(**arguments, engine=engine) for engine in ("numpy", "numba"))
@@ -236,7 +238,8 @@ def test_the_kernels_as_plain_python(way, dtype, density, monkeypatch):
 def test_at_the_kink_no_gradient_flows(way, density, engine, monkeypatch):
     """W = 0 and b = 0 puts every z at exactly 0, where the slope counts as 0: nothing ever moves."""
     force(way, monkeypatch)
-    features = tms.SparseFeatures(3, density)
-    run = tms.train(features, 2, steps=5, batch_size=30, seed=0, engine=engine, initial=(0.0, 0.0))
+    n, m = (2, 1) if way == "one neuron" else (3, 2)
+    features = tms.SparseFeatures(n, density)
+    run = tms.train(features, m, steps=5, batch_size=30, seed=0, engine=engine, initial=(0.0, 0.0))
     assert (run.W == 0).all()
     assert (run.b == 0).all()
