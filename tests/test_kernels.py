@@ -17,7 +17,6 @@ from minitms.features import HELD_OUT, TRAINING, sparse, stream_key, thresholds,
 ACTIVATIONS = ("linear", "relu")
 DTYPES = ("float32", "float64")
 DENSITIES = (0.0, 0.001, 0.3, 1.0)
-# n, m, batch: no multiple of 16, around a block and below
 # n, m, batch: no multiple of 16; below, around and far above a block, also of active examples (1,900 at density 0.3).
 SHAPES = ((1, 1, 1), (2, 1, 66), (5, 2, 19), (37, 7, 270), (1, 3, 1900))
 WEIGHT_DECAYS = (0.0, 0.1)
