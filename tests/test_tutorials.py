@@ -51,7 +51,7 @@ def printed(book):
     for cell in book.cells:
         streams = [output.text for output in cell.get("outputs", []) if output.output_type == "stream"]
         words = re.sub(r"[-+]?\d[\d.e+-]*( (ns|µs|ms|s)\b)?", "#", "".join(streams))
-        texts.append(re.sub(r"[\s#.]+", " ", words))
+        texts.append(re.sub(r"[][\s#.,]+", " ", words))
     return texts
 
 

@@ -333,6 +333,7 @@ def check_weighted_loss(weighted_loss):
     assert np.shape(L) == (), f"the result has shape {np.shape(L)}; expected one number"
     assert not np.isclose(L, expected / 6), "too small by a factor n: the features are summed, not averaged"
     assert not np.isclose(L, expected * 10), "too large by the batch size: the examples are averaged, not summed"
+    assert not np.isclose(L, tms.loss(W, b, x)), "the importance is missing"
     assert np.isclose(L, expected), f"got {L:.6f}, expected {expected:.6f}"
 
 
@@ -363,7 +364,9 @@ def check_sample(sample):
     x = sample(40_000, 3, s, np.random.default_rng(1))
     assert np.shape(x) == (40_000, 3), f"the result has shape {np.shape(x)}; expected (40000, 3)"
     on = x > 0
-    assert abs(on.mean() - s) < 0.01, f"a share {on.mean():.3f} of the entries is on; expected the density, {s}"
+    share = on.mean()
+    assert share not in (0, 1 / 3, 2 / 3, 1), "all examples have the same features on: one coin for each entry, please"
+    assert abs(share - s) < 0.01, f"a share {share:.3f} of the entries is on; expected the density, {s}"
     assert abs(x[on].mean() - 0.5) < 0.01, f"entries that are on have mean {x[on].mean():.3f}; expected 0.5"
     assert x.max() > 0.99, f"the largest value is {x.max():.3f}; values reach up to 1"
     given = on[on[:, 0], 1].mean()

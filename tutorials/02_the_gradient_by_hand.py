@@ -462,9 +462,9 @@ def backward_linear(W, b, x, importance):
 def check_backward_linear(backward_linear):
     x, importance = rng.random((7, 4)), rng.random(4)
     check_grad(
-        lambda params: tms.loss(*params, x, importance, activation="linear"),
-        lambda params: backward_linear(*params, x, importance),
-        (rng.normal(size=(2, 4)), rng.normal(size=4)),
+        lambda p: tms.loss(p["W"], p["b"], x, importance, activation="linear"),
+        lambda p: dict(zip(("W", "b"), backward_linear(p["W"], p["b"], x, importance), strict=True)),
+        {"W": rng.normal(size=(2, 4)), "b": rng.normal(size=4)},
     )
 
 
@@ -491,9 +491,9 @@ def backward_with_penalty(W, b, x, importance, penalty):
 def check_backward_with_penalty(backward_with_penalty):
     x, importance, penalty = rng.random((7, 4)), rng.random(4), 0.3
     check_grad(
-        lambda params: tms.loss(*params, x, importance) + penalty * (params[0] ** 2).sum(),
-        lambda params: backward_with_penalty(*params, x, importance, penalty),
-        (rng.normal(size=(2, 4)), rng.normal(size=4)),
+        lambda p: tms.loss(p["W"], p["b"], x, importance) + penalty * (p["W"] ** 2).sum(),
+        lambda p: dict(zip(("W", "b"), backward_with_penalty(p["W"], p["b"], x, importance, penalty), strict=True)),
+        {"W": rng.normal(size=(2, 4)), "b": rng.normal(size=4)},
     )
 
 

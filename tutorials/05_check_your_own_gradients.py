@@ -362,15 +362,13 @@ for wrong in (wrong_mask, sum_not_mean, transposed):
     problem = prove(wrong)
     assert problem is not None
     simplest, batch_of_it, _ = problem.case
-    print(f"{wrong.__name__}: {first_line(problem)}")
-    print("  W1", simplest["W1"].tolist(), " W2", simplest["W2"].tolist(), " b", simplest["b"].tolist(),
-          " x", batch_of_it.tolist())
+    print(f"{wrong.__name__} fails with x {batch_of_it.tolist()} and", {k: v.tolist() for k, v in simplest.items()})
 
 # %% [markdown]
-# Below each error stands the simplest failing case that was found: small shapes, round numbers. A case like that can be
-# followed with pen and paper, and it says something: the wrong mask, for instance, needs no more than a single z below
-# 0. (About the settings: `derandomize=True` draws the same cases on each run; leave it out in your own tests and new
-# cases are tried each time. `deadline=None` matters wherever the first call compiles something.)
+# These are the simplest failing cases that were found: small shapes, round numbers. A case like that can be followed
+# with pen and paper, and it says something: the wrong mask, for instance, needs no more than a single z below 0. (About
+# the settings: `derandomize=True` draws the same cases on each run; leave it out in your own tests and new cases are
+# tried each time. `deadline=None` matters wherever the first call compiles something.)
 #
 # <a id="torch"></a>
 # ## 6. A function in PyTorch
@@ -531,16 +529,15 @@ def backward_softplus(W, b, x, importance):
 
 # %%
 def check_backward_softplus(backward_softplus):
-    def softplus_loss(params):
-        W, b = params
-        y = np.logaddexp(0, x @ W.T @ W + b)
+    def softplus_loss(p):
+        y = np.logaddexp(0, x @ p["W"].T @ p["W"] + p["b"])
         return (importance * (y - x) ** 2).sum(axis=1).mean()
 
     for m in (1, 2, 4):
         check_grad(
             softplus_loss,
-            lambda params: backward_softplus(*params, x, importance),
-            (rng.normal(size=(m, n)), rng.normal(size=n)),
+            lambda p: dict(zip(("W", "b"), backward_softplus(p["W"], p["b"], x, importance), strict=True)),
+            {"W": rng.normal(size=(m, n)), "b": rng.normal(size=n)},
         )
 
 
@@ -581,10 +578,10 @@ def mended(W, b, x, importance):
 def check_mended(mended):
     for m in (1, 2, 4):
         check_grad(
-            lambda params: hidden_relu_loss(*params, x, importance),
-            lambda params: mended(*params, x, importance),
-            (rng.normal(size=(m, n)), rng.normal(size=n)),
-            kinks=lambda params: (x @ params[0].T, np.maximum(x @ params[0].T, 0) @ params[0] + params[1]),
+            lambda p: hidden_relu_loss(p["W"], p["b"], x, importance),
+            lambda p: dict(zip(("W", "b"), mended(p["W"], p["b"], x, importance), strict=True)),
+            {"W": rng.normal(size=(m, n)), "b": rng.normal(size=n)},
+            kinks=lambda p: (x @ p["W"].T, np.maximum(x @ p["W"].T, 0) @ p["W"] + p["b"]),
         )
 
 
