@@ -167,7 +167,7 @@ def signs(t):
 
 crossed = np.array([any((signs(t) != signs(0)).any() for t in (-2 * h, -h, h, 2 * h)) for h in hs])
 ax.axvline(hs[crossed][0], color="0.6", linestyle=":")
-ax.annotate("some z changes sign", (hs[crossed][0], 1e-14), xytext=(-4, 0), textcoords="offset points", ha="right")
+ax.annotate("some z changes sign", (hs[crossed][0], 0.3), xytext=(-4, 0), textcoords="offset points", ha="right")
 ax.set(xscale="log", yscale="log", xlabel="step h", ylabel="relative error of the slope")
 ax.legend()
 plt.show()
