@@ -50,6 +50,8 @@ NAMES = (
     "phase_losses",
     "phase_changes_3_2",
     "true_phases",
+    "broadcast_slip",
+    "sampled_against_exact",
 )
 
 
