@@ -84,9 +84,11 @@ def check_grad(loss, gradient, params, *, kinks=None, directions=4, rtol=1e-8, s
 
 def _check_parameter(problem, block, directions, rtol, random):
     """The worst of a few directions through one parameter."""
-    first, worst = None, None
+    firsts, worst = {}, None
     for i in range(directions):
-        v = problem.direction(block, relative=i % 2 == 1, random=random)
+        relative = i % 2 == 1
+        first = firsts.get(relative)  # the two kinds may need steps that are orders of magnitude apart
+        v = problem.direction(block, relative, random)
         slope = problem.slope_near(block, v, first, below=2, above=1) if first else None
         outcome = slope and _compare(problem, block, v, slope, rtol)
         # What looks odd on a few rungs near the first direction's step is looked at from the bottom of the ladder.
@@ -95,7 +97,7 @@ def _check_parameter(problem, block, directions, rtol, random):
             outcome = _compare(problem, block, v, slope, rtol)
         if slope.kink:
             _not_differentiable(problem, block, v, slope)
-        first = first or slope
+        firsts.setdefault(relative, slope)
         if worst is None or outcome.excess > worst.excess:
             worst = outcome
     return worst

@@ -60,14 +60,10 @@ class Explained:
         return np.abs(self.analytic - self.numeric) > self.tolerance  # NaN is not above anything
 
     def worst(self):
-        """Indices of the worst entries, the worst first."""
-        difference = np.nan_to_num(np.abs(self.analytic - self.numeric), nan=-1.0)
-        order = difference.ravel().argsort(kind="stable")[::-1][:WORST]
-        return [
-            tuple(int(i) for i in np.unravel_index(flat, difference.shape))
-            for flat in order
-            if difference.flat[flat] >= 0
-        ]
+        """Indices of the worst entries, the worst first: the wrong ones, by their part in the error of the slope."""
+        part = np.nan_to_num(np.abs((self.analytic - self.numeric) * self.outcome.direction), nan=-1.0)
+        order = np.lexsort((part.ravel(), self.wrong.ravel()))[::-1][:WORST]
+        return [tuple(int(i) for i in np.unravel_index(flat, part.shape)) for flat in order if part.flat[flat] >= 0]
 
 
 @dataclass(frozen=True, eq=False)

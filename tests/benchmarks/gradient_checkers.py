@@ -1,6 +1,6 @@
 """Gradient checkers side by side: who catches the planted mistakes, who raises false alarms, and in what time.
 
-    python tests/benchmarks/gradient_checkers.py [--cases 10000] [--peer-cases 440]
+    python tests/benchmarks/gradient_checkers.py [--cases 10000] [--peer-cases 220]
 
 Every checker gets the same losses and the same gradients, written by hand in NumPy, each in the way its users would
 hand them over: torch as an `autograd.Function`, JAX as a `custom_vjp` around a callback, autograd as a `primitive` with
@@ -222,6 +222,7 @@ def table(rows, wrong, same, hints, peer_cases):
     expected = hints["right"] + hints["missed"]
     return (
         f"{tables.markdown(header, body)}\n\n"
+        f"![Mistakes caught and false alarms of five gradient checkers]({PICTURE.relative_to(tables.README.parent)})\n\n"
         f"`check_grad` also said why: the expected diagnosis for {hints['right']} of {expected} mistakes "
         f"that have one ({100 * hints['right'] / expected:.0f} %), and a diagnosis for {hints['uncalled']} of "
         f"{hints['none']} that have none. Measured by `python tests/benchmarks/gradient_checkers.py` on "
@@ -257,7 +258,7 @@ def draw(rows, wrong):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--cases", type=int, default=10_000, help="correct cases for check_grad")
-    parser.add_argument("--peer-cases", type=int, default=440, help="correct cases for the peers, the first of these")
+    parser.add_argument("--peer-cases", type=int, default=220, help="correct cases for the peers, the first of these")
     options = parser.parse_args()
     rows = {name: {} for name in CHECKERS}
     for checker in CHECKERS.values():  # imports and first compilations are not what is measured

@@ -124,6 +124,14 @@ def test_a_missing_mask_is_named():
     assert "mask" not in str(caught.value)
 
 
+def test_one_number_is_no_pattern():
+    """A single entry is always some multiple of the right one: only a telling multiple is named."""
+    for factor, hint in ((1.3, None), (2.0, "factor"), (0.5, "factor"), (-1.0, "sign")):
+        with pytest.raises(GradientError) as caught:
+            check_grad(lambda p: (p**2).sum(), lambda p: factor * 2 * p, np.array([3.0]))  # noqa: B023
+        assert caught.value.hints == ({"params": hint} if hint else {})
+
+
 def test_swapped_gradients_are_named():
     params = (np.array([1.0, 2.0, -3.0]), np.array([0.5, -1.5, 2.5]))
     with pytest.raises(GradientError) as caught:
@@ -198,6 +206,31 @@ def test_correct_gradients_at_awkward_places_pass(i):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert check_grad(case.loss, case.gradient, case.params, kinks=case.kinks).ok
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_at_a_minimum_rounding_is_no_error(seed):
+    """Where the slope cancels to 0, what is left is the rounding of params + t v on the slopes around."""
+    random = np.random.default_rng(seed)
+    target = 10.0 ** random.integers(-6, 7) * random.normal(size=int(10 ** random.uniform(0, 3)))
+    scale = 1 / 3
+    check_grad(lambda p: ((p / scale - target) ** 2).sum(), lambda p: 2 * (p / scale - target) / scale, target * scale)
+
+
+def test_each_entry_is_tried_on_its_own_scale():
+    """An error in the entry that takes large steps only: small steps for all cannot see it."""
+    p = np.array([1e-6, 1.0, 1e6])
+    check_grad(lambda p: np.log(p).sum(), lambda p: 1 / p, p)
+    with pytest.raises(GradientError) as caught:
+        check_grad(lambda p: np.log(p).sum(), lambda p: _times(1 / p, 2, 1.001), p)
+    assert caught.value.index == (2,)
+
+
+def test_tiny_parameters_may_live_on_the_scale_of_one():
+    p = np.array([1e-12, -2e-12])
+    assert check_grad(lambda p: 1 + np.sin(p).sum(), np.cos, p).outcomes[0].step > 1e-6
+    with pytest.raises(GradientError):
+        check_grad(lambda p: 1 + np.sin(p).sum(), lambda p: 1.001 * np.cos(p), p)
 
 
 C1 = [
