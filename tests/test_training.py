@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import minitms as tms
-from minitms import training
+from minitms import _progress, training
 from minitms.features import HELD_OUT, TRAINING, sparse, uniforms
 
 FIVE = tms.SparseFeatures(n=5, density=0.1, importance=0.9 ** np.arange(5))
@@ -278,6 +278,17 @@ def test_a_run_describes_itself():
 
 def test_nothing_is_printed_without_a_terminal(capfd):
     quick(steps=3000)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_bar_is_shown_on_request(capfd, monkeypatch):
+    monkeypatch.setattr(_progress, "SHOWN_AFTER", 0)
+    monkeypatch.setattr(training, "CHUNK_OPERATIONS", 1)
+    quick(progress=True)
+    shown = capfd.readouterr()
+    assert "steps" in shown.err
+    assert shown.out == ""
+    quick(progress=False)
     assert capfd.readouterr() == ("", "")
 
 
