@@ -153,9 +153,8 @@ def add_examples(models, uniforms, count, floor, want_loss, sums):
 
 
 @jit
-def add_remainder(keys, first, count, words, uniforms, models, floor, sums):
+def add_remainder(models, uniforms, count, floor, sums):
     """The last examples of a batch that is no multiple of UNROLL."""
-    draw(keys, first, words, uniforms)
     add_examples(models, uniforms, count, floor, True, sums)
 
 
@@ -193,17 +192,14 @@ def train_group(keys, first_step, batch, steps, fixed, floor, recorded, models, 
         for i in range(LANES):
             key[i] = mix(keys[i] + counter)
         sums[:] = 0
-        whole = batch - batch % UNROLL
-        if recorded[t]:
-            for first in range(0, whole, UNROLL):
-                draw(key, first, words, uniforms)
+        for first in range(0, batch, UNROLL):
+            draw(key, first, words, uniforms)
+            if first + UNROLL > batch:
+                add_remainder(models, uniforms, batch - first, floor, sums)
+            elif recorded[t]:
                 add_examples(models, uniforms, UNROLL, floor, True, sums)
-        else:
-            for first in range(0, whole, UNROLL):
-                draw(key, first, words, uniforms)
+            else:
                 add_examples(models, uniforms, UNROLL, floor, False, sums)
-        if whole < batch:
-            add_remainder(key, whole, batch - whole, words, uniforms, models, floor, sums)
         if recorded[t]:
             for i in range(LANES):
                 losses[i, t] = (models[COSTS, i] * sums[6, i] + models[COSTS + 1, i] * sums[7, i]) / 2
