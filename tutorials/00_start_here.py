@@ -36,7 +36,9 @@
 try:
     import minitms as tms
 except ModuleNotFoundError as error:
-    raise ModuleNotFoundError("minitms is missing; in a clone of its repository run: pip install -e .") from error
+    raise ModuleNotFoundError(
+        "minitms is missing; in a clone of its repository run: pip install -e ."
+    ) from error
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -83,7 +85,11 @@ print("shape:", x.shape, " numbers that are not 0:", np.count_nonzero(x), "of", 
 # %%
 s = 0.2
 x = features.sample(200_000, seed=0)
-share_on, mean, both_on = (x > 0).mean(), x[:, 0].mean(), ((x[:, 0] > 0) & (x[:, 1] > 0)).mean()
+share_on, mean, both_on = (
+    (x > 0).mean(),
+    x[:, 0].mean(),
+    ((x[:, 0] > 0) & (x[:, 1] > 0)).mean(),
+)
 print(f"(a) on      {share_on:.4f}   expected {s:.4f}")
 print(f"(b) mean    {mean:.4f}   expected {s / 2:.4f}")
 print(f"(c) both on {both_on:.4f}   expected {s * s:.4f}")
@@ -164,7 +170,12 @@ assert np.allclose(tms.forward(W, b, x[:1], activation="linear"), [[0.6, -0.6]])
 # </details>
 
 # %%
-print("L =", tms.loss(W, b, x, importance=1.0).round(6), " with I = [1, 0.5]:", tms.loss(W, b, x, [1, 0.5]).round(6))
+print(
+    "L =",
+    tms.loss(W, b, x, importance=1.0).round(6),
+    " with I = [1, 0.5]:",
+    tms.loss(W, b, x, [1, 0.5]).round(6),
+)
 assert np.isclose(tms.loss(W, b, x, importance=1.0), 0.06)
 assert np.isclose(tms.loss(W, b, x, importance=[1, 0.5]), 0.045)
 
@@ -202,7 +213,9 @@ for s in densities:
 
 print("density   keep one      share    better")
 for s, one, both in zip(densities, keep_one, share, strict=True):
-    print(f"{s:7.2f}   {one:8.6f}   {both:8.6f}    {'share' if both < one else 'keep one'}")
+    print(
+        f"{s:7.2f}   {one:8.6f}   {both:8.6f}    {'share' if both < one else 'keep one'}"
+    )
 assert keep_one[-1] < share[-1]  # s = 1
 assert share[2] < 0.2 * keep_one[2]  # s = 0.1: less than a fifth of the loss
 # From s = 0.1 to 0.01 one falls about tenfold, the other about a hundredfold.
@@ -214,8 +227,16 @@ fig, ax = plt.subplots(figsize=(5, 3))
 ax.plot(densities, keep_one, "o-", label="keep one, W = [1, 0]")
 ax.plot(densities, share, "o-", label="share, W = [1, -1]")
 ax.axvline(4 / 7, color="0.6", linestyle=":")
-ax.annotate("4/7", (4 / 7, 1e-4), xytext=(-4, 0), textcoords="offset points", ha="right")
-ax.set(xscale="log", yscale="log", xlabel="density s", ylabel="loss L", title="One number, two features")
+ax.annotate(
+    "4/7", (4 / 7, 1e-4), xytext=(-4, 0), textcoords="offset points", ha="right"
+)
+ax.set(
+    xscale="log",
+    yscale="log",
+    xlabel="density s",
+    ylabel="loss L",
+    title="One number, two features",
+)
 ax.legend()
 plt.show()
 
@@ -227,13 +248,13 @@ plt.show()
 # ## 5. A first picture
 #
 # Nobody will tell the model about sharing. We give it random weights, show it examples, and let it lower its loss step
-# by step. How that works, and what `steps`, `learning_rate` and `schedule` are, is
+# by step. How that works, and what `steps` and `learning_rate` are, is
 # [tutorial 2](02_the_gradient_by_hand.ipynb). Here are five features for two hidden dimensions, on in one example out
 # of twenty, in five lines:
 
 # %%
 features = tms.SparseFeatures(n=5, density=0.05)
-run = tms.train(features, n_hidden=2, steps=2000, learning_rate=1e-2, schedule="cosine", restarts=8, seed=0)
+run = tms.train(features, n_hidden=2, steps=2000, learning_rate=1e-2, restarts=8, seed=0)
 fig, ax = plt.subplots(figsize=(3.2, 3.2))
 plots.feature_vectors(ax, run.best().W)
 plt.show()
@@ -248,7 +269,12 @@ norms = tms.feature_norms(run.best().W)  # the length of each column
 angle = np.sort(np.degrees(np.arctan2(*run.best().W[::-1])))
 gaps = np.diff(angle, append=angle[0] + 360)
 print("lengths:", norms.round(3))
-print("angles between neighbours, in degrees:", gaps.round(1), " a fifth of the circle is", 360 / 5)
+print(
+    "angles between neighbours, in degrees:",
+    gaps.round(1),
+    " a fifth is",
+    360 / 5,
+)
 assert tms.features_represented(run.best().W) == 5
 assert np.allclose(gaps, 72, atol=3)
 assert norms.min() > 0.95 * norms.max()
@@ -271,7 +297,7 @@ assert norms.min() > 0.95 * norms.max()
 
 # %%
 def attempt(check, answer):
-    """Run a check on an answer. An answer that is not right yet is told what is missing; it does not stop anything."""
+    """Say whether an answer is right, and if not yet, what is missing."""
     try:
         check(answer)
     except Exception as problem:
@@ -301,10 +327,14 @@ def reconstruct(W, b, x):
 def check_reconstruct(reconstruct):
     W, b, x = rng.normal(size=(3, 6)), rng.normal(size=6), rng.random((10, 6))
     y = reconstruct(W, b, x)
-    assert np.shape(y) == (10, 6), f"the result has shape {np.shape(y)}; expected (10, 6)"
+    assert np.shape(y) == (10, 6), (
+        f"the result has shape {np.shape(y)}; expected (10, 6)"
+    )
     assert (y >= 0).all(), "some outputs are negative: where is the ReLU?"
     assert not np.allclose(y, tms.forward(W, 0 * b, x)), "the bias is missing"
-    assert np.allclose(y, tms.forward(W, b, x)), "the numbers differ from those of tms.forward"
+    assert np.allclose(y, tms.forward(W, b, x)), (
+        "the numbers differ from those of tms.forward"
+    )
 
 
 attempt(check_reconstruct, reconstruct)
@@ -328,11 +358,23 @@ def weighted_loss(y, x, importance):
 
 # %%
 def check_weighted_loss(weighted_loss):
-    W, b, x, importance = rng.normal(size=(3, 6)), rng.normal(size=6), rng.random((10, 6)), rng.random(6)
-    L, expected = weighted_loss(tms.forward(W, b, x), x, importance), tms.loss(W, b, x, importance)
+    W, b, x, importance = (
+        rng.normal(size=(3, 6)),
+        rng.normal(size=6),
+        rng.random((10, 6)),
+        rng.random(6),
+    )
+    L, expected = (
+        weighted_loss(tms.forward(W, b, x), x, importance),
+        tms.loss(W, b, x, importance),
+    )
     assert np.shape(L) == (), f"the result has shape {np.shape(L)}; expected one number"
-    assert not np.isclose(L, expected / 6), "too small by a factor n: the features are summed, not averaged"
-    assert not np.isclose(L, expected * 10), "too large by the batch size: the examples are averaged, not summed"
+    assert not np.isclose(L, expected / 6), (
+        "too small by a factor n: the features are summed, not averaged"
+    )
+    assert not np.isclose(L, expected * 10), (
+        "too large by the batch size: the examples are averaged, not summed"
+    )
     assert not np.isclose(L, tms.loss(W, b, x)), "the importance is missing"
     assert np.isclose(L, expected), f"got {L:.6f}, expected {expected:.6f}"
 
@@ -362,17 +404,29 @@ def sample(batch, n, density, rng):
 def check_sample(sample):
     s = 0.3
     x = sample(40_000, 3, s, np.random.default_rng(1))
-    assert np.shape(x) == (40_000, 3), f"the result has shape {np.shape(x)}; expected (40000, 3)"
+    assert np.shape(x) == (40_000, 3), (
+        f"the result has shape {np.shape(x)}; expected (40000, 3)"
+    )
     on = x > 0
     share = on.mean()
-    assert share not in (0, 1 / 3, 2 / 3, 1), "all examples have the same features on: one coin for each entry, please"
-    assert abs(share - s) < 0.01, f"a share {share:.3f} of the entries is on; expected the density, {s}"
-    assert abs(x[on].mean() - 0.5) < 0.01, f"entries that are on have mean {x[on].mean():.3f}; expected 0.5"
+    assert share not in (0, 1 / 3, 2 / 3, 1), (
+        "all examples have the same features on: one coin for each entry, please"
+    )
+    assert abs(share - s) < 0.01, (
+        f"a share {share:.3f} of the entries is on; expected the density, {s}"
+    )
+    assert abs(x[on].mean() - 0.5) < 0.01, (
+        f"entries that are on have mean {x[on].mean():.3f}; expected 0.5"
+    )
     assert x.max() > 0.99, f"the largest value is {x.max():.3f}; values reach up to 1"
     given = on[on[:, 0], 1].mean()
-    assert abs(given - s) < 0.02, f"where feature 0 is on, feature 1 is on with share {given:.3f}; expected {s}"
+    assert abs(given - s) < 0.02, (
+        f"where feature 0 is on, feature 1 is on with share {given:.3f}; expected {s}"
+    )
     again = on[1:, 0][on[:-1, 0]].mean()
-    assert abs(again - s) < 0.02, f"after an example with feature 0 on, it is on again with share {again:.3f}, not {s}"
+    assert abs(again - s) < 0.02, (
+        f"after an example with feature 0 on, it is on again with share {again:.3f}, not {s}"
+    )
 
 
 attempt(check_sample, sample)

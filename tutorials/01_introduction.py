@@ -30,7 +30,9 @@
 try:
     import minitms as tms
 except ModuleNotFoundError as error:
-    raise ModuleNotFoundError("minitms is missing; in a clone of its repository run: pip install -e .") from error
+    raise ModuleNotFoundError(
+        "minitms is missing; in a clone of its repository run: pip install -e ."
+    ) from error
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -73,11 +75,17 @@ only_0 = np.array([[1.0, 0, 0, 0, 0]])  # (batch, n) = (1, 5)
 
 cosine = np.cos(np.radians(72))
 a, b = np.sqrt(1 / (1 - cosine)), 1 - 1 / (1 - cosine)
-print(f"cos 72° = {cosine:.3f}, cos 144° = {np.cos(np.radians(144)):.3f}, a = {a:.3f}, b = {b:.3f}")
+print(
+    f"cos 72° = {cosine:.3f}, cos 144° = {np.cos(np.radians(144)):.3f}, a = {a:.3f}, b = {b:.3f}"
+)
 print("length 1, no bias:  ", tms.forward(pentagon, np.zeros(5), only_0).round(3))
-print("length 1, with bias:", tms.forward(pentagon, np.full(5, -cosine), only_0).round(3))
+print(
+    "length 1, with bias:", tms.forward(pentagon, np.full(5, -cosine), only_0).round(3)
+)
 print("length a, bias b:   ", tms.forward(a * pentagon, np.full(5, b), only_0).round(3))
-assert np.allclose(tms.forward(pentagon, np.zeros(5), only_0), [[1, 0.309, 0, 0, 0.309]], atol=1e-3)
+assert np.allclose(
+    tms.forward(pentagon, np.zeros(5), only_0), [[1, 0.309, 0, 0, 0.309]], atol=1e-3
+)
 assert np.allclose(tms.forward(a * pentagon, np.full(5, b), only_0), only_0)
 assert np.allclose([a, b], [1.203, -0.447], atol=1e-3)
 
@@ -128,7 +136,9 @@ def k_gon(k, n=5):
 
 v = 17 / 300
 for k in (2, 3, 4):
-    bias = np.where(np.arange(5) < k, 0, 0.1)  # the mean of a dropped feature is s/2 = 1/10
+    bias = np.where(
+        np.arange(5) < k, 0, 0.1
+    )  # the mean of a dropped feature is s/2 = 1/10
     L = tms.expected_loss(k_gon(k), bias, pattern="exactly_one")
     print(f"{k} features: expected loss {L:.5f}, by hand {(5 - k) * v:.5f}")
     assert np.isclose(L, (5 - k) * v)
@@ -166,7 +176,15 @@ assert L < v / 3  # the last pentagon: far better than dropping one
 sparsity = np.array([0, 0.8, 0.9])
 importance = 0.9 ** np.arange(5)
 features = tms.SparseFeatures(n=5, density=1 - sparsity[:, None], importance=importance)
-run = tms.train(features, n_hidden=2, steps=3000, learning_rate=1e-2, schedule="cosine", restarts=16, seed=0)
+run = tms.train(
+    features,
+    n_hidden=2,
+    steps=3000,
+    learning_rate=1e-2,
+    schedule="cosine",
+    restarts=16,
+    seed=0,
+)
 print(run)
 best = run.best()
 print("W has shape", best.W.shape, "(K, m, n)")
@@ -177,14 +195,21 @@ for ax, W, S in zip(axes, best.W, sparsity, strict=True):
     plots.feature_vectors(ax, W, importance)
     ax.set(title=f"S = {S:g}", xlabel="hidden dimension 1")
 axes[0].set_ylabel("hidden dimension 2")
-fig.colorbar(plots.scale("importance", importance.min(), 1), ax=axes, label="importance", shrink=0.8)
+fig.colorbar(
+    plots.scale("importance", importance.min(), 1),
+    ax=axes,
+    label="importance",
+    shrink=0.8,
+)
 plt.show()
 
 
 # %%
 def angle(u, v):
     """Angle between two vectors, in degrees."""
-    return np.degrees(np.arccos(np.clip(u @ v / np.linalg.norm(u) / np.linalg.norm(v), -1, 1)))
+    return np.degrees(
+        np.arccos(np.clip(u @ v / np.linalg.norm(u) / np.linalg.norm(v), -1, 1))
+    )
 
 
 def gaps(W):
@@ -196,15 +221,23 @@ def gaps(W):
 
 dense, digons, five = best.W
 print("features kept:", tms.features_represented(best.W))
-print(f"S = 0:   angle between the two kept features {angle(dense[:, 0], dense[:, 1]):.1f}°")
+print(
+    f"S = 0:   angle between the two kept features {angle(dense[:, 0], dense[:, 1]):.1f}°"
+)
 print("         bias:", best.b[0].round(2) + 0.0)
-print(f"S = 0.8: lengths {tms.feature_norms(digons).round(2)}, gaps {gaps(digons).round(1)}")
-print(f"S = 0.9: lengths {tms.feature_norms(five).round(2)}, gaps {gaps(five).round(1)}")
+print(
+    f"S = 0.8: lengths {tms.feature_norms(digons).round(2)}, gaps {gaps(digons).round(1)}"
+)
+print(
+    f"S = 0.9: lengths {tms.feature_norms(five).round(2)}, gaps {gaps(five).round(1)}"
+)
 print("         bias:", best.b[2].round(2))
 
 assert tms.features_represented(best.W).tolist() == [2, 4, 5]
 assert abs(angle(dense[:, 0], dense[:, 1]) - 90) < 5
-assert np.allclose(best.b[0], [0, 0, 0.5, 0.5, 0.5], atol=0.05)  # dropped features: their mean s/2
+assert np.allclose(
+    best.b[0], [0, 0, 0.5, 0.5, 0.5], atol=0.05
+)  # dropped features: their mean s/2
 assert np.allclose(gaps(digons), 90, atol=5)
 assert np.allclose(gaps(five), 72, atol=5)
 assert (best.b[2] < 0).all()  # the bias cuts off the neighbours, as in part 1
@@ -231,11 +264,23 @@ assert (best.b[2] < 0).all()  # the bias cuts off the neighbours, as in part 1
 
 # %%
 features = tms.SparseFeatures(n=5, density=0.2, importance=importance)
-runs = tms.train(features, n_hidden=2, steps=3000, learning_rate=1e-2, schedule="cosine", restarts=48, seed=1)
+runs = tms.train(
+    features,
+    n_hidden=2,
+    steps=3000,
+    learning_rate=1e-2,
+    schedule="cosine",
+    restarts=48,
+    seed=1,
+)
 order = runs.loss.argsort()
 good = runs.loss < 1.01 * runs.loss.min()
-print(f"{good.mean():.0%} of {len(good)} runs end within 1 % of the best loss, {runs.loss.min():.4f}")
-print(f"the worst ends at {runs.loss.max():.4f}, {runs.loss.max() / runs.loss.min() - 1:.0%} above it")
+print(
+    f"{good.mean():.0%} of {len(good)} runs end within 1 % of the best loss, {runs.loss.min():.4f}"
+)
+print(
+    f"the worst ends at {runs.loss.max():.4f}, {runs.loss.max() / runs.loss.min() - 1:.0%} above it"
+)
 assert good.any()
 assert good.mean() < 0.75
 assert runs.loss.max() > 1.05 * runs.loss.min()
@@ -256,9 +301,18 @@ plt.show()
 
 # %%
 middle = order[len(order) // 2]
-longer = tms.train(features, n_hidden=2, steps=3000, learning_rate=1e-2, schedule="cosine", seed=1,
-                   initial=(runs.W[middle], runs.b[middle]))
-print(f"best {runs.loss.min():.4f}, middle {runs.loss[middle]:.4f}, after as many steps again {longer.loss[0]:.4f}")
+longer = tms.train(
+    features,
+    n_hidden=2,
+    steps=3000,
+    learning_rate=1e-2,
+    schedule="cosine",
+    seed=1,
+    initial=(runs.W[middle], runs.b[middle]),
+)
+print(
+    f"best {runs.loss.min():.4f}, middle {runs.loss[middle]:.4f}, after as many steps again {longer.loss[0]:.4f}"
+)
 assert abs(longer.loss[0] / runs.loss[middle] - 1) < 0.01
 assert longer.loss[0] > 1.01 * runs.loss.min()
 
@@ -287,9 +341,13 @@ assert np.allclose(tms.dimensionality(pentagon), by_hand)
 assert np.isclose(by_hand, 2 / 5)
 
 for S, W in zip(sparsity, best.W, strict=True):
-    D = tms.dimensionality(W) * (tms.feature_norms(W) > 0.5)  # a dropped feature is never exactly 0 after training
+    D = tms.dimensionality(W) * (
+        tms.feature_norms(W) > 0.5
+    )  # a dropped feature is never exactly 0 after training
     print(f"S = {S:.1f}: D = {D.round(2)}, sum {D.sum():.2f}")
-assert np.allclose(tms.dimensionality(digons)[tms.feature_norms(digons) > 0.5], 1 / 2, atol=0.02)
+assert np.allclose(
+    tms.dimensionality(digons)[tms.feature_norms(digons) > 0.5], 1 / 2, atol=0.02
+)
 assert np.allclose(tms.dimensionality(five), 2 / 5, atol=0.05)
 
 # %% [markdown]
@@ -304,7 +362,10 @@ assert np.allclose(tms.dimensionality(five), 2 / 5, atol=0.05)
 turn = np.radians(33)
 R = np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
 x = tms.SparseFeatures(n=5, density=0.1).sample(1000, seed=2)
-L, L_turned = tms.loss(five, best.b[2], x, importance), tms.loss(R @ five, best.b[2], x, importance)
+L, L_turned = (
+    tms.loss(five, best.b[2], x, importance),
+    tms.loss(R @ five, best.b[2], x, importance),
+)
 print(f"loss {L:.9f}, after turning {L_turned:.9f}")
 assert np.isclose(L, L_turned, rtol=1e-6)
 
@@ -325,7 +386,7 @@ assert np.isclose(L, L_turned, rtol=1e-6)
 
 # %%
 def attempt(check, answer):
-    """Run a check on an answer. An answer that is not right yet is told what is missing; it does not stop anything."""
+    """Say whether an answer is right, and if not yet, what is missing."""
     try:
         check(answer)
     except Exception as problem:
@@ -355,7 +416,9 @@ def positive_pairs(W):
 def check_positive_pairs(positive_pairs):
     for k, expected in [(2, 0), (3, 0), (4, 0), (5, 5), (6, 6), (8, 8), (9, 18)]:
         count = positive_pairs(k_gon(k, n=10))
-        assert count == expected, f"got {count} for a regular {k}-gon; expected {expected}"
+        assert count == expected, (
+            f"got {count} for a regular {k}-gon; expected {expected}"
+        )
 
 
 attempt(check_positive_pairs, positive_pairs)
@@ -380,11 +443,17 @@ def six_in_three():
 def check_six_in_three(six_in_three):
     W = np.asarray(six_in_three(), dtype=float)
     assert W.shape == (3, 6), f"W has shape {W.shape}; expected (3, 6)"
-    assert np.allclose(tms.feature_norms(W), 1), f"the lengths are {tms.feature_norms(W).round(3)}; expected 1"
+    assert np.allclose(tms.feature_norms(W), 1), (
+        f"the lengths are {tms.feature_norms(W).round(3)}; expected 1"
+    )
     products = W.T @ W - np.eye(6)
     i, j = np.unravel_index(products.argmax(), products.shape)
-    assert products[i, j] < 1e-9, f"features {i} and {j} have W_i · W_j = {products[i, j]:.3f}; expected at most 0"
-    assert np.isclose(tms.expected_loss(W, np.zeros(6), pattern="exactly_one"), 0, atol=1e-12), "the loss is not 0"
+    assert products[i, j] < 1e-9, (
+        f"features {i} and {j} have W_i · W_j = {products[i, j]:.3f}; expected at most 0"
+    )
+    assert np.isclose(
+        tms.expected_loss(W, np.zeros(6), pattern="exactly_one"), 0, atol=1e-12
+    ), "the loss is not 0"
 
 
 attempt(check_six_in_three, six_in_three)
@@ -411,7 +480,9 @@ def good_pentagon():
 def check_good_pentagon(good_pentagon):
     length, bias = good_pentagon()
     L = tms.expected_loss(length * k_gon(5), np.full(5, bias), pattern="exactly_one")
-    assert L < 0.0160, f"length {length:.4f} and bias {bias:.4f} give a loss of {L:.5f}; expected below 0.0160"
+    assert L < 0.0160, (
+        f"length {length:.4f} and bias {bias:.4f} give a loss of {L:.5f}; expected below 0.0160"
+    )
 
 
 attempt(check_good_pentagon, good_pentagon)

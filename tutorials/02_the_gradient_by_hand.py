@@ -33,7 +33,9 @@
 try:
     import minitms as tms
 except ModuleNotFoundError as error:
-    raise ModuleNotFoundError("minitms is missing; in a clone of its repository run: pip install -e .") from error
+    raise ModuleNotFoundError(
+        "minitms is missing; in a clone of its repository run: pip install -e ."
+    ) from error
 
 import time
 
@@ -107,8 +109,8 @@ ax.legend()
 plt.show()
 
 # %% [markdown]
-# Forgetting one of the two paths is the classic mistake with this model. It still goes downhill, only not in the right
-# direction, so the training looks healthy and ends somewhere else. That is why we check.
+# Forgetting one of the two paths is the classic mistake with this model. It often still goes downhill, only not in the
+# right direction, so the training looks healthy and ends somewhere else. That is why we check.
 #
 # <a id="two"></a>
 # ## 2. Two features, one neuron, and the ReLU
@@ -187,8 +189,14 @@ importance = features.importance
 W, b, x = rng.normal(size=(2, 5)), 0.1 * rng.normal(size=5), features.sample(32, seed=0)
 
 mine, library = my_backward(W, b, x, importance), tms.backward(W, b, x, importance)
-print("largest difference from the library:", max(abs(m - t).max() for m, t in zip(mine, library, strict=True)))
-assert all(np.allclose(m, t, rtol=1e-12, atol=1e-15) for m, t in zip(mine, library, strict=True))
+print(
+    "largest difference from the library:",
+    max(abs(m - t).max() for m, t in zip(mine, library, strict=True)),
+)
+assert all(
+    np.allclose(m, t, rtol=1e-12, atol=1e-15)
+    for m, t in zip(mine, library, strict=True)
+)
 
 # %% [markdown]
 # Read `minitms/model.py` now: you know every line of it.
@@ -298,24 +306,48 @@ for t in range(1, steps + 1):
     if t == 1:
         W1 = W
 
-settings = {"batch_size": batch, "learning_rate": rate, "initial": (W0, b0), "seed": 0, "dtype": "float64"}
+settings = {
+    "batch_size": batch,
+    "learning_rate": rate,
+    "initial": (W0, b0),
+    "seed": 0,
+    "dtype": "float64",
+}
 one_step = tms.train(features, n_hidden=2, steps=1, **settings)
 print("largest difference after one step:", abs(one_step.W[0] - W1).max())
 assert np.allclose(one_step.W[0], W1, rtol=1e-12, atol=1e-12)
 
 run = tms.train(features, n_hidden=2, steps=steps, **settings)
 x = features.sample(50_000, seed=9)
-ours, theirs = tms.loss(W, b, x, features.importance), tms.loss(run.W[0], run.b[0], x, features.importance)
-print(f"loss at the start {tms.loss(W0, b0, x, features.importance):.4f}, ours after {steps} steps {ours:.4f}, "
-      f"the library's {theirs:.4f}")
+ours, theirs = (
+    tms.loss(W, b, x, features.importance),
+    tms.loss(run.W[0], run.b[0], x, features.importance),
+)
+print(
+    f"loss at the start {tms.loss(W0, b0, x, features.importance):.4f}, ours after {steps} steps {ours:.4f}, "
+    f"the library's {theirs:.4f}"
+)
 assert abs(ours / theirs - 1) < 0.05
 assert ours < 0.5 * tms.loss(W0, b0, x, features.importance)
 
 # %%
 fig, ax = plt.subplots(figsize=(5, 3))
-ax.plot(np.arange(1, steps + 1), losses, color="0.75", linewidth=0.7, label="ours, each batch")
-plots.loss_curve(ax, run.steps, run.history[0], label="the library, some of its batches", color="C1")
-ax.plot(np.arange(25, steps, 50), losses.reshape(-1, 50).mean(axis=1), "k", label="ours, mean of 50 batches")
+ax.plot(
+    np.arange(1, steps + 1),
+    losses,
+    color="0.75",
+    linewidth=0.7,
+    label="ours, each batch",
+)
+plots.loss_curve(
+    ax, run.steps, run.history[0], label="the library, some of its batches", color="C1"
+)
+ax.plot(
+    np.arange(25, steps, 50),
+    losses.reshape(-1, 50).mean(axis=1),
+    "k",
+    label="ours, mean of 50 batches",
+)
 ax.legend()
 plt.show()
 
@@ -354,7 +386,9 @@ def backward_loops(W, b, x, importance):
     return dW, db
 
 
-backward_jitted = numba.njit(backward_loops)  # marks the function for compilation, which has not happened yet
+backward_jitted = numba.njit(
+    backward_loops
+)  # marks the function for compilation, which has not happened yet
 
 # %% [markdown]
 # **Predict.** Order by time: the loops in Python; the same compiled, first call; the same, second call; NumPy.
@@ -392,7 +426,10 @@ print("loops compiled by Numba, 1st call:", about(timed(backward_jitted)))
 print("loops compiled by Numba, 2nd call:", about(timed(backward_jitted, 100)))
 print("NumPy, my_backward:               ", about(timed(my_backward, 100)))
 
-compiled, matrices = (function(W, b, x, features.importance) for function in (backward_jitted, my_backward))
+compiled, matrices = (
+    function(W, b, x, features.importance)
+    for function in (backward_jitted, my_backward)
+)
 assert np.allclose(compiled[0], matrices[0])
 assert np.allclose(compiled[1], matrices[1])
 
@@ -411,8 +448,17 @@ assert np.allclose(compiled[1], matrices[1])
 # %%
 both = {}
 for engine in ("numpy", "numba"):
-    both[engine] = tms.train(features, n_hidden=2, steps=300, batch_size=1024, learning_rate=1e-2, seed=0, restarts=4,
-                             engine=engine, dtype="float64")
+    both[engine] = tms.train(
+        features,
+        n_hidden=2,
+        steps=300,
+        batch_size=1024,
+        learning_rate=1e-2,
+        seed=0,
+        restarts=4,
+        engine=engine,
+        dtype="float64",
+    )
 difference = abs(both["numpy"].W - both["numba"].W).max()
 print(f"after 300 steps of 4 models the largest difference in W is {difference:.1e}")
 assert difference < 1e-9
@@ -433,7 +479,7 @@ assert difference < 1e-9
 
 # %%
 def attempt(check, answer):
-    """Run a check on an answer. An answer that is not right yet is told what is missing; it does not stop anything."""
+    """Say whether an answer is right, and if not yet, what is missing."""
     try:
         check(answer)
     except Exception as problem:
@@ -463,7 +509,9 @@ def check_backward_linear(backward_linear):
     x, importance = rng.random((7, 4)), rng.random(4)
     check_grad(
         lambda p: tms.loss(p["W"], p["b"], x, importance, activation="linear"),
-        lambda p: dict(zip(("W", "b"), backward_linear(p["W"], p["b"], x, importance), strict=True)),
+        lambda p: dict(
+            zip(("W", "b"), backward_linear(p["W"], p["b"], x, importance), strict=True)
+        ),
         {"W": rng.normal(size=(2, 4)), "b": rng.normal(size=4)},
     )
 
@@ -491,8 +539,16 @@ def backward_with_penalty(W, b, x, importance, penalty):
 def check_backward_with_penalty(backward_with_penalty):
     x, importance, penalty = rng.random((7, 4)), rng.random(4), 0.3
     check_grad(
-        lambda p: tms.loss(p["W"], p["b"], x, importance) + penalty * (p["W"] ** 2).sum(),
-        lambda p: dict(zip(("W", "b"), backward_with_penalty(p["W"], p["b"], x, importance, penalty), strict=True)),
+        lambda p: (
+            tms.loss(p["W"], p["b"], x, importance) + penalty * (p["W"] ** 2).sum()
+        ),
+        lambda p: dict(
+            zip(
+                ("W", "b"),
+                backward_with_penalty(p["W"], p["b"], x, importance, penalty),
+                strict=True,
+            )
+        ),
         {"W": rng.normal(size=(2, 4)), "b": rng.normal(size=4)},
     )
 

@@ -31,7 +31,9 @@
 try:
     import minitms as tms
 except ModuleNotFoundError as error:
-    raise ModuleNotFoundError("minitms is missing; in a clone of its repository run: pip install -e .") from error
+    raise ModuleNotFoundError(
+        "minitms is missing; in a clone of its repository run: pip install -e ."
+    ) from error
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -74,7 +76,10 @@ v = s / 3 - s**2 / 4
 keep, share = np.array([[1.0, 0.0]]), np.array([[1.0, -1.0]])
 exact = {
     "keep one": (tms.expected_loss(keep, [0, s / 2], s, activation="linear"), v),
-    "share, linear": (tms.expected_loss(share, [s / 2, s / 2], s, activation="linear"), 2 * v),
+    "share, linear": (
+        tms.expected_loss(share, [s / 2, s / 2], s, activation="linear"),
+        2 * v,
+    ),
     "share, ReLU": (tms.expected_loss(share, [0, 0], s, activation="relu"), s**2 / 3),
 }
 for name, (library, by_hand) in exact.items():
@@ -103,11 +108,15 @@ for name, (library, by_hand) in exact.items():
 W, importance = rng.normal(size=(2, 6)), rng.random(6)
 products = W.T @ W
 overlap = products**2 * (1 - np.eye(6))
-bracket = (importance * (1 - np.diag(products)) ** 2).sum() + (overlap * importance).sum()
+bracket = (importance * (1 - np.diag(products)) ** 2).sum() + (
+    overlap * importance
+).sum()
 print(f"the bracket: {bracket:.6f}")
 for s in (1, 0.1, 0.001):
     best_bias = (np.eye(6) - products) @ np.full(6, s / 2)
-    ratio = tms.expected_loss(W, best_bias, s, importance, "linear") / (s / 3 - s**2 / 4)
+    ratio = tms.expected_loss(W, best_bias, s, importance, "linear") / (
+        s / 3 - s**2 / 4
+    )
     print(f"s = {s:<5}: loss / v = {ratio:.6f}")
     assert np.isclose(ratio, bracket)
 
@@ -162,14 +171,22 @@ densities = np.array([1, 0.3, 0.1, 0.03, 0.01, 0.003, 0.001])
 importance = 0.7 ** np.arange(20)
 features = tms.SparseFeatures(n=20, density=densities[:, None], importance=importance)
 settings = {"n_hidden": 5, "learning_rate": 1e-2, "schedule": "cosine", "seed": 0}
-linear = tms.train(features, activation="linear", steps=3000, restarts=4, **settings).best()
+linear = tms.train(
+    features, activation="linear", steps=3000, restarts=4, **settings
+).best()
 
-top_five = np.diag(np.arange(20) < 5).astype(float)  # 1 on the diagonal for features 0 to 4
+top_five = np.diag(np.arange(20) < 5).astype(
+    float
+)  # 1 on the diagonal for features 0 to 4
 gram = linear.W.mT @ linear.W
 for s, G in zip(densities, gram, strict=True):
-    print(f"s = {s:<5}: largest difference of Wᵀ W from the top five alone {abs(G - top_five).max():.3f}")
+    print(
+        f"s = {s:<5}: Wᵀ W differs from the top five alone by {abs(G - top_five).max():.3f}"
+    )
 assert np.allclose(gram, top_five, atol=0.05)
-assert np.allclose(linear.b[0, 5:], 0.5, atol=0.05)  # s = 1: what is not kept is answered with its mean
+assert np.allclose(
+    linear.b[0, 5:], 0.5, atol=0.05
+)  # s = 1: what is not kept is answered with its mean
 
 # %% [markdown]
 # Seven densities, one answer: the five most important features, each clean, and nothing of the others. This is what
@@ -196,7 +213,9 @@ relu = tms.train(features, activation="relu", steps=3000, restarts=6, **settings
 
 fig, axes = plt.subplots(2, 8, figsize=(11, 4.4), height_ratios=[1, 1.4])
 columns = [("linear, s = 1", linear.W[0], linear.b[0])]
-columns += [(f"s = {s:g}", W, b) for s, W, b in zip(densities, relu.W, relu.b, strict=True)]
+columns += [
+    (f"s = {s:g}", W, b) for s, W, b in zip(densities, relu.W, relu.b, strict=True)
+]
 for (top, bottom), (title, W, b) in zip(axes.T, columns, strict=True):
     plots.weight_gram(top, W, b)
     top.set_title(title)
@@ -216,8 +235,8 @@ plt.show()
 # ## 5. In numbers
 #
 # A picture is soon believed. The same statements as numbers: how many features are represented; how many of those are
-# alone in their direction; how many pairs point nearly opposite ways (W_i · W_j below -0.7); the largest positive
-# interference; the mean bias.
+# alone in their direction; how many pairs point nearly opposite ways (W_i · W_j below -0.7); the largest W_i · W_j of
+# two different features; and the mean bias, all among the represented ones.
 
 # %%
 represented = tms.feature_norms(relu.W) > 0.5  # (K, n)
@@ -229,15 +248,24 @@ pairs = (np.where(both, products, 0) < -0.7).sum(axis=(1, 2)) // 2
 alone = (represented & (interference < 0.05)).sum(axis=1)
 bias = np.array([b[kept].mean() for b, kept in zip(relu.b, represented, strict=True)])
 
-print("density  represented  alone  nearly opposite  largest positive W_i·W_j  mean bias of represented")
-for row in zip(densities, represented.sum(axis=1), alone, pairs, strongest, bias, strict=True):
-    print("{:7g}  {:11}  {:5}  {:15}  {:24.2f}  {:24.3f}".format(*row))
+print(
+    "density  represented  alone  opposite  largest W_i·W_j  mean bias"
+)
+for row in zip(
+    densities, represented.sum(axis=1), alone, pairs, strongest, bias, strict=True
+):
+    print("{:7g}  {:11}  {:5}  {:8}  {:15.2f}  {:9.3f}".format(*row))
 
 # %% [markdown]
 # And as claims, each of which could fail:
 
 # %%
-dense, sparser, sparse, sparsest = 0, 1, 2, slice(4, 7)  # s = 1; 0.3; 0.1; 0.01 and less
+dense, sparser, sparse, sparsest = (
+    0,
+    1,
+    2,
+    slice(4, 7),
+)  # s = 1; 0.3; 0.1; 0.01 and less
 
 # At s = 1 the model is the linear one: the top five, clean, and the mean for the others.
 assert np.allclose(relu.W[dense].T @ relu.W[dense], top_five, atol=0.05)
@@ -281,7 +309,12 @@ print("every claim holds")
 gain = relu.loss / linear.loss
 fig, ax = plt.subplots(figsize=(5, 2.8))
 ax.plot(densities, gain, "o-", label="loss, ReLU / linear")
-ax.plot(densities, represented.sum(axis=1) / 20, "s--", label="share of features represented")
+ax.plot(
+    densities,
+    represented.sum(axis=1) / 20,
+    "s--",
+    label="share of features represented",
+)
 ax.set(xscale="log", xlabel="density s", ylim=(0, 1.05))
 ax.legend()
 plt.show()
@@ -307,7 +340,7 @@ assert gain[-1] < 0.5
 
 # %%
 def attempt(check, answer):
-    """Run a check on an answer. An answer that is not right yet is told what is missing; it does not stop anything."""
+    """Say whether an answer is right, and if not yet, what is missing."""
     try:
         check(answer)
     except Exception as problem:
@@ -339,12 +372,18 @@ def check_my_interference(my_interference):
     W = rng.normal(size=(3, 7)) * np.array([1, 1, 1, 2, 0.1, 0.5, 0])
     got, expected = my_interference(W), tms.interference(W)
     assert np.shape(got) == (7,), f"the result has shape {np.shape(got)}; expected (7,)"
-    assert not np.isnan(got).any(), "there are NaN in it: what about the last feature, whose column is zero?"
+    assert not np.isnan(got).any(), (
+        "there are NaN in it: what about the last feature, whose column is zero?"
+    )
     assert not np.allclose(got, np.sqrt(expected)), "this is the square root"
-    assert not np.allclose(got, expected + tms.feature_norms(W) ** 2), "j = i is to be left out"
+    assert not np.allclose(got, expected + tms.feature_norms(W) ** 2), (
+        "j = i is to be left out"
+    )
     unscaled = expected * tms.feature_norms(W) ** 2
     assert not np.allclose(got, unscaled), "W_i has to be made to length 1"
-    assert np.allclose(got, expected), f"got {np.round(got, 3)}, expected {expected.round(3)}"
+    assert np.allclose(got, expected), (
+        f"got {np.round(got, 3)}, expected {expected.round(3)}"
+    )
 
 
 attempt(check_my_interference, my_interference)
@@ -371,10 +410,16 @@ def check_lowest_linear_loss(lowest_linear_loss):
     for k, s in enumerate(densities):
         trained = tms.expected_loss(linear.W[k], linear.b[k], s, importance, "linear")
         got = lowest_linear_loss(5, importance, s)
-        assert got <= trained, f"at s = {s} you say {got:.3e}, but the trained model reached {trained:.3e}"
-        assert got > 0.99 * trained, f"at s = {s} you say {got:.3e}, the trained model got no lower than {trained:.3e}"
+        assert got <= trained, (
+            f"at s = {s} you say {got:.3e}, but the trained model reached {trained:.3e}"
+        )
+        assert got > 0.99 * trained, (
+            f"at s = {s} you say {got:.3e}, the trained model got no lower than {trained:.3e}"
+        )
     mixed = lowest_linear_loss(1, np.array([0.2, 1.0, 0.5]), 1.0)
-    assert np.isclose(mixed, 0.7 / 12), "the most important features need not come first in the array"
+    assert np.isclose(mixed, 0.7 / 12), (
+        "the most important features need not come first in the array"
+    )
 
 
 attempt(check_lowest_linear_loss, lowest_linear_loss)
@@ -403,7 +448,9 @@ def check_shared_dimension(shared_dimension):
     assert W.shape == (1, 2), f"W has shape {W.shape}; expected (1, 2)"
     assert b.shape == (2,), f"b has shape {b.shape}; expected (2,)"
     L = tms.expected_loss(W, b, 0.1)
-    assert L < 0.0034, f"the expected loss is {L:.5f}; keeping one feature gives 0.03083"
+    assert L < 0.0034, (
+        f"the expected loss is {L:.5f}; keeping one feature gives 0.03083"
+    )
 
 
 attempt(check_shared_dimension, shared_dimension)

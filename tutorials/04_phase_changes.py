@@ -36,7 +36,9 @@
 try:
     import minitms as tms
 except ModuleNotFoundError as error:
-    raise ModuleNotFoundError("minitms is missing; in a clone of its repository run: pip install -e .") from error
+    raise ModuleNotFoundError(
+        "minitms is missing; in a clone of its repository run: pip install -e ."
+    ) from error
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -79,11 +81,17 @@ for s, r in ((0.1, 1.0), (1.0, 0.5)):
     v = s / 3 - s**2 / 4
     by_hand = np.array([r * v, v, (1 + r) * s**2 / 6])
     library = theory.configuration_losses(s, r)
-    print(f"s = {s}, r = {r}: {library.round(5)}, best: {theory.CONFIGURATIONS[2][by_hand.argmin()]}")
+    print(
+        f"s = {s}, r = {r}: {library.round(5)}, best: {theory.CONFIGURATIONS[2][by_hand.argmin()]}"
+    )
     assert np.allclose(by_hand, library)
     exact = [
         tms.expected_loss(np.array([W]), b, s, [1, r])
-        for W, b in (([1.0, 0.0], [0, s / 2]), ([0.0, 1.0], [s / 2, 0]), ([1.0, -1.0], [0, 0]))
+        for W, b in (
+            ([1.0, 0.0], [0, s / 2]),
+            ([0.0, 1.0], [s / 2, 0]),
+            ([1.0, -1.0], [0, 0]),
+        )
     ]
     assert np.allclose(by_hand, exact)
 
@@ -119,19 +127,34 @@ def draw_boundary(ax):
 
 def draw_legend(fig):
     """What the colours of the classes mean."""
-    handles = [plt.Rectangle((0, 0), 1, 1, facecolor=color, edgecolor="0.6") for color in plots.CLASS_COLORS.values()]
+    handles = [
+        plt.Rectangle((0, 0), 1, 1, facecolor=color, edgecolor="0.6")
+        for color in plots.CLASS_COLORS.values()
+    ]
     fig.legend(handles, list(plots.CLASS_COLORS), loc="outside lower center", ncols=4)
 
 
 fig, axes = plt.subplots(1, 2, figsize=(8.3, 3.4))
 for name, line in zip(words, losses, strict=True):
     axes[0].plot(s, line, label=name, linewidth=1)
-axes[0].plot(s, losses.min(axis=0), color="black", linewidth=2.5, alpha=0.5, label="lowest")
+axes[0].plot(
+    s, losses.min(axis=0), color="black", linewidth=2.5, alpha=0.5, label="lowest"
+)
 axes[0].axvline(boundary, color="0.6", linestyle=":")
-axes[0].set(xlabel="density s", ylabel="expected loss", title=f"r = {r}: the lowest loss has a kink", ylim=(0, 0.12))
+axes[0].set(
+    xlabel="density s",
+    ylabel="expected loss",
+    title=f"r = {r}: the lowest loss has a kink",
+    ylim=(0, 0.12),
+)
 axes[0].legend()
 grid = densities[:, None], importances
-plots.phase_map(axes[1], densities, importances, plots.class_colors(words[theory.predicted_configuration(*grid)]))
+plots.phase_map(
+    axes[1],
+    densities,
+    importances,
+    plots.class_colors(words[theory.predicted_configuration(*grid)]),
+)
 draw_boundary(axes[1])
 axes[1].set_title("theory")
 draw_legend(fig)
@@ -160,7 +183,9 @@ plt.show()
 diagram = tms.phase_diagram(densities, importances, restarts=10, steps=3000, seed=0)
 print(diagram)
 print("shape of all weights:", diagram.W.shape)
-print(f"cells as in theory: {diagram.agreement:.1%}; away from the boundary: {diagram.agreement_away:.1%}")
+print(
+    f"cells as in theory: {diagram.agreement:.1%}; away from the boundary: {diagram.agreement_away:.1%}"
+)
 one = (diagram.classes[None] == tms.classify(diagram.W)).mean()
 print(f"single runs that do what the best of their cell does: {one:.1%}")
 assert diagram.agreement > 0.85
@@ -170,7 +195,9 @@ assert one < 0.95
 fig, axes = plt.subplots(1, 2, figsize=(8.3, 3.5), sharey=True)
 plots.phase_map(axes[0], densities, importances, plots.class_colors(diagram.classes))
 axes[0].set_title("trained, the best of each cell")
-plots.phase_map(axes[1], densities, importances, plots.class_colors(tms.classify(diagram.W[0])))
+plots.phase_map(
+    axes[1], densities, importances, plots.class_colors(tms.classify(diagram.W[0]))
+)
 axes[1].set(title="trained, one run a cell", ylabel="")
 for ax in axes:
     draw_boundary(ax)
@@ -185,10 +212,18 @@ plt.show()
 cell = diagram.at(density=0.1, importance=1.0)
 for name in ("density", "importance", "class", "theory_class"):
     print(f"{name}: {cell[name]}")
-print("theory's losses:", {name: round(value, 5) for name, value in cell["theory_losses"].items()})
+print(
+    "theory's losses:",
+    {name: round(value, 5) for name, value in cell["theory_losses"].items()},
+)
 order = cell["loss"].argsort()
 print("losses of the ten runs:", cell["loss"][order].round(5))
-print("W of the best run:", cell["W"][order[0], 0].round(2), " W of the worst:", cell["W"][order[-1], 0].round(2))
+print(
+    "W of the best run:",
+    cell["W"][order[0], 0].round(2),
+    " W of the worst:",
+    cell["W"][order[-1], 0].round(2),
+)
 assert cell["class"] == cell["theory_class"] == "superposed"
 
 # %% [markdown]
@@ -206,8 +241,10 @@ million = tms.load_example("phase_changes")
 s, r, W = million["densities"], million["importances"], million["W"].astype(float)
 classes = million["class_names"][million["classes"]]
 models = million["restarts"] * classes.size
-print(f"{models:,} models: {million['restarts']} runs in each of {len(s)} x {len(r)} cells, "
-      f"{million['steps']:,} steps of {million['batch_size']} examples")
+print(
+    f"{models:,} models: {million['restarts']} runs in each of {len(s)} x {len(r)} cells, "
+    f"{million['steps']:,} steps of {million['batch_size']} examples"
+)
 print("W has shape", W.shape)
 
 in_theory = words[theory.predicted_configuration(s[:, None], r)]
@@ -222,7 +259,9 @@ assert share_away > 0.99
 fig, axes = plt.subplots(1, 2, figsize=(8.3, 3.6), sharey=True)
 plots.phase_map(axes[0], s, r, plots.class_colors(classes))
 axes[0].set_title("a million models, the best of each cell")
-colors = plots.superposition_colors(tms.feature_norms(W)[..., 1], tms.interference(W)[..., 1])
+colors = plots.superposition_colors(
+    tms.feature_norms(W)[..., 1], tms.interference(W)[..., 1]
+)
 plots.phase_map(axes[1], s, r, colors)
 axes[1].set(title="the same, in the paper's colours", ylabel="")
 for ax in axes:
@@ -261,7 +300,11 @@ data, mask = rng.random((B, M, 2, 1)), np.array([[[1.0, 0.0]], [[0.0, 1.0]]])
 product = data * mask
 print("shape of the product:", product.shape)
 print("mask of model 0:", mask[0, 0])
-print("example 0 of model 0, features down, columns across:", product[0, 0].round(2), sep="\n")
+print(
+    "example 0 of model 0, features down, columns across:",
+    product[0, 0].round(2),
+    sep="\n",
+)
 assert product.shape == (B, M, 2, 2)
 assert ((product[:, :, 0] > 0) == (product[:, :, 1] > 0)).all()  # both on, or both off
 
@@ -280,7 +323,9 @@ s, M = 0.1, 20_000
 mask = (rng.random((M, 1, 2)) < s).astype(float)
 slip = np.moveaxis(rng.random((B, M, 2, 1)) * mask, 2, -1)  # features to the end
 right = tms.SparseFeatures(n=2, density=s).sample(B * M, seed=0)
-print(f"expected {s}; with the slip {on_together(slip):.3f}; independent features {on_together(right):.3f}")
+print(
+    f"expected {s}; with the slip {on_together(slip):.3f}; independent features {on_together(right):.3f}"
+)
 assert on_together(slip) == 1
 assert abs(on_together(right) - s) < 0.02
 
@@ -300,7 +345,9 @@ def best_of(pattern, restarts=20):
     stack = restarts, len(densities), len(importances)
     W, b = 1.5 * rng.normal(size=(*stack, 1, 2)), 0.5 * rng.normal(size=(*stack, 2))
     importance = np.stack([np.ones_like(importances), importances], axis=-1)  # (R, 2)
-    found = minimise_expected_loss(W, b, densities[:, None, None] * np.ones(2), importance, pattern=pattern)
+    found = minimise_expected_loss(
+        W, b, densities[:, None, None] * np.ones(2), importance, pattern=pattern
+    )
     best = found.loss.argmin(axis=0)
     return np.take_along_axis(found.W, best[None, ..., None, None], axis=0)[0]
 
@@ -308,7 +355,12 @@ def best_of(pattern, restarts=20):
 expected_classes = words[theory.predicted_configuration(*grid)]
 fig, axes = plt.subplots(1, 2, figsize=(8.3, 3.5), sharey=True)
 agreement = {}
-for ax, pattern, title in zip(axes, ("independent", "together"), ("independent", "always on together"), strict=True):
+for ax, pattern, title in zip(
+    axes,
+    ("independent", "together"),
+    ("independent", "always on together"),
+    strict=True,
+):
     classes = tms.classify(best_of(pattern))
     agreement[pattern] = (classes == expected_classes).mean()
     plots.phase_map(ax, densities, importances, plots.class_colors(classes))
@@ -318,7 +370,9 @@ axes[1].set_ylabel("")
 draw_legend(fig)
 plt.show()
 
-W = minimise_expected_loss(np.array([[1.0, 0.5]]), np.zeros(2), 0.1, 1.0, pattern="together").W
+W = minimise_expected_loss(
+    np.array([[1.0, 0.5]]), np.zeros(2), 0.1, 1.0, pattern="together"
+).W
 print("always on together, s = 0.1, r = 1: W =", W.round(4))
 assert np.allclose(abs(W), np.sqrt(0.5))
 assert agreement["independent"] > 0.9
@@ -386,7 +440,9 @@ assert stuck > 0.1
 best = true.best()
 ratio = best.loss / true.theory_losses.min(axis=0)
 d, i = np.unravel_index(ratio.argmin(), ratio.shape)
-print(f"lowest ratio of true to theoretical loss: {ratio.min():.4f}, at s = {fine_s[d]:.3f}, r = {fine_r[i]:.3f}")
+print(
+    f"lowest ratio of true to theoretical loss: {ratio.min():.4f}, at s = {fine_s[d]:.3f}, r = {fine_r[i]:.3f}"
+)
 print("there W =", best.W[d, i].round(3), " b =", best.b[d, i].round(3))
 print(f"cells with a gain of more than 1 %: {(ratio < 0.99).mean():.0%}")
 assert ratio.max() < 1 + 1e-9  # never above: an upper bound
@@ -411,9 +467,17 @@ plt.show()
 
 # %%
 spike = tms.phase_diagram([0.7, 0.9], [1.0], method="expected", restarts=30, seed=0)
-for s, W, b, L, guess in zip(spike.densities, spike.best().W[:, 0], spike.best().b[:, 0], spike.best().loss[:, 0],
-                             spike.theory_losses.min(axis=0)[:, 0], strict=True):
-    print(f"s = {s}, r = 1: loss {L:.5f}, theory {guess:.5f}, W = {W[0].round(3)}, b = {b.round(3)}")
+for s, W, b, L, guess in zip(
+    spike.densities,
+    spike.best().W[:, 0],
+    spike.best().b[:, 0],
+    spike.best().loss[:, 0],
+    spike.theory_losses.min(axis=0)[:, 0],
+    strict=True,
+):
+    print(
+        f"s = {s}, r = 1: loss {L:.5f}, theory {guess:.5f}, W = {W[0].round(3)}, b = {b.round(3)}"
+    )
     assert L < guess
     assert W[0].prod() < -0.3  # both stored, as opposites
 
@@ -434,7 +498,7 @@ for s, W, b, L, guess in zip(spike.densities, spike.best().W[:, 0], spike.best()
 
 # %%
 def attempt(check, answer):
-    """Run a check on an answer. An answer that is not right yet is told what is missing; it does not stop anything."""
+    """Say whether an answer is right, and if not yet, what is missing."""
     try:
         check(answer)
     except Exception as problem:
@@ -461,11 +525,18 @@ def three_losses(s, r):
 
 # %%
 def check_three_losses(three_losses):
-    got, expected = three_losses(densities[:, None], importances), theory.configuration_losses(*grid)
-    assert np.shape(got) == expected.shape, f"the result has shape {np.shape(got)}; expected {expected.shape}"
+    got, expected = (
+        three_losses(densities[:, None], importances),
+        theory.configuration_losses(*grid),
+    )
+    assert np.shape(got) == expected.shape, (
+        f"the result has shape {np.shape(got)}; expected {expected.shape}"
+    )
     for name, mine, theirs in zip(words, got, expected, strict=True):
         factor = (mine / theirs).mean()
-        assert np.allclose(mine, theirs), f"the losses of {name} differ, by a factor {factor:.3f} on average"
+        assert np.allclose(mine, theirs), (
+            f"the losses of {name} differ, by a factor {factor:.3f} on average"
+        )
 
 
 attempt(check_three_losses, three_losses)
@@ -490,7 +561,9 @@ def boundary_above_one(r):
 def check_boundary_above_one(boundary_above_one):
     r = np.linspace(1, 10, 10)
     s = boundary_above_one(r)
-    assert np.shape(s) == r.shape, f"the result has shape {np.shape(s)}; expected {r.shape}"
+    assert np.shape(s) == r.shape, (
+        f"the result has shape {np.shape(s)}; expected {r.shape}"
+    )
     _, extra, superposed = theory.configuration_losses(s, r)
     worst = abs(extra / superposed - 1).argmax()
     assert np.allclose(extra, superposed), (
@@ -522,17 +595,27 @@ def sample_stack(B, density, rng):
 def check_sample_stack(sample_stack):
     density = np.array([0.1, 0.5, 0.9])
     x = sample_stack(40_000, density, np.random.default_rng(1))
-    assert np.shape(x) == (40_000, 3, 2), f"the result has shape {np.shape(x)}; expected (40000, 3, 2)"
+    assert np.shape(x) == (40_000, 3, 2), (
+        f"the result has shape {np.shape(x)}; expected (40000, 3, 2)"
+    )
     on = x > 0
     for k, s in enumerate(density):
         share = on[:, k].mean()
-        assert abs(share - s) < 0.02, f"model {k}: a share {share:.3f} of its features is on; expected {s}"
+        assert abs(share - s) < 0.02, (
+            f"model {k}: a share {share:.3f} of its features is on; expected {s}"
+        )
         met, after = on_together(x[:, k]), on[1:, k, 0][on[:-1, k, 0]].mean()
-        assert abs(met - s) < 0.03, f"model {k}: where feature 0 is on, feature 1 is on in {met:.3f}; expected {s}"
-        assert abs(after - s) < 0.03, f"model {k}: after feature 0 was on, it is on again in {after:.3f}; expected {s}"
+        assert abs(met - s) < 0.03, (
+            f"model {k}: where feature 0 is on, feature 1 is on in {met:.3f}; expected {s}"
+        )
+        assert abs(after - s) < 0.03, (
+            f"model {k}: after feature 0 was on, it is on again in {after:.3f}; expected {s}"
+        )
     between = on[:, 0, 0][on[:, 1, 0]].mean()
     assert abs(between - 0.1) < 0.02, "two models share their bits"
-    assert abs(x[on].mean() - 0.5) < 0.01, f"entries that are on have mean {x[on].mean():.3f}; expected 0.5"
+    assert abs(x[on].mean() - 0.5) < 0.01, (
+        f"entries that are on have mean {x[on].mean():.3f}; expected 0.5"
+    )
 
 
 attempt(check_sample_stack, sample_stack)

@@ -34,7 +34,9 @@
 try:
     import minitms as tms
 except ModuleNotFoundError as error:
-    raise ModuleNotFoundError("minitms is missing; in a clone of its repository run: pip install -e .") from error
+    raise ModuleNotFoundError(
+        "minitms is missing; in a clone of its repository run: pip install -e ."
+    ) from error
 
 import matplotlib.pyplot as plt
 import numba
@@ -102,16 +104,27 @@ tiny = {"W1": np.array([[1.0]]), "W2": np.array([[-1.0]]), "b": np.array([0.1])}
 one_example = np.array([[0.5]])
 by_hand = {"W1": 0.054, "W2": -0.054, "b": -0.108}
 print("L =", loss(tiny, one_example, 1.0).round(6))
-print({name: round(d.item(), 6) for name, d in backward(tiny, one_example, 1.0).items()})
+print(
+    {name: round(d.item(), 6) for name, d in backward(tiny, one_example, 1.0).items()}
+)
 assert np.isclose(loss(tiny, one_example, 1.0), 0.2916)
-assert all(np.isclose(backward(tiny, one_example, 1.0)[name], value) for name, value in by_hand.items())
+assert all(
+    np.isclose(backward(tiny, one_example, 1.0)[name], value)
+    for name, value in by_hand.items()
+)
 
 # %% [markdown]
 # And the check. It takes a function for the loss and one for the gradient, each of *one* argument, which may be an
 # array, or a tuple or dict of arrays.
 
 # %%
-print(check_grad(lambda p: loss(p, one_example, 1.0), lambda p: backward(p, one_example, 1.0), tiny))
+print(
+    check_grad(
+        lambda p: loss(p, one_example, 1.0),
+        lambda p: backward(p, one_example, 1.0),
+        tiny,
+    )
+)
 
 # %% [markdown]
 # In the library's own test a gradient is right if this table is printed, and wrong if the call raises an error. For
@@ -142,19 +155,34 @@ print(check_grad(lambda p: loss(p, one_example, 1.0), lambda p: backward(p, one_
 n, m, batch = 4, 2, 6
 importance = 0.9 ** np.arange(n)
 x = tms.SparseFeatures(n=n, density=0.7).sample(batch, seed=1)
-params = {"W1": rng.normal(size=(m, n)), "W2": rng.normal(size=(n, m)), "b": rng.normal(size=n)}
+params = {
+    "W1": rng.normal(size=(m, n)),
+    "W2": rng.normal(size=(n, m)),
+    "b": rng.normal(size=n),
+}
 direction = {name: rng.normal(size=value.shape) for name, value in params.items()}
 
 
 def along(t):
     """The loss on a straight line through the parameters."""
-    return loss({name: value + t * direction[name] for name, value in params.items()}, x, importance)
+    return loss(
+        {name: value + t * direction[name] for name, value in params.items()},
+        x,
+        importance,
+    )
 
 
-slope = sum((backward(params, x, importance)[name] * direction[name]).sum() for name in params)
+slope = sum(
+    (backward(params, x, importance)[name] * direction[name]).sum() for name in params
+)
 hs = 10.0 ** np.arange(-12, 0.01, 0.25)
 two_points = np.array([(along(h) - along(-h)) / (2 * h) for h in hs])
-four_points = np.array([(8 * (along(h) - along(-h)) - (along(2 * h) - along(-2 * h))) / (12 * h) for h in hs])
+four_points = np.array(
+    [
+        (8 * (along(h) - along(-h)) - (along(2 * h) - along(-2 * h))) / (12 * h)
+        for h in hs
+    ]
+)
 
 fig, ax = plt.subplots(figsize=(5.5, 3.2))
 for values, label in ((two_points, "two points"), (four_points, "four points")):
@@ -162,17 +190,34 @@ for values, label in ((two_points, "two points"), (four_points, "four points")):
 
 
 def signs(t):
-    return pre_activation({name: value + t * direction[name] for name, value in params.items()}, x) > 0
+    return (
+        pre_activation(
+            {name: value + t * direction[name] for name, value in params.items()}, x
+        )
+        > 0
+    )
 
 
-crossed = np.array([any((signs(t) != signs(0)).any() for t in (-2 * h, -h, h, 2 * h)) for h in hs])
+crossed = np.array(
+    [any((signs(t) != signs(0)).any() for t in (-2 * h, -h, h, 2 * h)) for h in hs]
+)
 ax.axvline(hs[crossed][0], color="0.6", linestyle=":")
-ax.annotate("some z changes sign", (hs[crossed][0], 0.3), xytext=(-4, 0), textcoords="offset points", ha="right")
-ax.set(xscale="log", yscale="log", xlabel="step h", ylabel="relative error of the slope")
+ax.annotate(
+    "some z changes sign",
+    (hs[crossed][0], 0.3),
+    xytext=(-4, 0),
+    textcoords="offset points",
+    ha="right",
+)
+ax.set(
+    xscale="log", yscale="log", xlabel="step h", ylabel="relative error of the slope"
+)
 ax.legend()
 plt.show()
-print(f"smallest error with two points {abs(two_points / slope - 1).min():.0e}, with four "
-      f"{abs(four_points / slope - 1).min():.0e}")
+print(
+    f"smallest error with two points {abs(two_points / slope - 1).min():.0e}, with four "
+    f"{abs(four_points / slope - 1).min():.0e}"
+)
 assert abs(two_points / slope - 1).min() < 1e-7
 assert (abs(four_points / slope - 1)[(hs > 1e-4) & ~crossed] < 1e-9).all()
 assert (abs(four_points / slope - 1)[crossed] > 1e-4).all()
@@ -264,7 +309,11 @@ def transposed(params, x, importance):
 
 
 print("m = 2, n = 4:", first_line(verdict(transposed, params, x, importance)))
-square = {"W1": rng.normal(size=(n, n)), "W2": rng.normal(size=(n, n)), "b": rng.normal(size=n)}
+square = {
+    "W1": rng.normal(size=(n, n)),
+    "W2": rng.normal(size=(n, n)),
+    "b": rng.normal(size=n),
+}
 problem = verdict(transposed, square, x, importance)
 print("m = n = 4:   ", first_line(problem))
 assert problem.hints == {"W2": "transpose"}
@@ -287,8 +336,12 @@ print("right")
 # %%
 at_kink = {"W1": params["W1"], "W2": np.zeros((n, m)), "b": np.zeros(n)}  # every z is 0
 try:
-    check_grad(lambda p: loss(p, x, importance), lambda p: backward(p, x, importance), at_kink,
-               kinks=lambda p: pre_activation(p, x))
+    check_grad(
+        lambda p: loss(p, x, importance),
+        lambda p: backward(p, x, importance),
+        at_kink,
+        kinks=lambda p: pre_activation(p, x),
+    )
 except NotDifferentiableError as problem:
     print(problem)
 else:
@@ -306,7 +359,10 @@ else:
 # %%
 all_on = params | {"b": np.full(n, 10.0)}
 assert (pre_activation(all_on, x) > 0).all()
-print("wrong mask, all z > 0:", verdict(wrong_mask, all_on, x, importance) or "no complaint")
+print(
+    "wrong mask, all z > 0:",
+    verdict(wrong_mask, all_on, x, importance) or "no complaint",
+)
 assert verdict(wrong_mask, all_on, x, importance) is None
 
 # %% [markdown]
@@ -336,8 +392,14 @@ def cases(draw):
 def prove(backward, examples=60):
     """Check a backward pass on many cases: the error for the simplest case that fails, or None."""
 
-    @settings(max_examples=examples, deadline=None, database=None, derandomize=True, report_multiple_bugs=False,
-              phases=(Phase.generate, Phase.shrink))
+    @settings(
+        max_examples=examples,
+        deadline=None,
+        database=None,
+        derandomize=True,
+        report_multiple_bugs=False,
+        phases=(Phase.generate, Phase.shrink),
+    )
     @given(case=cases())
     def gradient_is_right(case):
         try:
@@ -362,7 +424,10 @@ for wrong in (wrong_mask, sum_not_mean, transposed):
     problem = prove(wrong)
     assert problem is not None
     simplest, batch_of_it, _ = problem.case
-    print(f"{wrong.__name__} fails with x {batch_of_it.tolist()} and", {k: v.tolist() for k, v in simplest.items()})
+    print(
+        f"{wrong.__name__} fails with x {batch_of_it.tolist()} and",
+        {k: v.tolist() for k, v in simplest.items()},
+    )
 
 # %% [markdown]
 # These are the simplest failing cases that were found: small shapes, round numbers. A case like that can be followed
@@ -406,11 +471,18 @@ if torch:
             return dy * torch.where(z > 0, 1.0, LEAK)
 
     def as_tensors(params):
-        return {name: torch.tensor(value, requires_grad=True) for name, value in params.items()}
+        return {
+            name: torch.tensor(value, requires_grad=True)
+            for name, value in params.items()
+        }
 
     def torch_loss(tensors):
         z = torch.tensor(x) @ tensors["W1"].T @ tensors["W2"].T + tensors["b"]
-        return (torch.tensor(importance) * (Leaky.apply(z) - torch.tensor(x)) ** 2).sum(dim=1).mean()
+        return (
+            (torch.tensor(importance) * (Leaky.apply(z) - torch.tensor(x)) ** 2)
+            .sum(dim=1)
+            .mean()
+        )
 
     def torch_gradient(params):
         tensors = as_tensors(params)
@@ -435,9 +507,13 @@ if torch:
         return torch.where(z > 0, dy, LEAK * dy)
 
     Leaky.backward = staticmethod(leaky_backward)
-    print(check_grad(lambda p: torch_loss(as_tensors(p)).item(), torch_gradient, params))
+    print(
+        check_grad(lambda p: torch_loss(as_tensors(p)).item(), torch_gradient, params)
+    )
     theirs, ours = torch_gradient(params), backward(params, x, importance)
-    assert all(np.allclose(theirs[name], ours[name], rtol=1e-12, atol=1e-15) for name in ours)
+    assert all(
+        np.allclose(theirs[name], ours[name], rtol=1e-12, atol=1e-15) for name in ours
+    )
 else:
     print("PyTorch is not installed: this part is skipped")
 
@@ -454,7 +530,13 @@ else:
 def backward_loops(W1, W2, b, x, importance, leak):
     batch, n = x.shape
     m = W1.shape[0]
-    dW1, dW2, db, h, dh = np.zeros((m, n)), np.zeros((n, m)), np.zeros(n), np.zeros(m), np.zeros(m)
+    dW1, dW2, db, h, dh = (
+        np.zeros((m, n)),
+        np.zeros((n, m)),
+        np.zeros(n),
+        np.zeros(m),
+        np.zeros(m),
+    )
     for e in range(batch):
         for k in range(m):
             h[k], dh[k] = 0, 0
@@ -477,11 +559,19 @@ def backward_loops(W1, W2, b, x, importance, leak):
 
 
 def backward_numba(params, x, importance):
-    gradients = backward_loops(params["W1"], params["W2"], params["b"], x, importance, LEAK)
+    gradients = backward_loops(
+        params["W1"], params["W2"], params["b"], x, importance, LEAK
+    )
     return dict(zip(("W1", "W2", "b"), gradients, strict=True))
 
 
-print(check_grad(lambda p: loss(p, x, importance), lambda p: backward_numba(p, x, importance), params))
+print(
+    check_grad(
+        lambda p: loss(p, x, importance),
+        lambda p: backward_numba(p, x, importance),
+        params,
+    )
+)
 assert prove(backward_numba) is None
 
 # %% [markdown]
@@ -501,7 +591,7 @@ assert prove(backward_numba) is None
 
 # %%
 def attempt(check, answer):
-    """Run a check on an answer. An answer that is not right yet is told what is missing; it does not stop anything."""
+    """Say whether an answer is right, and if not yet, what is missing."""
     try:
         check(answer)
     except Exception as problem:
@@ -536,7 +626,13 @@ def check_backward_softplus(backward_softplus):
     for m in (1, 2, 4):
         check_grad(
             softplus_loss,
-            lambda p: dict(zip(("W", "b"), backward_softplus(p["W"], p["b"], x, importance), strict=True)),
+            lambda p: dict(
+                zip(
+                    ("W", "b"),
+                    backward_softplus(p["W"], p["b"], x, importance),
+                    strict=True,
+                )
+            ),
             {"W": rng.normal(size=(m, n)), "b": rng.normal(size=n)},
         )
 
@@ -579,9 +675,14 @@ def check_mended(mended):
     for m in (1, 2, 4):
         check_grad(
             lambda p: hidden_relu_loss(p["W"], p["b"], x, importance),
-            lambda p: dict(zip(("W", "b"), mended(p["W"], p["b"], x, importance), strict=True)),
+            lambda p: dict(
+                zip(("W", "b"), mended(p["W"], p["b"], x, importance), strict=True)
+            ),
             {"W": rng.normal(size=(m, n)), "b": rng.normal(size=n)},
-            kinks=lambda p: (x @ p["W"].T, np.maximum(x @ p["W"].T, 0) @ p["W"] + p["b"]),
+            kinks=lambda p: (
+                x @ p["W"].T,
+                np.maximum(x @ p["W"].T, 0) @ p["W"] + p["b"],
+            ),
         )
 
 
@@ -612,10 +713,14 @@ def check_measured_gradient(measured_gradient):
     expected = np.cos(w)
     expected[0, 0] += w[2, 1]
     expected[2, 1] += w[0, 0]
-    assert np.shape(got) == w.shape, f"the result has shape {np.shape(got)}; expected {w.shape}"
+    assert np.shape(got) == w.shape, (
+        f"the result has shape {np.shape(got)}; expected {w.shape}"
+    )
     assert (w == before).all(), "w was changed: work on a copy"
     error = abs(got - expected).max()
-    assert error < 1e-8, f"the largest error is {error:.1e}; with central differences it can be below 1e-8"
+    assert error < 1e-8, (
+        f"the largest error is {error:.1e}; with central differences it can be below 1e-8"
+    )
 
 
 attempt(check_measured_gradient, measured_gradient)
