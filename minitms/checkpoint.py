@@ -17,6 +17,7 @@ import io
 import json
 import os
 import platform
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -29,6 +30,8 @@ from minitms import _checks
 VERSION = 1  # of the folder's layout
 ALLOWED = ("cpu", "numba", "numpy")
 _DIGEST = 32  # bytes of SHA-256
+SAVE_EVERY = 1.0  # seconds between two states of a checkpoint
+SAVE_SHARE = 20  # and at least so many times what saving takes
 
 
 @dataclass(frozen=True)
@@ -205,6 +208,45 @@ class Store:
                 error.errno, f"{error.strerror}: {path} could not be written. What was finished before is kept in "
                 f"{self.path}; make room and run the same call again to go on"
             ) from error
+
+
+class SavedState:
+    """The state of a training, in the arrays that it advances, saved now and then to an open checkpoint or to none."""
+
+    NAMES = ("W", "b", "mean_W", "square_W", "mean_b", "square_b", "kept_W", "kept_b")
+
+    def __init__(self, *arrays):
+        self.arrays = dict(zip(self.NAMES, arrays, strict=True))
+        self.step = 0
+
+    @contextlib.contextmanager
+    def to(self, store, history, steps):
+        """Go on from what is in the store; say on Ctrl-C how to resume."""
+        self.store, self.history, self.steps, self.due = store, history, steps, time.monotonic() + SAVE_EVERY
+        if store and "state" in store.names():
+            state = store.load("state")
+            for name, array in self.arrays.items():
+                array[...] = state[name]
+            history.append(state["history"])
+            self.step = int(state["step"])
+        try:
+            yield
+        except KeyboardInterrupt:
+            if store is None:
+                raise
+            raise KeyboardInterrupt(
+                f"stopped; the state after step {self.step} of {steps} is kept in {store.path}: "
+                "run the same call again to go on"
+            ) from None
+
+    def now_and_then(self, step):
+        """Save the state after `step` if it is time, and always after the last."""
+        if self.store and (step == self.steps or (step and time.monotonic() >= self.due)):
+            begun = time.monotonic()
+            history = np.concatenate(self.history, axis=-1)
+            self.store.save("state", self.arrays | {"step": np.array(step), "history": history})
+            self.step, now = step, time.monotonic()
+            self.due = now + max(SAVE_EVERY, SAVE_SHARE * (now - begun))
 
 
 def _hashed(array):

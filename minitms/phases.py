@@ -8,6 +8,7 @@ Every random number is a function of the model's place in the row, so a chunk gi
 from __future__ import annotations
 
 import concurrent.futures
+import contextlib
 import threading
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -217,13 +218,14 @@ def _run(sweep, initial, executor, progress, store):
             bar.update(chunks[k][1] - chunks[k][0])
         done = len(chunks) - len(missing)
         try:
-            for k, chunk in _results(sweep, initial, executor, [(k, *chunks[k]) for k in missing]):
-                if store:
-                    _same_host(store, chunk.pop("host"))
-                    store.save(names[k], chunk)
-                keep(k, chunk)
-                done += 1
-                bar.update(chunks[k][1] - chunks[k][0])
+            with contextlib.closing(_results(sweep, initial, executor, [(k, *chunks[k]) for k in missing])) as results:
+                for k, chunk in results:
+                    if store:
+                        _same_host(store, chunk.pop("host"))
+                        store.save(names[k], chunk)
+                    keep(k, chunk)
+                    done += 1
+                    bar.update(chunks[k][1] - chunks[k][0])
         except KeyboardInterrupt:
             kept = f"kept in {store.path}: run the same call again to go on" if store else (
                 "lost; with checkpoint=FOLDER they are kept, and the same call goes on"

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import math
-import time
 import warnings
 from collections.abc import Sequence
 
@@ -17,7 +16,7 @@ import numpy as np
 from minitms import _checks, _kernels, _one_neuron, _progress
 from minitms._threads import Threads
 from minitms.adam import SCHEDULES, adam_update, fixed_numbers, learning_rates, step_sizes
-from minitms.checkpoint import Store
+from minitms.checkpoint import SavedState, Store
 from minitms.expected import expected_loss
 from minitms.features import INITIAL, TRAINING, SparseFeatures, sparse, thresholds, uniforms
 from minitms.model import backward, loss
@@ -30,8 +29,6 @@ CHUNK_STEPS = 10_000  # and never more steps than this: the smallest of them cos
 CHUNK_OPERATIONS = 1e9  # floating-point operations between two looks at Ctrl-C: some tens of milliseconds
 FEW_MODELS = 16  # so many or fewer share the cores part by part, if a step is worth the hand-over
 LARGE_STEP = 2e6  # floating-point operations
-SAVE_EVERY = 1.0  # seconds between two states of a checkpoint
-SAVE_SHARE = 20  # and at least so many times what saving takes
 
 
 class DivergenceError(ArithmeticError):
@@ -170,7 +167,7 @@ def train(
         "schedule": schedule, "weight_decay": weight_decay, "restarts": restarts, "seed": seed, "engine": engine,
         "dtype": dtype, "initial W": W, "initial b": b, "snapshots": snapshot_steps,
     }  # fmt: skip
-    saved = _Saved(W, b, *means, kept.W, kept.b)
+    saved = SavedState(W, b, *means, kept.W, kept.b)
     with (
         Store(checkpoint, settings) if checkpoint is not None else contextlib.nullcontext() as store,
         Threads() as threads,
@@ -203,45 +200,6 @@ def train(
     return TrainingRun(
         W, b, final, history, record_steps, seed, features, activation, kept if len(snapshot_steps) else None
     )
-
-
-class _Saved:
-    """The state of a training, in the arrays that it advances, saved now and then to an open checkpoint or to none."""
-
-    NAMES = ("W", "b", "mean_W", "square_W", "mean_b", "square_b", "kept_W", "kept_b")
-
-    def __init__(self, *arrays):
-        self.arrays = dict(zip(self.NAMES, arrays, strict=True))
-        self.step = 0
-
-    @contextlib.contextmanager
-    def to(self, store, history, steps):
-        """Go on from what is in the store; say on Ctrl-C how to resume."""
-        self.store, self.history, self.steps, self.due = store, history, steps, time.monotonic() + SAVE_EVERY
-        if store and "state" in store.names():
-            state = store.load("state")
-            for name, array in self.arrays.items():
-                array[...] = state[name]
-            history.append(state["history"])
-            self.step = int(state["step"])
-        try:
-            yield
-        except KeyboardInterrupt:
-            if store is None:
-                raise
-            raise KeyboardInterrupt(
-                f"stopped; the state after step {self.step} of {steps} is kept in {store.path}: "
-                "run the same call again to go on"
-            ) from None
-
-    def now_and_then(self, step):
-        """Save the state after `step` if it is time, and always after the last."""
-        if self.store and (step == self.steps or (step and time.monotonic() >= self.due)):
-            begun = time.monotonic()
-            history = np.concatenate(self.history, axis=-1)
-            self.store.save("state", self.arrays | {"step": np.array(step), "history": history})
-            self.step, now = step, time.monotonic()
-            self.due = now + max(SAVE_EVERY, SAVE_SHARE * (now - begun))
 
 
 def _numba_engine(features, activation, seed, batch_size, W, b, means, threads):

@@ -312,8 +312,8 @@ def test_kill_minus_9_at_any_moment(tmp_path):
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("saves", [1, 3])
 def test_a_killed_training_goes_on_to_the_same_bits(tmp_path, monkeypatch, saves, dtype, engine):
-    monkeypatch.setattr(training, "SAVE_EVERY", 0.0)
-    monkeypatch.setattr(training, "SAVE_SHARE", 0)
+    monkeypatch.setattr(checkpoints, "SAVE_EVERY", 0.0)
+    monkeypatch.setattr(checkpoints, "SAVE_SHARE", 0)
     settings = TRAIN | {"engine": engine, "dtype": dtype}
     with monkeypatch.context() as patch:
         die_after(saves, patch)
