@@ -44,9 +44,10 @@ bit a feature, {{relu_batch}} and {{linear_batch}} of the cells agree (on a grid
 
 **What remains.** Without the slip, {{missing}} of the ReLU cells still differ from theory by the vote of ten. Most of
 it is local minima, in which single models get stuck; on the exact loss, where they go straight down by Newton's method,
-more of them do (`sampled_against_exact`). Take the lowest loss of the ten in place of the vote, and {{best_missing}} of the cells differ, or {{exact_missing}} on the exact loss. Of these cells {{superposed_rest}} are
-superposed where theory has one feature alone: the true spike along r = 1 and the slightly larger region of the pair
-(see `true_phases`), where none of theory's three solutions made by hand is the best.
+more of them do (`sampled_against_exact`). Take the lowest loss of the ten in place of the vote, and {{best_missing}} of
+the cells differ, or {{exact_missing}} on the exact loss. Of the latter {{superposed_rest}} are superposed where theory
+has one feature alone: the true spike along r = 1 and the slightly larger region of the pair (see `true_phases`), where
+none of theory's three solutions made by hand is the best.
 
 **Compared with the paper and the earlier replication.** Its conclusions that a model "should do something" but "may not
 unless the conditions are highly favorable", and that linear models do not do what they should, rest on the slip. The

@@ -16,9 +16,9 @@ the noise of the gradient falls as the root of the batch, but Adam divides by it
 
 Middle: of single starts {{single:.1%}} end in a local minimum at batch 64, of the lowest of three {{three:.1%}}, of the
 lowest of ten {{ten:.1%}}. The size of the batch hardly matters: {{singles}} of single starts. Newton's method from the
-same starts gets stuck more often, {{newton_single:.1%}}, {{newton_three:.1%}} and {{newton_ten:.1%}}: it goes straight
-down, where Adam's momentum carries models past shallow minima. Right: it happens nearly everywhere, to
-{{below:.0%}} of single starts below theory's boundary (dashed), where superposition is best, and to {{above:.0%}} above.
+same starts gets stuck more often, {{newton_single:.1%}}, {{newton_three:.1%}} and {{newton_ten:.1%}}; it goes straight
+down, while Adam has momentum. Right: it happens nearly everywhere, to {{below:.0%}} of single starts below theory's
+boundary (dashed), where superposition is best, and to {{above:.0%}} above.
 
 So for a phase diagram the restarts matter more than batch or steps: a floor of a few parts in a thousand moves no
 boundary, a local minimum changes the colour of a cell.

@@ -2,13 +2,13 @@
 
 Both kinds of data take one product of values and mask for a whole batch of B examples and M models:
 
-    slip        values (B, M, 2, 1) * mask (M, 1, 2) -> (B, M, 2, 2)    two columns; bit c turns on both rows of column c
+    slip        values (B, M, 2, 1) * mask (M, 1, 2) -> (B, M, 2, 2)    two columns; bit c turns on all of column c
     no slip     values (B, M, 2, 1) * mask (M, 2, 1) -> (B, M, 2, 1)    one column; bit i turns on feature i
 
 Every example of a batch has the same mask. So with k of the two bits on, the gradient of the slip is that of k batches
 with both features on and of 2 - k batches of zeros, and no column has to be computed twice.
 
-The values are those that `minitms.features.uniforms` draws for (seed, model, step); the bits have a stream of their own.
+The values are those that `minitms.features.uniforms` draws for (seed, model, step); the bits have their own stream.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from minitms.adam import adam_update, fixed_numbers, learning_rates, step_sizes
 from minitms.features import GAMMA, TRAINING
 
 MASKS = 3  # the stream of the bits, beside those of minitms.features
-GROUP = 4096  # models between two looks at Ctrl-C
+GROUP = 1024  # models between two looks at Ctrl-C
 
 u64 = np.uint64
 _GAMMA = u64(GAMMA)
