@@ -64,7 +64,7 @@ rng = np.random.default_rng(0)
 # wrong only when both are on, and then each output is off by the smaller of the two (tutorial 3). The mean square of
 # that: both lie above t with probability (1 - t)², so
 #
-# $$ E[\min^2] = \int_0^1 2t\,(1 - t)^2\, dt = 2 \left( \tfrac12 - \tfrac23 + \tfrac14 \right) = \tfrac16 $$
+# $$ E[\,\mathrm{min}^2\,] = \int_0^1 2t\,(1 - t)^2\, dt = 2 \left( \tfrac12 - \tfrac23 + \tfrac14 \right) = \tfrac16 $$
 #
 # **Predict.** Which arrangement is best at s = 0.1, r = 1? And at s = 1, r = 0.5?
 #
@@ -380,8 +380,8 @@ assert agreement["together"] < 0.5
 
 # %% [markdown]
 # The picture on the right is the exact answer to the wrong question. Grey is "neither": both features are stored, but
-# in the same direction. The models of that replication were trained well;
-# their data were not what the text said. The lesson is worth more than the slip costs: **test the sampler**, with a
+# in the same direction. The training was not at fault;
+# the data were not what the text said. The lesson is worth more than the slip costs: **test the sampler**, with a
 # question whose answer you know. (How many cells agree depends on the grid and on how one counts;
 # [the findings](../figures/README.md) repeat that replication with its own settings.)
 #
