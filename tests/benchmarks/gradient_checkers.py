@@ -222,7 +222,7 @@ def table(rows, wrong, same, hints, peer_cases):
     expected = hints["right"] + hints["missed"]
     return (
         f"{tables.markdown(header, body)}\n\n"
-        f"![Mistakes caught and false alarms of five gradient checkers]({PICTURE.relative_to(tables.README.parent)})\n\n"
+        f"![Mistakes caught and false alarms of five checkers]({PICTURE.relative_to(tables.README.parent)})\n\n"
         f"`check_grad` also said why: the expected diagnosis for {hints['right']} of {expected} mistakes "
         f"that have one ({100 * hints['right'] / expected:.0f} %), and a diagnosis for {hints['uncalled']} of "
         f"{hints['none']} that have none. Measured by `python tests/benchmarks/gradient_checkers.py` on "
