@@ -380,10 +380,10 @@ assert agreement["together"] < 0.5
 
 # %% [markdown]
 # The picture on the right is the exact answer to the wrong question. Grey is "neither": both features are stored, but
-# in the same direction. The training was not at fault;
-# the data were not what the text said. The lesson is worth more than the slip costs: **test the sampler**, with a
-# question whose answer you know. (How many cells agree depends on the grid and on how one counts;
-# [the findings](../figures/README.md) repeat that replication with its own settings.)
+# in the same direction. The training was not at fault; the data were not what the text said. The lesson is worth
+# more than the slip costs: **test the sampler**, with a question whose answer you know. (How many cells agree depends
+# on the grid and on how one counts; [the findings](../figures/README.md) repeat that replication with its own
+# settings.)
 #
 # <a id="exact"></a>
 # ## 5. No samples at all
