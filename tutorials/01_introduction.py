@@ -241,6 +241,9 @@ assert np.allclose(
 assert np.allclose(gaps(digons), 90, atol=5)
 assert np.allclose(gaps(five), 72, atol=5)
 assert (best.b[2] < 0).all()  # the bias cuts off the neighbours, as in part 1
+assert (best.b[2] > b).all()
+assert (tms.feature_norms(five) > 1).all()
+assert (tms.feature_norms(five) < a).all()
 
 # %% [markdown]
 # The lengths at S = 0.9 lie between 1 and the 1.203 of part 1, and the bias between 0 and -0.447, for the reason given
@@ -249,7 +252,7 @@ assert (best.b[2] < 0).all()  # the bias cuts off the neighbours, as in part 1
 # <a id="restarts"></a>
 # ## 4. Why restarts?
 #
-# Training starts from random weights and only ever walks downhill. Small models have several valleys, and some are
+# Training starts from random weights and walks downhill. Small models have several valleys, and some are
 # higher than others: a *local minimum* is a valley that is not the deepest. `restarts=16` trained each model from 16
 # random starts, and `best()` kept the one with the lowest loss on fresh examples.
 #

@@ -199,7 +199,7 @@ assert all(
 )
 
 # %% [markdown]
-# Read `minitms/model.py` now: you know every line of it.
+# Read [minitms/model.py](../minitms/model.py) now: you know every line of it.
 #
 # <a id="prove"></a>
 # ## 4. Prove it
@@ -436,7 +436,7 @@ assert np.allclose(compiled[1], matrices[1])
 # %% [markdown]
 # Why is the second call so fast? There is no Python left in it: no objects, no look-ups, no temporary arrays. h stays
 # in the processor's registers or its nearest cache from the moment it is computed until it is used for the last time.
-# The kernels of the library (`minitms/_kernels.py`) do two more things:
+# The kernels of the library ([minitms/_kernels.py](../minitms/_kernels.py)) do two more things:
 #
 # - they draw the random examples right where they are used, so a batch never exists in memory;
 # - they turn the order around, so that the innermost loop runs over *examples*: then the processor does 8 or 16 of them
