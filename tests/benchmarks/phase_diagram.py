@@ -17,6 +17,7 @@ from __future__ import annotations
 import contextlib
 import importlib.metadata
 import io
+import os
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -342,7 +343,7 @@ def prepare(contestants):
         except Exception as error:  # a peer that breaks is a row of the table, not the end of the run
             if name.startswith(OURS):
                 raise
-            missing[name] = f"cannot run: {type(error).__name__}: {str(error).strip().splitlines()[0]}"
+            missing[name] = f"cannot run: {type(error).__name__}: {str(error).strip().splitlines()[0][:80]}"
         print(f"    {name}: {missing.get(name, loss)}", flush=True)
     return rates, missing
 
@@ -368,6 +369,8 @@ def picture(median):
 
 
 def main(rounds=tables.ROUNDS):
+    if hasattr(os, "getloadavg") and os.getloadavg()[0] > 1:
+        print("The machine is busy: PyTorch, whose threads wait for one another, loses far more by it than the others.")
     rates, missing = prepare(CONTESTANTS)
     print("million model-examples a second")
     median = tables.interleaved(rates, rounds)

@@ -24,7 +24,8 @@ def interleaved(contestants, rounds=ROUNDS):
         for name, contestant in contestants.items():
             rates[name].append(contestant())
     for name, each in rates.items():
-        print(f"    {name}: {min(each):.3g} to {max(each):.3g}, median {statistics.median(each):.3g}", flush=True)
+        every = " ".join(f"{rate:.3g}" for rate in each)
+        print(f"    {name}: {every}, median {statistics.median(each):.3g}", flush=True)
     return {name: statistics.median(each) for name, each in rates.items()}
 
 
