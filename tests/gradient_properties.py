@@ -10,6 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 import minitms as tms
+from minitms.testing import check_grad
 
 TOLERANCE = 1e-8
 STEPS = (1e-1, 1e-2, 1e-3, 1e-4)
@@ -70,6 +71,23 @@ def check_backward(backward, model):
                 f"{name}{[int(i) for i in where]}: got {got[where]:.10g}, expected {expected[where]:.10g}; "
                 f"error {error.max():.3g} above {TOLERANCE:g}"
             )
+
+
+def check_by_the_public_tool(backward, model):
+    """The same property by `minitms.testing.check_grad`, as a user would write it; the stack's losses are summed."""
+
+    def on(params, function):
+        return function(params["W"], params["b"], model.x, model.importance, model.activation)
+
+    def z(params):
+        return pre_activations(params["W"], params["b"], model.x)
+
+    check_grad(
+        lambda params: on(params, tms.loss).sum(),
+        lambda params: dict(zip(("W", "b"), on(params, backward), strict=True)),
+        {"W": model.W, "b": model.b},
+        kinks=z if model.activation == "relu" else None,
+    )
 
 
 def check_kinks(backward, model):

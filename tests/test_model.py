@@ -12,7 +12,13 @@ from hypothesis import strategies as st
 
 import minitms as tms
 from minitms.testing import strategies
-from tests.gradient_properties import NotDifferentiableError, check_backward, check_kinks, numerical_gradients
+from tests.gradient_properties import (
+    NotDifferentiableError,
+    check_backward,
+    check_by_the_public_tool,
+    check_kinks,
+    numerical_gradients,
+)
 
 MODELS = strategies.models(stack=strategies.stacks())
 ALONE = strategies.models()
@@ -103,6 +109,11 @@ def test_the_closed_form_holds_for_sampled_features():
 @given(MODELS)
 def test_backward_is_the_slope_of_the_loss(model):
     check_backward(tms.backward, model)
+
+
+@given(MODELS)
+def test_backward_passes_the_check_that_users_have(model):
+    check_by_the_public_tool(tms.backward, model)
 
 
 def test_a_large_model():

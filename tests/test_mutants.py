@@ -8,8 +8,8 @@ import pytest
 from hypothesis import Phase, given, settings
 
 from minitms import model
-from minitms.testing import strategies
-from tests.gradient_properties import WrongGradientError, check_backward, check_kinks
+from minitms.testing import GradientError, strategies
+from tests.gradient_properties import WrongGradientError, check_backward, check_by_the_public_tool, check_kinks
 
 SOURCE = inspect.getsource(model.backward)
 MODELS = strategies.models(stack=strategies.stacks())
@@ -74,6 +74,12 @@ def test_the_true_gradient_passes():
 def test_a_wrong_gradient_is_noticed(name):
     with pytest.raises(WrongGradientError):
         put_to_the_test(check_backward, MODELS, mutated(*MUTANTS[name]))
+
+
+@pytest.mark.parametrize("name", MUTANTS)
+def test_a_wrong_gradient_is_noticed_by_the_check_that_users_have(name):
+    with pytest.raises((GradientError, ValueError)):  # a ValueError where the shapes do not even multiply
+        put_to_the_test(check_by_the_public_tool, MODELS, mutated(*MUTANTS[name]))
 
 
 def test_a_slope_of_one_at_the_kink_is_noticed():
