@@ -34,6 +34,7 @@ value to its bound.
 This page is written by `python -m figures`; every measured number on it comes from that run.
 """
 HERE = Path(figures.__file__).parent
+PACKAGE_DATA = HERE.parent / "minitms" / "data"
 COLUMNS = ("claim", "by", "expected", "measured", "margin", "verdict")
 
 
@@ -49,7 +50,9 @@ def save(folder, name, rows, result, quick):
     for file, content in result.files.items():
         if not file.startswith(name):
             raise ValueError(f"figure {name} writes {file!r}; expected a file name that begins with {name!r}")
-        write_whole(folder / file, content if callable(content) else _png(content))
+        # Arrays that the repository's own run leaves come with the package.
+        place = PACKAGE_DATA if file.endswith(".npz") and folder == HERE else folder
+        write_whole(place / file, content if callable(content) else _png(content))
     record = {"quick": quick, "files": list(result.files), "claims": rows, "numbers": _plain(result.numbers)}
     text = json.dumps(record, indent=1, ensure_ascii=False) + "\n"
     text = re.sub(r"\[[^][{}\"]*\]", lambda row: re.sub(r"\s+", "", row[0]).replace(",", ", "), text)  # rows of numbers
@@ -112,6 +115,7 @@ def table(rows, width):
 
 def write_whole(path, write):
     """Call `write` with a temporary path beside `path`, then move the file into place: whole or not at all."""
+    path.parent.mkdir(exist_ok=True)
     temporary = path.with_stem(f".{path.stem}.part")
     try:
         write(temporary)

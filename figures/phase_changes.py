@@ -22,13 +22,10 @@ diagram"; why, is told in `broadcast_slip`. It deserves credit for the idea of t
 in {{halves:.2%}} of the cells.
 """
 
-from pathlib import Path
-
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.patches import Patch
 
-import figures
 import minitms as tms
 from figures import EARLIER, NOT, OURS, PAPER, PARTLY, THEORY, Claim, Result, always, at_least, at_most, near, sweeps
 from figures.theoretical_phases import boundaries
@@ -52,7 +49,6 @@ CLAIMS = [
           at_most(0.55), "sweep", expect=NOT, reason=SLIP),
     Claim("earlier_linear", "nor do linear models", EARLIER, at_most(0.55), "sweep", expect=NOT, reason=SLIP),
 ]
-EXAMPLE = Path(tms.__file__).parent / "data" / "phase_changes.npz"
 
 
 def make(quick):
@@ -120,10 +116,7 @@ def boundary(diagram):
 
 
 def write_example(path, diagram, classes):
-    """Write the best models: into the package if this is the repository's own run, else to `path`."""
-    if path.parent == Path(figures.__file__).parent:
-        EXAMPLE.parent.mkdir(exist_ok=True)
-        path = EXAMPLE
+    """Write the best models, small enough to come with the package: see `minitms.load_example`."""
     names = np.array(["first", "extra", "superposed", "neither"])
     write_npz(path, {
         "densities": diagram.densities, "importances": diagram.importances, "W": diagram.best().W.astype(np.float16),
