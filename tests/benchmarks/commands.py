@@ -1,0 +1,42 @@
+"""How long the commands of the README take, compiling included: ``python tests/benchmarks/commands.py``.
+
+Runs ``python -m figures --quick``, ``python -m figures`` and ``python -m pytest`` in fresh processes with an empty
+compile cache, and writes a sentence into the README. The figures are written where they belong.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+import time
+
+import tables
+
+COMMANDS = ("-m figures --quick", "-m figures", "-m pytest -q")
+
+
+def seconds(command):
+    with tempfile.TemporaryDirectory() as cache:
+        start = time.perf_counter()
+        environment = {**os.environ, "NUMBA_CACHE_DIR": cache}
+        subprocess.run([sys.executable, *command.split()], cwd=tables.README.parent, env=environment, check=True)
+        return time.perf_counter() - start
+
+
+def spoken(seconds):
+    return f"{seconds:.0f} seconds" if seconds < 100 else f"{seconds / 60:.0f} minutes"
+
+
+def main():
+    quick, full, tests = (spoken(seconds(command)) for command in COMMANDS)
+    tables.write_to_readme(
+        "times",
+        f"On {tables.machine()}, once installed and with nothing compiled yet, all figures took {full}, `--quick` ones "
+        f"{quick} and the tests {tests}.",
+    )
+
+
+if __name__ == "__main__":
+    main()
