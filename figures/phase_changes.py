@@ -116,14 +116,10 @@ def boundary(diagram):
 
 
 def write_example(path, diagram, classes):
-    """Write the best models to `path`, and into the package too if this is the repository's own run."""
+    """Write the best models, small enough to come with the package: see `minitms.load_example`."""
     names = np.array(["first", "extra", "superposed", "neither"])
-    arrays = {
+    write_npz(path, {
         "densities": diagram.densities, "importances": diagram.importances, "W": diagram.best().W.astype(np.float16),
         "classes": (classes[..., None] == names).argmax(axis=-1).astype(np.uint8), "class_names": names,
         "activation": diagram.activation, "restarts": len(diagram.loss), "seed": diagram.seed, **diagram.settings,
-    }  # fmt: skip
-    write_npz(path, arrays)
-    if path.parent == Path(figures.__file__).parent:
-        EXAMPLE.parent.mkdir(exist_ok=True)
-        write_npz(EXAMPLE, arrays)
+    })  # fmt: skip
