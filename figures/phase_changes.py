@@ -38,6 +38,9 @@ CLAIMS = [
           at_least(0.995), "sweep"),
     Claim("linear", "linear: away from r = 1 the more important feature alone has the neuron; share of cells", THEORY,
           at_least(0.995), "sweep"),
+    Claim("linear_trial", "a first trial gave a share of 1.0 for linear models", OURS, near(1, 0.002), "sweep",
+          expect=NOT,
+          reason="near r = 1 some linear models are still on their way between the two solutions when the steps end"),
     Claim("trial", "a first trial gave a share of 0.9986 for ReLU", OURS, near(0.9986, 0.002), "sweep"),
     Claim("overall", "ReLU, all cells, best of ten: share of 0.97 in a first trial", OURS, near(0.97, 0.01), "sweep"),
     Claim("phases", "all three phases are there: extra feature not learned, dedicated, superposed", PAPER, always(),
@@ -58,6 +61,7 @@ def make(quick):
     clear = abs(np.log(r)) > 0.1
     measured = {
         "relu": relu.agreement_away, "linear": linear.agreement_away, "trial": relu.agreement_away,
+        "linear_trial": linear.agreement_away,
         "overall": relu.agreement,
         "phases": [(classes == name).any() for name in theory.CONFIGURATIONS[2]],
         "boundary": abs(np.log(boundary(relu) / theory.boundary_density(r)))[clear],

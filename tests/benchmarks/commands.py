@@ -1,7 +1,7 @@
 """How long the commands of the README take, compiling included: ``python tests/benchmarks/commands.py``.
 
-Runs ``python -m figures --quick``, ``python -m figures`` and ``python -m pytest`` in fresh processes with an empty
-compile cache, and writes a sentence into the README. The figures are written where they belong.
+Runs ``python -m figures --quick`` and ``python -m figures`` in fresh processes with an empty compile cache, and writes
+a sentence into the README. The figures are written where they belong.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import time
 
 import tables
 
-COMMANDS = ("-m figures --quick", "-m figures", "-m pytest -q")
+COMMANDS = ("-m figures --quick", "-m figures")
 
 
 def seconds(command):
@@ -30,11 +30,11 @@ def spoken(seconds):
 
 
 def main():
-    quick, full, tests = (spoken(seconds(command)) for command in COMMANDS)
+    quick, full = (spoken(seconds(command)) for command in COMMANDS)
     tables.write_to_readme(
         "times",
-        f"On {tables.machine()}, once installed and with nothing compiled yet, all figures took {full}, `--quick` ones "
-        f"{quick} and the tests {tests}.",
+        f"On {tables.machine()}, once installed and with nothing compiled yet, `python -m figures` took {full} and "
+        f"`python -m figures --quick` {quick}.",
     )
 
 
