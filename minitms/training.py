@@ -259,7 +259,8 @@ def _parts(features, batch_size, models):
     active = 1 - np.prod(1 - features.density.reshape(-1, features.n), axis=-1)
     parts = []
     for model in range(models):
-        size = _kernels.BLOCK * math.ceil(1 / max(active[model % len(active)], _kernels.BLOCK / batch_size))
+        blocks = round(1 / max(active[model % len(active)], _kernels.BLOCK / batch_size))
+        size = _kernels.BLOCK * max(1, blocks)
         parts += [(model, first, min(first + size, batch_size)) for first in range(0, batch_size, size)]
     return np.array(parts)
 
