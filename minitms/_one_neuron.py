@@ -23,12 +23,13 @@ Measured on two cores at batch 64, as a share of a loop that draws the same rand
 
 from __future__ import annotations
 
-import numba
+from functools import partial
+
 import numpy as np
 from numba import types
 from numba.extending import overload
 
-from minitms._kernels import FASTMATH, mix
+from minitms import _kernels
 from minitms.adam import adam_update
 from minitms.features import GAMMA, TRAINING
 
@@ -49,16 +50,9 @@ WEIGHTS, MEANS, SQUARES = 0, 4, 8  # w_1, w_2, b_1, b_2 each
 THRESHOLDS, SCALES, COSTS, ROWS = 12, 14, 16, 18  # of both features; the costs are c_i = 2 I_i / batch
 SUMS = 8  # A_11, A_12, A_21, A_22, B_1, B_2 and the squared errors of both outputs
 
-
-def jit(function=None, **options):
-    """`numba.njit` with our flags, cached on disk; a division by zero gives infinity, or it would end the vectors."""
-    if function is None:
-        return lambda f: jit(f, **options)
-    options |= {"fastmath": FASTMATH, "error_model": "numpy", "nogil": True}
-    try:
-        return numba.njit(cache=True, **options)(function)
-    except RuntimeError:
-        return numba.njit(**options)(function)
+# A division by zero gives infinity: a check for it would end the vectors.
+jit = partial(_kernels.jit, error_model="numpy")
+mix = _kernels.mix
 
 
 # ------------------------------------------------------------------------- random numbers, in float32 and in float64

@@ -383,7 +383,11 @@ def main(rounds=tables.ROUNDS):
     )
     packages = ("torch", "jax", "occhio", "numba", "numpy")
     versions = ", ".join(f"{name} {version}" for name in packages if (version := installed(name)))
+    per_million = 6000 * 64 / median[OURS]  # seconds
     text = (
+        f"A million models of 6,000 steps of 64 examples take {per_million:.0f} s at the rate below. By extrapolation "
+        f"(an estimate, not a measurement) a billion take {per_million * 1000 / 3600:.0f} hours on this machine, and "
+        "as many times less as a cluster has more cores.\n\n"
         "One-neuron models on the phase diagram's grid, in million model-examples (models x batch x steps) a second, "
         f"each the median of {rounds} interleaved rounds on {tables.machine()} ({versions}). minitms is the whole call "
         f"of `phase_diagram`, with loss curve and exact final losses; it reaches {median[OURS] / median[BOUND]:.0%} of "
