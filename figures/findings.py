@@ -26,10 +26,11 @@ HEADER = """\
 Each figure below states claims: by the [paper](https://transformer-circuits.pub/2022/toy_model/index.html) (Elhage et
 al., *Toy Models of Superposition*, 2022), by an
 [earlier replication](https://github.com/zroe1/toy-models-of-superposition) of it (zroe1, 2023), from closed forms, or
-our own. Every claim is a number held against a bound that was fixed before the run. A value is measured once for each
-seed (or model, or cell); a claim is **reproduced** if all its values hold, **partly** if at least half of them do, and
-**not** otherwise. *Measured* gives the median (lowest to highest, how many values), *margin* the distance of the worst
-value to its bound.
+our own. Every claim is a number held against a bound that was fixed before the run that it judges: the source's own
+where it states a number, otherwise ours, and then in a few cases after a look at trial runs. A value is measured once
+for each seed (or model, or cell); a claim is **reproduced** if all its values hold, **partly** if at least half of them
+do, and **not** otherwise. *Measured* gives the median (lowest to highest, how many values), *margin* the distance of
+the worst value to its bound.
 
 This page is written by `python -m figures`; every measured number on it comes from that run.
 """
