@@ -60,11 +60,15 @@ rng = np.random.default_rng(0)
 # | **extra**: keep the extra one, drop the first | [0, 1] | [s/2, 0] | v |
 # | **superposed**: share, as opposites | [1, -1] | [0, 0] | (1 + r) s²/6 |
 #
-# A dropped feature is answered with its mean and costs its variance v = s/3 - s²/4, times its importance. The pair is
-# wrong only when both are on, and then each output is off by the smaller of the two (tutorial 3). The mean square of
-# that: both lie above t with probability (1 - t)², so
+# A dropped feature is answered with its mean, s/2, and costs its variance v = s/3 - s²/4 (the mean of x² is s/3), times
+# its importance. The pair is wrong only when both are on, and then each output is off by the smaller of the two: from
+# [0.6, 0.3] it makes [0.3, 0], off by 0.3 in both. The mean square of the smaller: for any number u between 0 and 1
+# that is drawn at random, E[u²] is the integral of 2t · P(u > t) (integrate by parts), and the smaller of two lies
+# above t if both do, with probability (1 - t)². So
 #
 # $$ E[\,\mathrm{min}^2\,] = \int_0^1 2t\,(1 - t)^2\, dt = 2 \left( \tfrac12 - \tfrac23 + \tfrac14 \right) = \tfrac16 $$
+#
+# Both are on with probability s², and the two outputs have importance 1 and r: in all (1 + r) s²/6.
 #
 # **Predict.** Which arrangement is best at s = 0.1, r = 1? And at s = 1, r = 0.5?
 #
@@ -161,14 +165,18 @@ draw_legend(fig)
 plt.show()
 
 # %% [markdown]
-# The map has the importance of the extra feature from left to right, and density from bottom to top. Dense and
-# unimportant (top left): dropped. Sparse (bottom): shared.
+# The map has the importance r of the extra feature from left to right, and density s = 1 - S from bottom to top, both
+# on logarithmic scales. Where the extra feature is dense and unimportant (top left) it is dropped: *first*. Where it is
+# dense and important (top right) the other one is: *extra*. Where features are sparse (bottom) they share.
 #
 # <a id="coarse"></a>
 # ## 2. A diagram in seconds
 #
 # Does training find what theory says? We train a small model in each of 20 × 20 cells, from ten random starts each, and
-# keep the best of the ten.
+# keep the best of the ten. Weights from training are not round. So `tms.classify` calls a feature kept if the size of
+# its weight is above 0.8 and the other's below 0.2, and two features superposed if both sizes are above 0.2 and the
+# signs differ. All else is *neither*. (A cell is *away from the boundary* if its s is more than about a fifth from the
+# black lines, and its r more than a tenth from 1.)
 #
 # **Predict.** In which cells would you expect a disagreement?
 #
@@ -205,8 +213,9 @@ draw_legend(fig)
 plt.show()
 
 # %% [markdown]
-# With one run a cell the map is speckled: local minima again (tutorial 1). With the best of ten it is clean. Any cell
-# can be looked at:
+# With one run a cell the map is speckled: many runs end in a *local minimum*, a valley of the loss that is not the
+# deepest ([tutorial 1](01_introduction.ipynb) has more of them). With the best of ten it is clean. Any cell can be
+# looked at; `at` takes the one of the grid that is nearest:
 
 # %%
 cell = diagram.at(density=0.1, importance=1.0)
@@ -234,7 +243,7 @@ assert cell["class"] == cell["theory_class"] == "superposed"
 # wait for it. Of each cell it holds the best run. (All of it can be made anew: `python -m figures phase_changes`.)
 #
 # The right picture has the paper's colours: how far the extra feature is represented (grey means not at all), and
-# whether it has the neuron to itself (blue) or shares it (red).
+# whether it has the neuron to itself (blue) or shares it (red). The legend below belongs to the left picture only.
 
 # %%
 million = tms.load_example("phase_changes")
@@ -290,7 +299,8 @@ plt.show()
 # <details><summary>Answer</summary>
 #
 # (B, M, 2, 2). The mask's two bits run along the *last* axis, the features along the one before. So each of the two
-# columns is an example in which *one* bit switches *both* features. They are always on together.
+# columns is an example in which *one* bit switches *both* features. They are always on together. (The mask has no axis
+# B either: all examples of a batch share its bits. That makes training noisier, but it is not the cause.)
 #
 # </details>
 
@@ -447,6 +457,8 @@ print("there W =", best.W[d, i].round(3), " b =", best.b[d, i].round(3))
 print(f"cells with a gain of more than 1 %: {(ratio < 0.99).mean():.0%}")
 assert ratio.max() < 1 + 1e-9  # never above: an upper bound
 assert ratio.min() < 0.9
+differ = true.classes != words[theory.predicted_configuration(fine_s[:, None], fine_r)]
+assert (true.classes[differ] == "superposed").all()  # it reaches beyond the lines
 assert 0.8 < fine_r[i] < 1.25  # near r = 1
 assert 0.5 < fine_s[d] < 0.65  # and near s = 4/7
 
@@ -462,8 +474,10 @@ draw_legend(fig)
 plt.show()
 
 # %% [markdown]
-# Around r = 1 there is a narrow spike in which both features are stored at high density, in unequal or shortened form,
-# right up to s near 1. Theory with its three arrangements cannot show it. We can look at one such model exactly:
+# Superposition reaches a little above the black lines: in that strip a pair with weights other than 1 and -1 beats both
+# of theory's arrangements. Around r = 1 there is a narrow spike in which both features are stored at high density, in
+# unequal or shortened form, right up to s near 1. Theory with its three arrangements cannot show it. We can look at one
+# such model exactly:
 
 # %%
 spike = tms.phase_diagram([0.7, 0.9], [1.0], method="expected", restarts=30, seed=0)
@@ -489,6 +503,9 @@ for s, W, b, L, guess in zip(
 # - `restarts=1, 2, 5, 10, 20` in part 2: how does the agreement grow?
 # - `steps=300` in part 2: which cells have not arrived yet?
 # - `fine_r = np.geomspace(0.9, 1.1, 60)` in part 5: a close look at the spike.
+#
+# The `assert` lines hold for the settings as they are. If one stops a cell before its picture, put a # in front of it.
+# (The black lines are those of the ReLU model, also in a map of the linear one.)
 #
 # <a id="exercises"></a>
 # ## 8. Exercises

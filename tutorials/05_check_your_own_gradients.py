@@ -127,14 +127,16 @@ print(
 )
 
 # %% [markdown]
-# In the library's own test a gradient is right if this table is printed, and wrong if the call raises an error. For
-# each parameter it says how far the measured slope is from the claimed one, how much of that rounding can explain, and
-# how large the slope is.
+# If the gradient is right, the call returns this table; if it is wrong, the call raises a `GradientError`. For each
+# parameter the table says how far the measured slope is from the claimed one (*error*), how much of that rounding can
+# explain (*tolerance*), how large the slope is, and how far the parameter was moved (*step*). The slope is the one
+# along a random direction, which tests all entries at once. So it is not one of the numbers that we worked out by hand.
 #
 # <a id="how"></a>
 # ## 2. How a check works, and why it is not obvious
 #
-# The idea is that of tutorial 2: move a parameter by h to both sides, see how the loss changes.
+# The idea is that of tutorial 2: move a parameter by h to both sides, see how the loss changes. (In this part h is the
+# length of a step, not a hidden value.) This is called a *central difference*:
 #
 # $$ \frac{L(w + h) - L(w - h)}{2h} \approx \frac{dL}{dw} $$
 #
@@ -147,9 +149,12 @@ print(
 #
 # </details>
 #
-# The second curve in the picture uses four points, two on each side. As long as no z changes its sign, the loss along a
-# straight line is a polynomial of degree 4 (z is quadratic, since W1 meets W2, and is squared), and for such a
-# polynomial the formula with four points is exact at any h, but for rounding.
+# The second curve in the picture uses four points, two on each side, weighted so that the error in h² cancels:
+#
+# $$ \frac{8\,(L(w + h) - L(w - h)) - (L(w + 2h) - L(w - 2h))}{12h} $$
+#
+# As long as no z changes its sign, the loss along a straight line is a polynomial of degree 4 (z is quadratic, since W1
+# meets W2, and is squared), and for such a polynomial this formula is exact at any h, but for rounding. (Try L = w³.)
 
 # %%
 n, m, batch = 4, 2, 6
@@ -368,7 +373,9 @@ assert verdict(wrong_mask, all_on, x, importance) is None
 # %% [markdown]
 # So we need many points, of many shapes, with zeros and with equal numbers among them. That is what
 # [Hypothesis](https://hypothesis.readthedocs.io) is for: it draws cases, and when one fails, it looks for the simplest
-# one that fails too. `minitms.testing.strategies` knows how to draw weights, biases, batches and importances.
+# one that fails too. `minitms.testing.strategies` knows how to draw weights, biases, batches and importances. Below,
+# `cases` says how one case is put together, and the line `@given(case=cases())` makes Hypothesis call the function
+# under it again and again, each time with a new case.
 
 # %%
 from hypothesis import Phase, assume, given, settings
@@ -578,10 +585,13 @@ assert prove(backward_numba) is None
 # <a id="vary"></a>
 # ## 8. What to vary
 #
-# - `LEAK = 0`: which model is that? Do all checks still pass?
-# - Scale the loss by 1e-6, or by 1e6: does the check notice?
+# - `LEAK = 0`: which model is that? Does `backward` still pass its checks? And is `wrong_mask` still wrong?
+# - Scale the loss *and* the gradient by 1e-6, or by 1e6: does the check still tell right from wrong?
 # - Add a mistake of 0.1 % to a single entry of dW1. Is it found?
 # - Leave `kinks` out of `verdict`. Which message changes?
+#
+# The `assert` lines hold for the settings as they are (the numbers by hand are for α = 0.1). If one stops you, put a #
+# in front of it.
 #
 # <a id="exercises"></a>
 # ## 9. Exercises
@@ -646,7 +656,8 @@ attempt(check_backward_softplus, backward_softplus)
 #
 # <details><summary>Hint</summary>
 #
-# Follow the derivative from y back to W, and note each ReLU on the way. Is there one mask for each?
+# `attempt(check_mended, colleague)`, below the check, shows what it says of the colleague. Then follow the derivative
+# from y back to W, and note each ReLU on the way. Is there one mask for each?
 #
 # </details>
 
