@@ -25,9 +25,11 @@
 # | n, m | number of features, number of hidden dimensions | numbers, m < n |
 # | s, S | density, the probability that a feature is on; sparsity, S = 1 - s | numbers in [0, 1] |
 # | x | a batch of examples: one row each, one column a feature | (batch, n) |
+# | x_i, y_i, I_i | that of feature i alone, in one example; i counts from 0 | numbers |
 # | W | weights; column i, written W_i, says where feature i is stored | (m, n) |
 # | b | bias, one number a feature | (n,) |
 # | h | hidden values, what is stored | (batch, m) |
+# | z | output before the last step, h W + b | (batch, n) |
 # | y | output, the features as the model reconstructs them | (batch, n) |
 # | I | importance of each feature | (n,) |
 # | L | loss, how wrong the model is | a number |
@@ -139,8 +141,8 @@ assert np.allclose(y, [[0.6, 0.0], [0.0, 0.3], [0.3, 0.0]])
 # <details><summary>Answer</summary>
 #
 # y = z = [0.6, -0.6]. Nothing removes the interference, so feature 1 is reported at -0.6 although it is off. A linear
-# model pays for sharing on *every* example, not only where features meet. So a linear model never shares, as
-# [tutorial 3](03_demonstrating_superposition.ipynb) shows.
+# model pays for sharing on *every* example, not only where features meet. So a linear model gains nothing by sharing,
+# as [tutorial 3](03_demonstrating_superposition.ipynb) shows.
 #
 # </details>
 
@@ -168,6 +170,8 @@ assert np.allclose(tms.forward(W, b, x[:1], activation="linear"), [[0.6, -0.6]])
 # (0.09 + 0.5 · 0.09) / 3 = 0.135 / 3 = 0.045.
 #
 # </details>
+#
+# `tms.forward` and `tms.loss` take the ReLU model, and importance 1, unless told otherwise.
 
 # %%
 print(
@@ -241,8 +245,9 @@ ax.legend()
 plt.show()
 
 # %% [markdown]
-# Read the picture from right to left: the sparser the features, the further sharing is ahead. The blue line falls
-# like s (a missed feature costs something whenever it is on), the orange one like s² (only meetings cost).
+# Both axes are logarithmic. Read the picture from right to left: the sparser the features, the further sharing is
+# ahead. Towards the left the blue line falls like s (a missed feature costs something whenever it is on), the orange
+# one like s² (only meetings cost).
 #
 # <a id="picture"></a>
 # ## 5. A first picture
@@ -266,7 +271,8 @@ plt.show()
 
 # %%
 norms = tms.feature_norms(run.best().W)  # the length of each column
-angle = np.sort(np.degrees(np.arctan2(*run.best().W[::-1])))
+across, up = run.best().W  # the two hidden dimensions, one number a feature
+angle = np.sort(np.degrees(np.arctan2(up, across)))
 gaps = np.diff(angle, append=angle[0] + 360)
 print("lengths:", norms.round(3))
 print(
@@ -275,7 +281,7 @@ print(
     " a fifth is",
     360 / 5,
 )
-assert tms.features_represented(run.best().W) == 5
+assert tms.features_represented(run.best().W) == 5  # columns longer than 0.5
 assert np.allclose(gaps, 72, atol=3)
 assert norms.min() > 0.95 * norms.max()
 
@@ -283,7 +289,10 @@ assert norms.min() > 0.95 * norms.max()
 # <a id="vary"></a>
 # ## 6. What to vary
 #
-# - `density=1.0` in the five lines above. How many features are left?
+# All in the five lines of part 5. (The `assert` lines below them hold for the pentagon only, and may fail then.)
+#
+# - `density=1.0, importance=0.9 ** np.arange(5)` in `SparseFeatures`. How many features are left? (With equal
+#   importance no feature is better than another, and a dense model may keep any mixture of them.)
 # - `n=6`, `n=8`: is there a limit to what fits into the plane?
 # - `importance=0.5 ** np.arange(5)`: which features are given up first as the density grows?
 # - `restarts=1` with different values of `seed`: do you always get the pentagon?
@@ -319,7 +328,7 @@ def attempt(check, answer):
 
 # %%
 def reconstruct(W, b, x):
-    """y = ReLU(Wᵀ W x + b) for each row of x; shapes (m, n), (n,), (batch, n) -> (batch, n)."""
+    """y = ReLU(x Wᵀ W + b), rows are examples; shapes (m, n), (n,), (batch, n) -> (batch, n)."""
     raise NotImplementedError
 
 
