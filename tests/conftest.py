@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,9 @@ def source_hash() -> str:
 # test starts inherit this folder. It must be set before numba is imported.
 os.environ["NUMBA_CACHE_DIR"] = str(ROOT / ".numba_cache" / source_hash())
 os.environ.setdefault("MPLBACKEND", "Agg")
+
+# A shell starts what it runs in the background with Ctrl-C ignored, and children inherit that. The tests press it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # No deadline: the first example of a test may compile for seconds. Derandomised: a red test is red again.
 # `--hypothesis-profile=explore` looks at new examples, and at more of them.

@@ -18,7 +18,9 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-START = f"import sys; sys.path.insert(0, {str(ROOT)!r}); import numpy as np; import minitms as tms\n"
+# A process started in the background of a script would ignore Ctrl-C from the start.
+HEARD = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+START = HEARD + f"import sys; sys.path.insert(0, {str(ROOT)!r}); import numpy as np; import minitms as tms\n"
 RUNS = {
     "a million models": START + """
 grid = np.geomspace(0.01, 1, 1000), np.geomspace(0.1, 10, 100)
