@@ -51,13 +51,16 @@ def save(folder, name, rows, result, quick):
     for file, content in result.files.items():
         if not file.startswith(name):
             raise ValueError(f"figure {name} writes {file!r}; expected a file name that begins with {name!r}")
-        # Arrays that the repository's own run leaves come with the package.
-        place = PACKAGE_DATA if file.endswith(".npz") and folder == HERE else folder
-        write_whole(place / file, content if callable(content) else _png(content))
+        write_whole(place(folder, file), content if callable(content) else _png(content))
     record = {"quick": quick, "files": list(result.files), "claims": rows, "numbers": _plain(result.numbers)}
     text = json.dumps(record, indent=1, ensure_ascii=False) + "\n"
     text = re.sub(r"\[[^][{}\"]*\]", lambda row: re.sub(r"\s+", "", row[0]).replace(",", ", "), text)  # rows of numbers
     write_whole(folder / f"{name}.json", lambda path: path.write_text(text, encoding="utf-8"))
+
+
+def place(folder, file):
+    """Where a figure's file goes: arrays that the repository's own run leaves come with the package."""
+    return (PACKAGE_DATA if file.endswith(".npz") and folder == HERE else folder) / file
 
 
 def write_readme(folder):
