@@ -299,7 +299,8 @@ def test_a_checkpoint_needs_a_seed(tmp_path):
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGKILL")
 def test_kill_minus_9_at_any_moment(tmp_path):
     """The short form of kill_and_resume.py: a process that is really killed, twice, and goes on to the same bits."""
-    run = [sys.executable, str(ROOT / "tests" / "kill_and_resume.py"), "--kills", "2", "--models", "2048", "--steps", "30000"]
+    script, sizes = str(ROOT / "tests" / "kill_and_resume.py"), ["--models", "2048", "--steps", "30000"]
+    run = [sys.executable, script, "--kills", "2", *sizes]
     process = subprocess.run([*run, "--folder", str(tmp_path)], capture_output=True, text=True, timeout=300)
     assert process.returncode == 0, process.stdout + process.stderr
     assert "2 of 2" in process.stdout
