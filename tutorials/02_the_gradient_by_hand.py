@@ -224,8 +224,9 @@ print(check_grad(loss, gradient, {"W": W, "b": b}))
 # For each parameter: how far the slope of the loss is from what the gradient says (*error*), how much may be put down
 # to rounding (*tolerance*), how large that slope is, and how far the parameters were moved.
 #
-# Now drop one of the two paths and read what the check says. The first line names the place. Then come the entries that
-# are furthest off, with the ratio of what was claimed to what was measured.
+# Now drop one of the two paths and read what the check says. The first line names the place. *Analytic* is what the
+# gradient claims, *numeric* what was measured; first all entries are moved at once, in a random direction. Then come
+# the entries with the largest part in the error of that slope, with the ratio of what was claimed to what was measured.
 
 
 # %%

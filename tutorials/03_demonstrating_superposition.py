@@ -98,7 +98,7 @@ for name, (library, by_hand) in exact.items():
 # <details><summary>Answer</summary>
 #
 # No. v only scales the loss, so the best W is the same at every density above 0. Sparsity cannot lure a linear model
-# into superposition.
+# into superposition. Which W that is, part 3 shows: the m most important features, each alone.
 #
 # </details>
 #
@@ -227,16 +227,18 @@ fig.colorbar(plots.scale("interference"), ax=axes[1], aspect=12, label="interfer
 plt.show()
 
 # %% [markdown]
-# The left column is the linear model, the others are the ReLU model, getting sparser from left to right. Blue bars have
-# a dimension for themselves, orange ones share theirs. Look for: a clean diagonal at s = 1; then single blue squares,
-# pairs of opposites; and at the right a pattern of red and blue, with more features than ever and none of them alone.
+# The left column is the linear model, the others are the ReLU model, getting sparser from left to right. In the bars,
+# blue features have a dimension for themselves and orange ones share theirs. In the heat map blue is negative: a pair
+# of opposites is two blue squares, mirrored at the diagonal. Look for: a clean diagonal at s = 1; then pairs of
+# opposites; and at the right a pattern of red and blue, with more features than at the left and none of them alone.
 #
 # <a id="numbers"></a>
 # ## 5. In numbers
 #
 # A picture is soon believed. The same statements as numbers: how many features are represented; how many of those are
 # alone in their direction; how many pairs point nearly opposite ways (W_i · W_j below -0.7); the largest W_i · W_j of
-# two different features; and the mean bias, all among the represented ones.
+# two different features; and the mean bias, all among the represented ones. A feature can be in several pairs at once,
+# since its norm may be above 1, and at the right a norm near the limit of 0.5 may fall on either side of it.
 
 # %%
 represented = tms.feature_norms(relu.W) > 0.5  # (K, n)
