@@ -3,7 +3,8 @@
 #
 # Section 2 of the paper *Toy Models of Superposition* puts two models side by side that differ in one thing only: the
 # ReLU at the output. The linear one keeps as many features as it has dimensions, whatever the data. The other one keeps
-# more and more as the data get sparser. This tutorial draws that comparison and reads it.
+# as many if the data are dense, and more than twice as many if they are sparse. This tutorial draws that comparison and
+# reads it.
 #
 # **You will be able to**
 # - explain, with a calculation of three lines, why a linear model never uses superposition;
@@ -59,8 +60,9 @@ rng = np.random.default_rng(0)
 # - **Share, linear**: h = x₀ - x₁, so output 0 is x₀ - x₁ + b₀. The error is b₀ - x₁. The best bias is b₀ = s/2, and
 #   what is left is the variance of x₁. The same for output 1: L = 2 v. *Always twice as bad as keeping one.*
 # - **Share, ReLU**, b = 0: output 0 is ReLU(x₀ - x₁). If x₀ is the larger, it is wrong by x₁; otherwise it is 0, and
-#   wrong by x₀. So it is wrong by the smaller of the two, which is 0 unless both are on. When both are on, the square
-#   of the smaller is 1/6 on average. Two outputs: L = 2 · s² · 1/6 = s²/3.
+#   wrong by x₀. So it is wrong by the smaller of the two, which is 0 unless both are on. When both are on, the smaller
+#   is x if either of them (a factor 2) is x and the other one is larger (probability 1 - x). So its square is
+#   ∫₀¹ x² · 2 (1 - x) dx = 2/3 - 2/4 = 1/6 on average. Two outputs: L = 2 · s² · 1/6 = s²/3.
 #
 # **Predict.** With s = 0.1, put numbers on the three.
 #
@@ -69,8 +71,13 @@ rng = np.random.default_rng(0)
 # v = 0.0333 - 0.0025 = 0.0308. Keep one 0.0308; share, linear 0.0617; share, ReLU 0.01/3 = 0.0033.
 #
 # </details>
+#
+# `tms.expected_loss` works out the same exactly: the mean loss over all possible examples, with no sampling.
 
 # %%
+x = (np.arange(1000) + 0.5) / 1000  # the middles of 1000 equal parts of [0, 1]
+assert np.isclose((x**2 * 2 * (1 - x)).mean(), 1 / 6)  # the integral, as a sum
+
 s = 0.1
 v = s / 3 - s**2 / 4
 keep, share = np.array([[1.0, 0.0]]), np.array([[1.0, -1.0]])
@@ -102,21 +109,22 @@ for name, (library, by_hand) in exact.items():
 #
 # </details>
 #
-# We check the formula on an arbitrary W: the loss divided by v must be the same number at every density.
+# We check the formula on an arbitrary W: the loss divided by v must be the same number at every density. With squared
+# errors the best bias is the one that makes each error 0 on average. The mean of x is s/2 for every feature; call that
+# vector μ (`mean` in the code). The mean of Wᵀ W x + b has to be μ too, so b = μ - Wᵀ W μ.
 
 # %%
 W, importance = rng.normal(size=(2, 6)), rng.random(6)
 products = W.T @ W
-overlap = products**2 * (1 - np.eye(6))
-bracket = (importance * (1 - np.diag(products)) ** 2).sum() + (
-    overlap * importance
-).sum()
+overlap = products**2 * (1 - np.eye(6))  # without the diagonal, where i = j
+own = (importance * (1 - np.diag(products)) ** 2).sum()
+bracket = own + (overlap * importance).sum()
 print(f"the bracket: {bracket:.6f}")
 for s in (1, 0.1, 0.001):
-    best_bias = (np.eye(6) - products) @ np.full(6, s / 2)
-    ratio = tms.expected_loss(W, best_bias, s, importance, "linear") / (
-        s / 3 - s**2 / 4
-    )
+    mean = np.full(6, s / 2)
+    best_bias = mean - products @ mean
+    L = tms.expected_loss(W, best_bias, s, importance, "linear")
+    ratio = L / (s / 3 - s**2 / 4)
     print(f"s = {s:<5}: loss / v = {ratio:.6f}")
     assert np.isclose(ratio, bracket)
 
@@ -164,29 +172,32 @@ plt.show()
 # ## 3. The linear model, from dense to sparse
 #
 # Twenty features, five dimensions, each feature 0.7 times as important as the one before. Seven densities from 1 down
-# to 0.001, trained as one stack.
+# to 0.001, a model for each, trained side by side as one stack. Each model is trained several times, from other random
+# weights (`restarts`), and for each density `best()` keeps the training that ended with the lowest loss.
+#
+# Five dimensions have room for five features at right angles. So we compare with *the top five alone*: features 0 to 4
+# with length 1 at right angles, all others 0.
 
 # %%
 densities = np.array([1, 0.3, 0.1, 0.03, 0.01, 0.003, 0.001])
 importance = 0.7 ** np.arange(20)
+# densities[:, None] has shape (7, 1): one row a model, one number for all its features.
 features = tms.SparseFeatures(n=20, density=densities[:, None], importance=importance)
+# "cosine": the steps get smaller and smaller, down to 0, along half a cosine wave.
 settings = {"n_hidden": 5, "learning_rate": 1e-2, "schedule": "cosine", "seed": 0}
 linear = tms.train(
     features, activation="linear", steps=3000, restarts=4, **settings
 ).best()
 
-top_five = np.diag(np.arange(20) < 5).astype(
-    float
-)  # 1 on the diagonal for features 0 to 4
-gram = linear.W.mT @ linear.W
+# Wᵀ W of the top five alone: 1 on the diagonal for features 0 to 4, else 0.
+top_five = np.diag(np.arange(20) < 5).astype(float)
+gram = linear.W.mT @ linear.W  # .mT swaps the last two axes: Wᵀ W of each model
 for s, G in zip(densities, gram, strict=True):
-    print(
-        f"s = {s:<5}: Wᵀ W differs from the top five alone by {abs(G - top_five).max():.3f}"
-    )
+    off = abs(G - top_five).max()
+    print(f"s = {s:<5}: Wᵀ W differs from the top five alone by {off:.3f}")
 assert np.allclose(gram, top_five, atol=0.05)
-assert np.allclose(
-    linear.b[0, 5:], 0.5, atol=0.05
-)  # s = 1: what is not kept is answered with its mean
+# s = 1: what is not kept is answered with its mean
+assert np.allclose(linear.b[0, 5:], 0.5, atol=0.05)
 
 # %% [markdown]
 # Seven densities, one answer: the five most important features, each clean, and nothing of the others. This is what
@@ -238,36 +249,33 @@ plt.show()
 # A picture is soon believed. The same statements as numbers: how many features are represented; how many of those are
 # alone in their direction; how many pairs point nearly opposite ways (W_i · W_j below -0.7); the largest W_i · W_j of
 # two different features; and the mean bias, all among the represented ones. A feature can be in several pairs at once,
-# since its norm may be above 1, and at the right a norm near the limit of 0.5 may fall on either side of it.
+# since "nearly opposite" leaves some room.
 
 # %%
 represented = tms.feature_norms(relu.W) > 0.5  # (K, n)
 interference = tms.interference(relu.W)
 products = relu.W.mT @ relu.W * (1 - np.eye(20))  # without the diagonal
+# (K, n, n): are features i and j both represented?
 both = represented[:, :, None] & represented[:, None, :]
 strongest = np.where(both, products, 0).max(axis=(1, 2))
 pairs = (np.where(both, products, 0) < -0.7).sum(axis=(1, 2)) // 2
 alone = (represented & (interference < 0.05)).sum(axis=1)
 bias = np.array([b[kept].mean() for b, kept in zip(relu.b, represented, strict=True)])
 
-print(
-    "density  represented  alone  opposite  largest W_i·W_j  mean bias"
-)
+print("density  represented  alone  opposite  largest W_i·W_j  mean bias")
 for row in zip(
     densities, represented.sum(axis=1), alone, pairs, strongest, bias, strict=True
 ):
     print("{:7g}  {:11}  {:5}  {:8}  {:15.2f}  {:9.3f}".format(*row))
 
 # %% [markdown]
-# And as claims, each of which could fail:
+# The number of features represented goes up in steps: one for each dimension at s = 1, two for each at 0.1 and still at
+# 0.03, more from 0.01 on. Among the last three rows it need not rise, and a difference of one means little: some norms
+# are close to the limit of 0.5 there and may fall on either side of it. And as claims, each of which could fail:
 
 # %%
-dense, sparser, sparse, sparsest = (
-    0,
-    1,
-    2,
-    slice(4, 7),
-)  # s = 1; 0.3; 0.1; 0.01 and less
+# Rows of the table: s = 1; 0.3; 0.1; 0.01 and less.
+dense, sparser, sparse, sparsest = 0, 1, 2, slice(4, 7)
 
 # At s = 1 the model is the linear one: the top five, clean, and the mean for the others.
 assert np.allclose(relu.W[dense].T @ relu.W[dense], top_five, atol=0.05)
@@ -279,18 +287,21 @@ print("s = 0.3, features that share:", sharing)
 assert alone[sparser] >= 1
 assert sharing.min() >= alone[sparser]
 assert pairs[sparser] >= 2
+assert bias[sparser] > 0.005  # a little above 0: exercise 3
 assert strongest[sparser] < 0.1
 
-# At s = 0.1 nearly everything is in pairs.
+# At s = 0.1 nearly everything is in pairs. There and at 0.03 each dimension holds two features.
 assert pairs[sparse] >= 4
+assert (represented[2:4].sum(axis=1) == 10).all()
 
 # At s = 0.01 and below nothing is alone, there is positive interference, and negative biases against it.
 assert (alone[sparsest] == 0).all()
 assert (strongest[sparsest] > 0.2).all()
 assert (bias[sparsest] < -0.05).all()
 
-# More than twice as many features as dimensions.
+# There are more than twice as many features as dimensions then, with norms close to the limit in every row.
 assert (represented[sparsest].sum(axis=1) > 10).all()
+assert (abs(tms.feature_norms(relu.W[sparsest]) - 0.5) < 0.1).any(axis=1).all()
 print("every claim holds")
 
 # %% [markdown]
@@ -328,6 +339,8 @@ assert gain[-1] < 0.5
 # %% [markdown]
 # <a id="vary"></a>
 # ## 6. What to vary
+#
+# The `assert` lines in the cells hold for the values given, and may fail with yours.
 #
 # - The paper's second setting, `n=80`, `n_hidden=20`, `importance = 0.9 ** np.arange(80)`: fewer steps will do.
 # - `importance=1.0` for all: is there still an order in which features come in?
@@ -373,16 +386,20 @@ def my_interference(W):
 def check_my_interference(my_interference):
     W = rng.normal(size=(3, 7)) * np.array([1, 1, 1, 2, 0.1, 0.5, 0])
     got, expected = my_interference(W), tms.interference(W)
+    norms = tms.feature_norms(W)
     assert np.shape(got) == (7,), f"the result has shape {np.shape(got)}; expected (7,)"
     assert not np.isnan(got).any(), (
         "there are NaN in it: what about the last feature, whose column is zero?"
     )
     assert not np.allclose(got, np.sqrt(expected)), "this is the square root"
-    assert not np.allclose(got, expected + tms.feature_norms(W) ** 2), (
-        "j = i is to be left out"
+    assert not np.allclose(got, expected + norms**2), "j = i is to be left out"
+    assert not np.allclose(got, expected * norms**2), "W_i has to be made to length 1"
+    all_scaled = tms.interference(W / np.where(norms > 0, norms, 1))
+    assert not np.allclose(got, all_scaled), "only W_i is made to length 1, not W_j"
+    assert not np.allclose(got, all_scaled * norms**2), (
+        "this is the sum over i for each j; wanted is the sum over j for each i: the other axis, "
+        "if row i and column j hold Ŵ_i · W_j"
     )
-    unscaled = expected * tms.feature_norms(W) ** 2
-    assert not np.allclose(got, unscaled), "W_i has to be made to length 1"
     assert np.allclose(got, expected), (
         f"got {np.round(got, 3)}, expected {expected.round(3)}"
     )
@@ -427,35 +444,42 @@ def check_lowest_linear_loss(lowest_linear_loss):
 attempt(check_lowest_linear_loss, lowest_linear_loss)
 
 # %% [markdown]
-# **Exercise 3.** Share out a single dimension: give W of shape (1, 2) and b for the *ReLU* model such that at s = 0.1,
-# with importance 1 for both features, the expected loss is below 0.0034. Then explain to yourself why no linear model
-# can.
+# **Exercise 3.** In the table of part 5 the mean bias at s = 0.3 is a little above 0. Why not 0, as for *share* in
+# part 1? Look at one pair of opposites: W = [1, -1], ReLU, importance 1, and the same bias for both features. Which
+# bias has the lowest expected loss? Then explain to yourself in which examples it helps and in which it hurts.
 #
 # <details><summary>Hint</summary>
 #
-# Part 1 has done it already. For the second half: exercise 2 gives the lowest loss of a linear model.
+# Try many: `tms.expected_loss(W, [bias, bias], s)` for every bias in `np.linspace(-0.05, 0.05, 501)`. For the second
+# half take the examples by turns: both features off, one on, both on.
 #
 # </details>
 
 
 # %%
-def shared_dimension():
-    """The pair W, b, of shapes (1, 2) and (2,)."""
+def bias_of_a_pair(s):
+    """The best bias of the two features, a number, within 0.0005; s is the density, at most 0.3."""
     raise NotImplementedError
 
 
 # %%
-def check_shared_dimension(shared_dimension):
-    W, b = (np.asarray(array, dtype=float) for array in shared_dimension())
-    assert W.shape == (1, 2), f"W has shape {W.shape}; expected (1, 2)"
-    assert b.shape == (2,), f"b has shape {b.shape}; expected (2,)"
-    L = tms.expected_loss(W, b, 0.1)
-    assert L < 0.0034, (
-        f"the expected loss is {L:.5f}; keeping one feature gives 0.03083"
-    )
+def check_bias_of_a_pair(bias_of_a_pair):
+    W = np.array([[1.0, -1.0]])
+    for s in (0.1, 0.2, 0.3):
+        got = bias_of_a_pair(s)
+        assert np.shape(got) == (), (
+            f"the result has shape {np.shape(got)}; expected one number"
+        )
+        L = tms.expected_loss(W, [got, got], s)
+        for other in (got - 0.0005, got + 0.0005):
+            L_other = tms.expected_loss(W, [other, other], s)
+            assert L <= L_other, (
+                f"at s = {s} you say {got:.5f}, where the loss is {L:.8f}; "
+                f"at {other:.5f} it is lower, {L_other:.8f}"
+            )
 
 
-attempt(check_shared_dimension, shared_dimension)
+attempt(check_bias_of_a_pair, bias_of_a_pair)
 
 # %% [markdown]
 # **Next:** [4. Phase changes](04_phase_changes.ipynb), where the step from one arrangement to another becomes a map.
