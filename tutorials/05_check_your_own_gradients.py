@@ -28,7 +28,7 @@
 # | W1 | encoder | (m, n) |
 # | W2 | decoder | (n, m) |
 # | b | bias | (n,) |
-# | I, α | importance; slope of the activation below 0 | (n,); a number |
+# | I, α | importance; slope of the activation below 0 (`LEAK` in the code) | (n,); a number |
 
 # %%
 try:
@@ -177,6 +177,7 @@ def along(t):
     )
 
 
+# Per unit of t each entry moves by its `direction`: the chain rule adds up all shares.
 slope = sum(
     (backward(params, x, importance)[name] * direction[name]).sum() for name in params
 )
@@ -220,8 +221,8 @@ ax.set(
 ax.legend()
 plt.show()
 print(
-    f"smallest error with two points {abs(two_points / slope - 1).min():.0e}, with four "
-    f"{abs(four_points / slope - 1).min():.0e}"
+    f"smallest error with two points {abs(two_points / slope - 1).min():.0e}, "
+    f"with four {abs(four_points / slope - 1).min():.0e}"
 )
 assert abs(two_points / slope - 1).min() < 1e-7
 assert (abs(four_points / slope - 1)[(hs > 1e-4) & ~crossed] < 1e-9).all()
@@ -269,8 +270,8 @@ assert problem.hints.get("W1") == "mask"
 
 # %% [markdown]
 # The first line has the place, the two numbers, and a cause where the pattern of the errors allows one. Then each wrong
-# parameter with its worst entries. `kinks` told the check where the corners of the activation are, z = 0; with that it
-# can try what happens where every z is positive.
+# parameter with its worst entries. `kinks` is a function that gives the numbers with a corner at 0, here all z; with
+# that the check can try what happens where every z is positive.
 #
 # **The second: a sum in place of a mean.** The division by the batch is forgotten. **Predict.** Which parameters will
 # be wrong, and by which factor?
@@ -310,7 +311,7 @@ assert np.isclose(problem.analytic / problem.numeric, batch)
 # %%
 def transposed(params, x, importance):
     right = backward(params, x, importance)
-    return right | {"W2": right["W2"].T}  # here: h.T @ dz
+    return right | {"W2": right["W2"].T}  # `right`, but for W2; here: h.T @ dz
 
 
 print("m = 2, n = 4:", first_line(verdict(transposed, params, x, importance)))
@@ -397,15 +398,15 @@ def cases(draw):
 
 
 def prove(backward, examples=60):
-    """Check a backward pass on many cases: the error for the simplest case that fails, or None."""
+    """Check a backward pass on many cases: the simplest one's error, or None."""
 
     @settings(
         max_examples=examples,
-        deadline=None,
-        database=None,
-        derandomize=True,
-        report_multiple_bugs=False,
-        phases=(Phase.generate, Phase.shrink),
+        deadline=None,  # a case may take as long as it likes
+        database=None,  # keep no file of failing cases
+        derandomize=True,  # the same cases on each run
+        report_multiple_bugs=False,  # one failing case is enough
+        phases=(Phase.generate, Phase.shrink),  # draw, then look for a simpler one
     )
     @given(case=cases())
     def gradient_is_right(case):
@@ -414,7 +415,7 @@ def prove(backward, examples=60):
         except NotDifferentiableError:
             assume(False)  # a kink: no gradient to compare with, take another case
         if problem:
-            problem.case = case
+            problem.case = case  # to look at below
             raise problem
 
     try:
@@ -439,8 +440,8 @@ for wrong in (wrong_mask, sum_not_mean, transposed):
 # %% [markdown]
 # These are the simplest failing cases that were found: small shapes, round numbers. A case like that can be followed
 # with pen and paper, and it says something: the wrong mask, for instance, needs no more than a single z below 0. (About
-# the settings: `derandomize=True` draws the same cases on each run; leave it out in your own tests and new cases are
-# tried each time. `deadline=None` matters wherever the first call compiles something.)
+# the settings: leave `derandomize=True` out in your own tests, and new cases are tried each time. `deadline=None`
+# matters wherever the first call compiles something.)
 #
 # <a id="torch"></a>
 # ## 6. A function in PyTorch
@@ -585,7 +586,7 @@ assert prove(backward_numba) is None
 # <a id="vary"></a>
 # ## 8. What to vary
 #
-# - `LEAK = 0`: which model is that? Does `backward` still pass its checks? And is `wrong_mask` still wrong?
+# - `LEAK = 0`, parts 1 to 4: which model is that? Does `backward` still pass in part 3? Is `wrong_mask` still wrong?
 # - Scale the loss *and* the gradient by 1e-6, or by 1e6: does the check still tell right from wrong?
 # - Add a mistake of 0.1 % to a single entry of dW1. Is it found?
 # - Leave `kinks` out of `verdict`. Which message changes?
@@ -600,6 +601,13 @@ assert prove(backward_numba) is None
 
 
 # %%
+def named(pair):
+    """The pair dW, db as a dict, as `check_grad` wants it."""
+    if not isinstance(pair, (tuple, list)) or len(pair) != 2:
+        raise TypeError("expected the pair dW, db")
+    return {"W": pair[0], "b": pair[1]}
+
+
 def attempt(check, answer):
     """Say whether an answer is right, and if not yet, what is missing."""
     try:
@@ -636,13 +644,7 @@ def check_backward_softplus(backward_softplus):
     for m in (1, 2, 4):
         check_grad(
             softplus_loss,
-            lambda p: dict(
-                zip(
-                    ("W", "b"),
-                    backward_softplus(p["W"], p["b"], x, importance),
-                    strict=True,
-                )
-            ),
+            lambda p: named(backward_softplus(p["W"], p["b"], x, importance)),
             {"W": rng.normal(size=(m, n)), "b": rng.normal(size=n)},
         )
 
@@ -686,9 +688,7 @@ def check_mended(mended):
     for m in (1, 2, 4):
         check_grad(
             lambda p: hidden_relu_loss(p["W"], p["b"], x, importance),
-            lambda p: dict(
-                zip(("W", "b"), mended(p["W"], p["b"], x, importance), strict=True)
-            ),
+            lambda p: named(mended(p["W"], p["b"], x, importance)),
             {"W": rng.normal(size=(m, n)), "b": rng.normal(size=n)},
             kinks=lambda p: (
                 x @ p["W"].T,
@@ -712,7 +712,7 @@ attempt(check_mended, mended)
 
 # %%
 def measured_gradient(f, w):
-    """The gradient of f at the array w, by central differences; the shape of w. w itself must not change."""
+    """The gradient of f at w, by central differences, in w's shape; w is unchanged."""
     raise NotImplementedError
 
 
@@ -728,9 +728,10 @@ def check_measured_gradient(measured_gradient):
         f"the result has shape {np.shape(got)}; expected {w.shape}"
     )
     assert (w == before).all(), "w was changed: work on a copy"
+    assert not np.allclose(got, 2 * expected), "twice too large: how far is +h from -h?"
     error = abs(got - expected).max()
     assert error < 1e-8, (
-        f"the largest error is {error:.1e}; with central differences it can be below 1e-8"
+        f"the largest error is {error:.1e}; central differences can be below 1e-8"
     )
 
 
