@@ -2,14 +2,15 @@
 # # 0. Start here
 #
 # A neural network often knows more things than it has room for. *Superposition* is the name for how it manages: it
-# stores several things in one place, and gets away with it as long as they seldom occur together. This tutorial builds
-# the smallest case of it from nothing.
+# stores several things in one place, and gets away with it as long as they seldom occur together. This course follows
+# the paper [*Toy Models of Superposition*](https://transformer-circuits.pub/2022/toy_model/index.html) (Elhage et al.,
+# 2022). This tutorial builds the smallest case from nothing.
 #
 # **You will be able to**
 # - say what a sparse feature is, and draw a batch of them;
 # - work out both models and their loss with pen and paper, for a handful of numbers;
 # - explain how one number can carry two features, and when that pays;
-# - train a model in five lines and draw what it learned.
+# - train a model in a few lines and draw what it learned.
 #
 # **You need** Python with NumPy arrays, the product of two matrices, and the mean of a random number. No machine
 # learning.
@@ -68,7 +69,7 @@ rng = np.random.default_rng(0)
 
 # %%
 features = tms.SparseFeatures(n=5, density=0.2)
-x = features.sample(8, seed=1)
+x = features.sample(8, seed=1)  # the same seed draws the same examples
 print(x.round(2))
 print("shape:", x.shape, " numbers that are not 0:", np.count_nonzero(x), "of", x.size)
 
@@ -87,6 +88,7 @@ print("shape:", x.shape, " numbers that are not 0:", np.count_nonzero(x), "of", 
 # %%
 s = 0.2
 x = features.sample(200_000, seed=0)
+# x > 0 is an array of True and False, and its mean is the share of True.
 share_on, mean, both_on = (
     (x > 0).mean(),
     x[:, 0].mean(),
@@ -121,8 +123,9 @@ assert abs(both_on - s * s) < 0.005
 # | [0.0, 0.3] | -0.3 | [-0.3, 0.3] | [0.0, 0.3] | exactly |
 # | [0.6, 0.3] | 0.3 | [0.3, -0.3] | [0.3, 0.0] | no: wrong by 0.3 in both |
 #
-# **One number carries two features.** When one is on alone, the other output gets a negative number (this is called
-# *interference*), and the ReLU removes it. Only when both are on do they spoil each other. That is superposition.
+# **One number carries two features.** What a feature adds to the output of another is called *interference*. When one
+# is on alone, it is negative here, and the ReLU removes it. Only when both are on do they spoil each other. That is
+# superposition.
 #
 # The same by the library:
 
@@ -140,9 +143,9 @@ assert np.allclose(y, [[0.6, 0.0], [0.0, 0.3], [0.3, 0.0]])
 #
 # <details><summary>Answer</summary>
 #
-# y = z = [0.6, -0.6]. Nothing removes the interference, so feature 1 is reported at -0.6 although it is off. A linear
-# model pays for sharing on *every* example, not only where features meet. So a linear model gains nothing by sharing,
-# as [tutorial 3](03_demonstrating_superposition.ipynb) shows.
+# y = z = [0.6, -0.6]. Nothing removes the interference, so feature 1 is reported at -0.6 although it is off, an error
+# as large as if feature 0 had been given up. A linear model pays for sharing whenever a feature is on, not only where
+# two meet. So it gains nothing by sharing, as [tutorial 3](03_demonstrating_superposition.ipynb) shows.
 #
 # </details>
 
@@ -217,9 +220,8 @@ for s in densities:
 
 print("density   keep one      share    better")
 for s, one, both in zip(densities, keep_one, share, strict=True):
-    print(
-        f"{s:7.2f}   {one:8.6f}   {both:8.6f}    {'share' if both < one else 'keep one'}"
-    )
+    better = "share" if both < one else "keep one"
+    print(f"{s:7.2f}   {one:8.6f}   {both:8.6f}    {better}")
 assert keep_one[-1] < share[-1]  # s = 1
 assert share[2] < 0.2 * keep_one[2]  # s = 0.1: less than a fifth of the loss
 # From s = 0.1 to 0.01 one falls about tenfold, the other about a hundredfold.
@@ -245,9 +247,10 @@ ax.legend()
 plt.show()
 
 # %% [markdown]
-# Both axes are logarithmic. Read the picture from right to left: the sparser the features, the further sharing is
-# ahead. Towards the left the blue line falls like s (a missed feature costs something whenever it is on), the orange
-# one like s² (only meetings cost).
+# Both axes are logarithmic. Read the picture from right to left: beyond the dotted line, s = 4/7, sharing is ahead, and
+# the sparser the features, the further. Towards the left the blue line falls like s (a missed feature costs something
+# whenever it is on), the orange one like s² (only meetings cost). At the far right the blue line bends down: the mean
+# is a better guess at a feature that is always on.
 #
 # <a id="picture"></a>
 # ## 5. A first picture
@@ -255,25 +258,30 @@ plt.show()
 # Nobody will tell the model about sharing. We give it random weights, show it examples, and let it lower its loss step
 # by step. How that works, and what `steps` and `learning_rate` are, is
 # [tutorial 2](02_the_gradient_by_hand.ipynb). Here are five features for two hidden dimensions, on in one example out
-# of twenty, in five lines:
+# of twenty, in a few lines. The model is trained from eight random starts, and `run.best()` is the one that ended with
+# the lowest loss. (The very first training takes some seconds more, while Numba compiles its loops.)
 
 # %%
 features = tms.SparseFeatures(n=5, density=0.05)
-run = tms.train(features, n_hidden=2, steps=2000, learning_rate=1e-2, restarts=8, seed=0)
+run = tms.train(
+    features, n_hidden=2, steps=2000, learning_rate=1e-2, restarts=8, seed=0
+)
 fig, ax = plt.subplots(figsize=(3.2, 3.2))
 plots.feature_vectors(ax, run.best().W)
+ax.set(xlabel="hidden dimension 1", ylabel="hidden dimension 2")
 plt.show()
 
 # %% [markdown]
 # The axes are the two hidden dimensions, and each line is a column of W: the direction in the plane along which one
 # feature is stored. The plane has room for two directions at right angles, and yet all five features are there, spread
-# evenly, as a pentagon. [Tutorial 1](01_introduction.ipynb) explains why a pentagon, and why there were `restarts=8`.
+# evenly, as a pentagon. [Tutorial 1](01_introduction.ipynb) explains why a pentagon, why its lines are longer than 1,
+# and why there were `restarts=8`.
 
 # %%
 norms = tms.feature_norms(run.best().W)  # the length of each column
 across, up = run.best().W  # the two hidden dimensions, one number a feature
 angle = np.sort(np.degrees(np.arctan2(up, across)))
-gaps = np.diff(angle, append=angle[0] + 360)
+gaps = np.diff(angle, append=angle[0] + 360)  # the last one leads back to the first
 print("lengths:", norms.round(3))
 print(
     "angles between neighbours, in degrees:",
@@ -289,13 +297,14 @@ assert norms.min() > 0.95 * norms.max()
 # <a id="vary"></a>
 # ## 6. What to vary
 #
-# All in the five lines of part 5. (The `assert` lines below them hold for the pentagon only, and may fail then.)
+# All in the short cell of part 5; the next cell prints the lengths. (Its `assert` lines hold for the pentagon only, and
+# may fail then.)
 #
 # - `density=1.0, importance=0.9 ** np.arange(5)` in `SparseFeatures`. How many features are left? (With equal
 #   importance no feature is better than another, and a dense model may keep any mixture of them.)
 # - `n=6`, `n=8`: is there a limit to what fits into the plane?
 # - `importance=0.5 ** np.arange(5)`: which features are given up first as the density grows?
-# - `restarts=1` with different values of `seed`: do you always get the pentagon?
+# - `density=0.1` and `restarts=1` with `seed` from 0 to 5: do you always get the pentagon?
 #
 # <a id="exercises"></a>
 # ## 7. Exercises
@@ -328,7 +337,7 @@ def attempt(check, answer):
 
 # %%
 def reconstruct(W, b, x):
-    """y = ReLU(x Wᵀ W + b), rows are examples; shapes (m, n), (n,), (batch, n) -> (batch, n)."""
+    """y = ReLU(x Wᵀ W + b); shapes (m, n), (n,), (batch, n) -> (batch, n)."""
     raise NotImplementedError
 
 
@@ -361,7 +370,10 @@ attempt(check_reconstruct, reconstruct)
 
 # %%
 def weighted_loss(y, x, importance):
-    """Mean over the batch of sum_i I_i (y_i - x_i)²; shapes (batch, n), (batch, n), (n,) -> a number."""
+    """Mean over the batch of sum_i I_i (y_i - x_i)².
+
+    Shapes (batch, n), (batch, n), (n,) -> a number.
+    """
     raise NotImplementedError
 
 
@@ -405,7 +417,10 @@ attempt(check_weighted_loss, weighted_loss)
 
 # %%
 def sample(batch, n, density, rng):
-    """A batch (batch, n): each entry is 0 with probability 1 - density, else uniform on [0, 1), independently."""
+    """A batch (batch, n) of independent entries.
+
+    Each is 0 with probability 1 - density, else uniform on [0, 1).
+    """
     raise NotImplementedError
 
 
@@ -428,13 +443,17 @@ def check_sample(sample):
         f"entries that are on have mean {x[on].mean():.3f}; expected 0.5"
     )
     assert x.max() > 0.99, f"the largest value is {x.max():.3f}; values reach up to 1"
+    assert np.unique(x[on]).size > 0.99 * on.sum(), (
+        "some entries have their value in common: a value for each entry, please"
+    )
     given = on[on[:, 0], 1].mean()
     assert abs(given - s) < 0.02, (
         f"where feature 0 is on, feature 1 is on with share {given:.3f}; expected {s}"
     )
     again = on[1:, 0][on[:-1, 0]].mean()
     assert abs(again - s) < 0.02, (
-        f"after an example with feature 0 on, it is on again with share {again:.3f}, not {s}"
+        f"after an example with feature 0 on, it is on again with share {again:.3f}, "
+        f"not {s}"
     )
 
 

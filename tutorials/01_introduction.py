@@ -1,9 +1,10 @@
 # %% [markdown]
 # # 1. Five features in two dimensions
 #
-# The first picture of the paper *Toy Models of Superposition* (Elhage et al., 2022) shows a model with two hidden
-# dimensions that is given five features. When the features are dense it keeps two. When they are sparse it keeps all
-# five. Here we take that picture apart until each number in it can be checked by hand.
+# The first picture of the paper
+# [*Toy Models of Superposition*](https://transformer-circuits.pub/2022/toy_model/index.html) (Elhage et al., 2022)
+# shows a model with two hidden dimensions that is given five features. When the features are dense it keeps two. When
+# they are sparse it keeps all five. Here we take that picture apart until each number in it can be checked by hand.
 #
 # **You will be able to**
 # - compute what a pentagon of features costs, and why three or four features come for free;
@@ -75,9 +76,8 @@ only_0 = np.array([[1.0, 0, 0, 0, 0]])  # (batch, n) = (1, 5)
 
 cosine = np.cos(np.radians(72))
 a, b = np.sqrt(1 / (1 - cosine)), 1 - 1 / (1 - cosine)
-print(
-    f"cos 72° = {cosine:.3f}, cos 144° = {np.cos(np.radians(144)):.3f}, a = {a:.3f}, b = {b:.3f}"
-)
+print(f"cos 72° = {cosine:.3f}, cos 144° = {np.cos(np.radians(144)):.3f}")
+print(f"a = {a:.3f}, b = {b:.3f}")
 print("length 1, no bias:  ", tms.forward(pentagon, np.zeros(5), only_0).round(3))
 print(
     "length 1, with bias:", tms.forward(pentagon, np.full(5, -cosine), only_0).round(3)
@@ -90,8 +90,9 @@ assert np.allclose(tms.forward(a * pentagon, np.full(5, b), only_0), only_0)
 assert np.allclose([a, b], [1.203, -0.447], atol=1e-3)
 
 # %% [markdown]
-# So at x₀ = 1 the answer is exact. But at x₀ = 0.5 the output is 0.5 a² + b, which is too little, since the bias is
-# subtracted whole. A trained model has to settle between the two: somewhat shorter vectors, a somewhat weaker bias.
+# So at x₀ = 1 the answer is exact. But at x₀ = 0.5 the output is 0.5 a² + b, which is too little, since the bias takes
+# away as much as at x₀ = 1. A trained model has to suit small values and large ones: it settles for somewhat shorter
+# vectors and a somewhat weaker bias.
 
 # %%
 half = tms.forward(a * pentagon, np.full(5, b), 0.5 * only_0)[0, 0]
@@ -128,10 +129,10 @@ assert half < 0.3
 
 # %%
 def k_gon(k, n=5):
-    """W (2, n) with features 0 .. k - 1 on a regular k-gon of length 1, the others zero."""
+    """W (2, n): features 0 .. k - 1 on a regular k-gon of length 1, the others zero."""
     W = np.zeros((2, n))
     angles = 2 * np.pi * np.arange(k) / k
-    W[:, :k] = np.cos(angles), np.sin(angles)
+    W[:, :k] = np.cos(angles), np.sin(angles)  # row 0, row 1
     return W
 
 
@@ -144,14 +145,19 @@ for k in (2, 3, 4):
     print(f"{k} features: expected loss {L:.5f}, by hand {(5 - k) * v:.5f}")
     assert np.isclose(L, (5 - k) * v)
 
-for length, bias in [(1, 0), (1, -cosine), (a, b), (1.15, -0.25)]:
+# Without a bias, (1 - length²)² + 2 (length² cos 72°)² is lowest at this length:
+shorter = np.sqrt(1 / (1 + 2 * cosine**2))
+for length, bias in [(1, 0), (1, -cosine), (shorter, 0), (a, b), (1.15, -0.25)]:
     L = tms.expected_loss(length * k_gon(5), np.full(5, bias), pattern="exactly_one")
     print(f"5 features, length {length:.2f}, bias {bias:5.2f}: expected loss {L:.5f}")
 assert L < v / 3  # the last pentagon: far better than dropping one
+L = tms.expected_loss(shorter * k_gon(5), np.zeros(5), pattern="exactly_one")
+assert 0.9 * v < L < v  # without a bias: hardly better
 
 # %% [markdown]
-# A clumsy pentagon (the first two) is worse than dropping one feature, which costs v. With a better length and bias it
-# is more than three times better. The bias is what makes the fifth feature possible.
+# A clumsy pentagon (the first two) is worse than dropping one feature, which costs v. Without a bias, even the best
+# length (the third) saves hardly anything. With a good length and bias (the last, found by trying) it is more than
+# three times better. The bias is what makes the fifth feature worth its place.
 #
 # <a id="see"></a>
 # ## 3. Predict, then see
@@ -170,9 +176,10 @@ assert L < v / 3  # the last pentagon: far better than dropping one
 #
 # </details>
 #
-# `train` takes a whole *stack* of models at once. Density has shape (K, 1): one row a model, and one number for all its
-# features. Importance has shape (n,): one number a feature, the same for all models. `schedule="cosine"` makes the
-# steps smaller and smaller towards the end; `restarts` is for part 4.
+# `train` takes a whole *stack* of models at once. Density has shape (K, 1), a column, which `sparsity[:, None]` makes
+# of the K numbers: one row a model, and one number for all its features. Importance has shape (n,): one number a
+# feature, the same for all models. `schedule="cosine"` makes the steps smaller and smaller towards the end;
+# `restarts` is for part 4.
 
 # %%
 sparsity = np.array([0, 0.8, 0.9])
@@ -215,7 +222,7 @@ def angle(u, v):
 
 
 def gaps(W):
-    """Angles from each represented feature to the next one around the circle, in degrees."""
+    """Angles from each represented feature to the next, around the circle, degrees."""
     kept = W[:, tms.feature_norms(W) > 0.5]
     around = np.sort(np.degrees(np.arctan2(kept[1], kept[0])))
     return np.diff(around, append=around[0] + 360)
@@ -223,20 +230,16 @@ def gaps(W):
 
 dense, digons, five = best.W
 print("features kept:", tms.features_represented(best.W))
-print(
-    f"S = 0:   angle between the two kept features {angle(dense[:, 0], dense[:, 1]):.1f}°"
-)
-print("         bias:", best.b[0].round(2) + 0.0)
-print(
-    f"S = 0.8: lengths {tms.feature_norms(digons).round(2)}, gaps {gaps(digons).round(1)}"
-)
-print(
-    f"S = 0.9: lengths {tms.feature_norms(five).round(2)}, gaps {gaps(five).round(1)}"
-)
+between = angle(dense[:, 0], dense[:, 1])
+print(f"S = 0:   angle between the two kept features {between:.1f}°")
+print("         bias:", best.b[0].round(2) + 0.0)  # + 0.0 turns -0 into 0
+for S, W in ((0.8, digons), (0.9, five)):
+    lengths = tms.feature_norms(W)
+    print(f"S = {S}: lengths {lengths.round(2)}, gaps {gaps(W).round(1)}")
 print("         bias:", best.b[2].round(2))
 
 assert tms.features_represented(best.W).tolist() == [2, 4, 5]
-assert abs(angle(dense[:, 0], dense[:, 1]) - 90) < 5
+assert abs(between - 90) < 5
 assert np.allclose(
     best.b[0], [0, 0, 0.5, 0.5, 0.5], atol=0.05
 )  # dropped features: their mean s/2
@@ -248,8 +251,9 @@ assert (tms.feature_norms(five) > 1).all()
 assert (tms.feature_norms(five) < a).all()
 
 # %% [markdown]
-# The lengths at S = 0.9 lie between 1 and the 1.203 of part 1, and the bias between 0 and -0.447, for the reason given
-# there. The pentagon is not perfectly regular because the features are not equally important.
+# A feature that was left out is a dot in the middle of its picture. The lengths at S = 0.9 lie between 1 and the 1.203
+# of part 1, and the bias between 0 and -0.447, for the reason given there. The pentagon is not perfectly regular
+# because the features are not equally important.
 #
 # <a id="restarts"></a>
 # ## 4. Why restarts?
@@ -280,14 +284,12 @@ runs = tms.train(
 )
 order = runs.loss.argsort()
 good = runs.loss < 1.01 * runs.loss.min()
-print(
-    f"{good.mean():.0%} of {len(good)} runs end within 1 % of the best loss, {runs.loss.min():.4f}"
-)
-print(
-    f"the worst ends at {runs.loss.max():.4f}, {runs.loss.max() / runs.loss.min() - 1:.0%} above it"
-)
-assert 0.2 < good.mean() < 0.65
-assert runs.loss.max() > 1.05 * runs.loss.min()
+lowest, highest = runs.loss.min(), runs.loss.max()
+share = good.mean()
+print(f"{share:.0%} of {len(good)} runs end within 1 % of the best loss, {lowest:.4f}")
+print(f"the worst ends at {highest:.4f}, {highest / lowest - 1:.0%} above it")
+assert 0.2 < share < 0.65
+assert highest > 1.05 * lowest
 
 # %%
 fig, axes = plt.subplots(1, 4, figsize=(8.3, 2.6), width_ratios=[1.3, 1, 1, 1])
@@ -297,12 +299,15 @@ for ax, rank in zip(axes[1:], (0, len(order) // 2, -1), strict=True):
     plots.feature_vectors(ax, runs.W[order[rank]], importance)
     ax.set_title(f"loss {runs.loss[order[rank]]:.4f}")
     ax.axis("off")
+    lengths = tms.feature_norms(runs.W[order[rank]])
+    print(f"{ax.get_title()}: lengths {lengths.round(2)}")
 plt.show()
 
 # %% [markdown]
 # The steps in the left picture are the valleys. From left to right, the three others are the best run, one from the
-# middle, and the worst, in the colours of part 3. Look at which feature each one gave up. Would more training free the
-# one in the middle? We start again from where it ended.
+# middle, and the worst, in the colours of part 3. Look at which feature each one gave up: the best run the least
+# important one (yellow), the middle one the next (orange). The worst gave up most of both, and left the direction
+# opposite the violet one empty. Would more training free the one in the middle? We start again from where it ended.
 
 # %%
 middle = order[len(order) // 2]
@@ -316,7 +321,8 @@ longer = tms.train(
     initial=(runs.W[middle], runs.b[middle]),
 )
 print(
-    f"best {runs.loss.min():.4f}, middle {runs.loss[middle]:.4f}, after as many steps again {longer.loss[0]:.4f}"
+    f"best {runs.loss.min():.4f}, middle {runs.loss[middle]:.4f}, "
+    f"after as many steps again {longer.loss[0]:.4f}"
 )
 assert abs(longer.loss[0] / runs.loss[middle] - 1) < 0.01
 assert longer.loss[0] > 1.01 * runs.loss.min()
@@ -331,7 +337,7 @@ assert longer.loss[0] > 1.01 * runs.loss.min()
 #
 # $$ D_i = \frac{|W_i|^2}{\sum_j (\hat W_i \cdot W_j)^2} \qquad \hat W_i = W_i / |W_i| $$
 #
-# that is, its own squared length divided by the squared lengths of everything that lies along its direction, itself
+# that is, its own squared length divided by the squares of what all features have along its direction, itself
 # included. Alone in its direction, D_i = 1. With an equally long partner opposite, D_i = 1 / (1 + 1) = 1/2. And in the
 # pentagon:
 #
@@ -359,9 +365,9 @@ assert np.allclose(tms.dimensionality(five), 2 / 5, atol=0.05)
 # <a id="up"></a>
 # ## 6. Which way is up?
 #
-# Your pentagon may point elsewhere than the paper's. That means nothing: turn the hidden space by any angle, W → R W,
-# and every W_i · W_j stays as it was, hence every output and the loss. (Only the lengths of the vectors and the angles
-# between them matter.)
+# Your pentagon may point elsewhere than the paper's. That means nothing: turn the hidden space by any angle, W → R W
+# (R is the matrix of the turn), and every W_i · W_j stays as it was, hence every output and the loss. (Only the lengths
+# of the vectors and the angles between them matter.)
 
 # %%
 turn = np.radians(33)
@@ -427,7 +433,7 @@ def check_positive_pairs(positive_pairs):
     for k, expected in [(2, 0), (3, 0), (4, 0), (5, 5), (6, 6), (8, 8), (9, 18)]:
         count = positive_pairs(k_gon(k, n=10))
         assert count == expected, (
-            f"got {count} for a regular {k}-gon; expected {expected}"
+            f"got {count} for a regular {k}-gon; expected {expected} pairs i < j"
         )
 
 
@@ -445,7 +451,7 @@ attempt(check_positive_pairs, positive_pairs)
 
 # %%
 def six_in_three():
-    """W of shape (3, 6), every column of length 1, and no W_i · W_j above 0 for i != j."""
+    """W of shape (3, 6): columns of length 1, and no W_i · W_j above 0 for i != j."""
     raise NotImplementedError
 
 
@@ -459,7 +465,8 @@ def check_six_in_three(six_in_three):
     products = W.T @ W - np.eye(6)
     i, j = np.unravel_index(products.argmax(), products.shape)
     assert products[i, j] < 1e-9, (
-        f"features {i} and {j} have W_i · W_j = {products[i, j]:.3f}; expected at most 0"
+        f"features {i} and {j} have W_i · W_j = {products[i, j]:.3f}; "
+        "expected at most 0"
     )
     assert np.isclose(
         tms.expected_loss(W, np.zeros(6), pattern="exactly_one"), 0, atol=1e-12
@@ -474,9 +481,9 @@ attempt(check_six_in_three, six_in_three)
 #
 # <details><summary>Hint</summary>
 #
-# `tms.expected_loss` takes stacks: try a whole grid of lengths and biases at once, around the last pentagon of part 2.
-# With `length[:, None, None, None] * k_gon(5)`, `bias[None, :, None] * np.ones(5)` and `pattern="exactly_one"` it gives
-# a loss for each pair.
+# Two loops will do, around the last pentagon of part 2. Or try a whole grid at once, since `tms.expected_loss` takes
+# stacks: with `length[:, None, None, None] * k_gon(5)`, `bias[None, :, None] * np.ones(5)` and `pattern="exactly_one"`
+# it gives a loss for each pair, and `np.unravel_index(L.argmin(), L.shape)` says where the lowest is.
 #
 # </details>
 
@@ -492,7 +499,8 @@ def check_good_pentagon(good_pentagon):
     length, bias = good_pentagon()
     L = tms.expected_loss(length * k_gon(5), np.full(5, bias), pattern="exactly_one")
     assert L < 0.0160, (
-        f"length {length:.4f} and bias {bias:.4f} give a loss of {L:.5f}; expected below 0.0160"
+        f"length {length:.4f} and bias {bias:.4f} give a loss of {L:.5f}; "
+        "expected below 0.0160"
     )
 
 
