@@ -13,8 +13,6 @@ thread did which part.
 
 from __future__ import annotations
 
-import math
-
 import numba
 import numpy as np
 
@@ -37,10 +35,11 @@ def jit(function=None, **options):
     """`numba.njit` with our flags, cached on disk; without the cache where no folder can be written."""
     if function is None:
         return lambda f: jit(f, **options)
+    options = {"fastmath": FASTMATH, "nogil": True, "no_cfunc_wrapper": True, **options}
     try:
-        return numba.njit(fastmath=FASTMATH, nogil=True, cache=True, **options)(function)
+        return numba.njit(cache=True, **options)(function)
     except RuntimeError:
-        return numba.njit(fastmath=FASTMATH, nogil=True, **options)(function)
+        return numba.njit(**options)(function)
 
 
 # ------------------------------------------------------------------------------------------------ random numbers
@@ -61,34 +60,29 @@ def stream_key(seed, stream, model, step):
     return mix(key + u64(step) * _GAMMA)
 
 
-@jit
-def word_bounds(density, itemsize):
-    """What `find_active` compares random words with: one number a word, (words per example,).
+def word_bounds(density):
+    """What `find_active` compares random words with, for density (..., n): one number a word, (..., words per example).
 
     ``k 2^-24 < density`` says the same as ``k < ceil(2^24 density)`` for an integer k, and both sides of it may be
     shifted to the top of the word, or of its low half. In float64 it is 53 bits, and a word a feature.
     """
-    n = density.size
-    if itemsize == 8:
-        bounds = np.empty(n, u64)
-        for i in range(n):
-            bounds[i] = u64(math.ceil(density[i] * 2.0**53)) << u64(11)
-        return bounds
-    bounds = np.zeros((n + 1) // 2, u64)
-    for i in range(n):
-        bounds[i // 2] |= u64(math.ceil(density[i] * 2.0**24)) << u64(8 if i % 2 else 40)
-    return bounds
+    if density.itemsize == 8:
+        return np.ceil(density * 2.0**53).astype(u64) << u64(11)
+    bounds = np.ceil(density * np.float64(2.0**24)).astype(u64)
+    high, low = bounds[..., 0::2] << u64(40), bounds[..., 1::2] << u64(8)
+    high[..., : low.shape[-1]] |= low
+    return high
 
 
-@jit
-def mark_bits(density, itemsize):
+def mark_bits(density):
     """The bits of a mark of `find_active` that say active, or 0 if most examples are, so that finding them is idle."""
-    none = 1.0
-    for p in density:
-        none *= 1.0 - p
-    if 1.0 - none >= WORTH_FINDING:
-        return u64(0)
-    return u64(1 << 63) if itemsize == 8 else u64(1 << 63 | 1 << 31)
+    bits = 1 << 63 if density.itemsize == 8 else 1 << 63 | 1 << 31
+    return np.where(share_active(density) < WORTH_FINDING, u64(bits), u64(0))
+
+
+def share_active(density):
+    """The probability that an example has any active feature."""
+    return 1 - np.prod(1 - density.astype(float), axis=-1)
 
 
 @jit
@@ -172,164 +166,143 @@ def draw(counters, count, density, reciprocal, words, X):
 
 @jit
 def product(A, Q, out, width):
-    """``out = A Q`` for A (p, q), Q (q, BLOCK), out (p, BLOCK): two rows of A by four of Q at a time."""
+    """``out = A Q`` for A (p, q), Q (q, BLOCK), out (p, BLOCK): two rows of A by four of Q at a time.
+
+    The rows go in pairs; with an odd number of them the last pair computes a row again, with the same result.
+    """
     p, q = A.shape
     whole = q - q % 4
-    for k in range(0, p - 1, 2):
+    for pair in range(0, p, 2):
+        k, j = max(min(pair, p - 2), 0), min(pair + 1, p - 1)
         for e in range(width):
             out[k, e] = 0
-            out[k + 1, e] = 0
+            out[j, e] = 0
         for i in range(0, whole, 4):
             a0, a1, a2, a3 = A[k, i], A[k, i + 1], A[k, i + 2], A[k, i + 3]
-            c0, c1, c2, c3 = A[k + 1, i], A[k + 1, i + 1], A[k + 1, i + 2], A[k + 1, i + 3]
+            c0, c1, c2, c3 = A[j, i], A[j, i + 1], A[j, i + 2], A[j, i + 3]
             for e in range(width):
                 q0, q1, q2, q3 = Q[i, e], Q[i + 1, e], Q[i + 2, e], Q[i + 3, e]
-                out[k, e] += a0 * q0 + a1 * q1 + a2 * q2 + a3 * q3
-                out[k + 1, e] += c0 * q0 + c1 * q1 + c2 * q2 + c3 * q3
+                out_k = out[k, e] + (a0 * q0 + a1 * q1 + a2 * q2 + a3 * q3)
+                out_j = out[j, e] + (c0 * q0 + c1 * q1 + c2 * q2 + c3 * q3)
+                out[k, e], out[j, e] = out_k, out_j
         for i in range(whole, q):
-            a0, c0 = A[k, i], A[k + 1, i]
+            a0, c0 = A[k, i], A[j, i]
             for e in range(width):
-                out[k, e] += a0 * Q[i, e]
-                out[k + 1, e] += c0 * Q[i, e]
-    for k in range(p - p % 2, p):
-        for e in range(width):
-            out[k, e] = 0
-        for i in range(0, whole, 4):
-            a0, a1, a2, a3 = A[k, i], A[k, i + 1], A[k, i + 2], A[k, i + 3]
-            for e in range(width):
-                out[k, e] += a0 * Q[i, e] + a1 * Q[i + 1, e] + a2 * Q[i + 2, e] + a3 * Q[i + 3, e]
-        for i in range(whole, q):
-            a0 = A[k, i]
-            for e in range(width):
-                out[k, e] += a0 * Q[i, e]
+                out_k, out_j = out[k, e] + a0 * Q[i, e], out[j, e] + c0 * Q[i, e]
+                out[k, e], out[j, e] = out_k, out_j
 
 
 @jit
-def add_weight_gradient(H, dZ, dH, X, dW, width):
-    """``dW += H dZᵀ + dH Xᵀ``, W as decoder and as encoder: two hidden dimensions by two features at a time."""
-    m, n = dW.shape
-    zero = dW.dtype.type(0)
-    for k in range(0, m - 1, 2):
-        for i in range(0, n - 1, 2):
-            s00, s01, s10, s11 = zero, zero, zero, zero
+def add_outer(P, Q, out, width):
+    """``out += P Qᵀ`` for P (p, BLOCK), Q (q, BLOCK), out (p, q): two rows of P by four of Q at a time."""
+    p, q = out.shape
+    whole = q - q % 4
+    zero = out.dtype.type(0)
+    for k in range(0, p, 2):
+        j = min(k + 1, p - 1)  # of an odd number of rows the last is its own partner, and added once
+        for i in range(0, whole, 4):
+            s0, s1, s2, s3, t0, t1, t2, t3 = zero, zero, zero, zero, zero, zero, zero, zero
             for e in range(width):
-                h0, h1, g0, g1 = H[k, e], H[k + 1, e], dH[k, e], dH[k + 1, e]
-                d0, d1, x0, x1 = dZ[i, e], dZ[i + 1, e], X[i, e], X[i + 1, e]
-                s00 += h0 * d0 + g0 * x0
-                s01 += h0 * d1 + g0 * x1
-                s10 += h1 * d0 + g1 * x0
-                s11 += h1 * d1 + g1 * x1
-            dW[k, i] += s00
-            dW[k, i + 1] += s01
-            dW[k + 1, i] += s10
-            dW[k + 1, i + 1] += s11
-        for i in range(n - n % 2, n):
-            s00, s10 = zero, zero
+                pk, pj = P[k, e], P[j, e]
+                q0, q1, q2, q3 = Q[i, e], Q[i + 1, e], Q[i + 2, e], Q[i + 3, e]
+                s0 += pk * q0
+                s1 += pk * q1
+                s2 += pk * q2
+                s3 += pk * q3
+                t0 += pj * q0
+                t1 += pj * q1
+                t2 += pj * q2
+                t3 += pj * q3
+            out[k, i] += s0
+            out[k, i + 1] += s1
+            out[k, i + 2] += s2
+            out[k, i + 3] += s3
+            if j > k:
+                out[j, i] += t0
+                out[j, i + 1] += t1
+                out[j, i + 2] += t2
+                out[j, i + 3] += t3
+        for i in range(whole, q):
+            s0, t0 = zero, zero
             for e in range(width):
-                s00 += H[k, e] * dZ[i, e] + dH[k, e] * X[i, e]
-                s10 += H[k + 1, e] * dZ[i, e] + dH[k + 1, e] * X[i, e]
-            dW[k, i] += s00
-            dW[k + 1, i] += s10
-    for k in range(m - m % 2, m):
-        for i in range(n):
-            s00 = zero
-            for e in range(width):
-                s00 += H[k, e] * dZ[i, e] + dH[k, e] * X[i, e]
-            dW[k, i] += s00
+                s0 += P[k, e] * Q[i, e]
+                t0 += P[j, e] * Q[i, e]
+            out[k, i] += s0
+            if j > k:
+                out[j, i] += t0
 
 
 # ----------------------------------------------------------------------------------------------- loss and gradient
 
 
+# `floor` is 0 for ReLU and -∞ for the linear model: y = max(z, floor).
+
+
 @jit
-def block_loss(Z, X, b, importance, relu, width):
+def block_loss(Z, X, b, importance, floor, width):
     """Sum of ``I_i (y_i - x_i)²`` over a block; Z stands without the bias."""
-    zero = Z.dtype.type(0)
     total = 0.0
     for i in range(b.size):
-        bias, part = b[i], zero
-        if relu:
-            for e in range(width):
-                y = max(Z[i, e] + bias, zero)
-                part += (y - X[i, e]) * (y - X[i, e])
-        else:
-            for e in range(width):
-                y = Z[i, e] + bias
-                part += (y - X[i, e]) * (y - X[i, e])
+        bias, part = b[i], Z.dtype.type(0)
+        for e in range(width):
+            error = max(Z[i, e] + bias, floor) - X[i, e]
+            part += error * error
         total += importance[i] * part
     return total
 
 
 @jit
-def error_signal(Z, X, b, weight, relu, width, db):
+def error_signal(Z, X, b, weight, floor, width, db):
     """Turn Z (without the bias) into ``dz = 2 I (y - x) / batch · [z > 0]`` in place, and add its sum to db."""
     zero = Z.dtype.type(0)
     for i in range(b.size):
         bias, c, part = b[i], weight[i], zero
-        if relu:
-            for e in range(width):
-                z = Z[i, e] + bias
-                d = (z - X[i, e]) * c if z > zero else zero
-                Z[i, e] = d
-                part += d
-        else:
-            for e in range(width):
-                d = (Z[i, e] + bias - X[i, e]) * c
-                Z[i, e] = d
-                part += d
+        for e in range(width):
+            z = Z[i, e] + bias
+            d = (z - X[i, e]) * c if z > floor else zero
+            Z[i, e] = d
+            part += d
         db[i] += part
 
 
 @jit
-def empty_examples(count, b, importance, weight, relu, db):
+def empty_examples(count, b, importance, weight, floor, db):
     """The part of `count` examples with nothing active: x = 0, h = 0, z = b. It reaches db and the loss only."""
-    zero = b.dtype.type(0)
     loss = 0.0
     for i in range(b.size):
-        y = max(b[i], zero) if relu else b[i]
+        y = max(b[i], floor)
         db[i] += b.dtype.type(count) * weight[i] * y
         loss += count * importance[i] * y * y
     return loss
 
 
-@jit
-def block_gradient(X, width, W, WT, b, importance, weight, relu, want_loss, H, Z, dH, dW, db):
-    """Add the gradient of the examples in X to dW and db; return their loss (a sum) if `want_loss`."""
-    product(W, X, H, width)
-    product(WT, H, Z, width)
-    loss = block_loss(Z, X, b, importance, relu, width) if want_loss else 0.0
-    error_signal(Z, X, b, weight, relu, width, db)
-    product(W, Z, dH, width)
-    add_weight_gradient(H, Z, dH, X, dW, width)
-    return loss
-
-
-@jit
-def gradient(key, first, last, density, reciprocal, W, WT, b, importance, weight, relu, want_loss, dW, db):
+@jit(inline="always")  # into its one caller: so its code is optimised once, not twice
+def gradient(key, first, last, bounds, bits, density, reciprocal, W, WT, b, importance, weight, floor,
+             want_loss, want_gradient, dW, db):
     """Write the gradient of examples ``first .. last - 1`` of a batch to dW and db; return their loss (a sum)."""
     m, n = W.shape
     X, Z = np.empty((n, BLOCK), W.dtype), np.empty((n, BLOCK), W.dtype)
     H, dH = np.empty((m, BLOCK), W.dtype), np.empty((m, BLOCK), W.dtype)
     words, counters = np.empty(BLOCK, u64), np.empty(BLOCK, u64)
-    bounds, bits = word_bounds(density, W.itemsize), mark_bits(density, W.itemsize)
-    clear(dW, db)
+    if want_gradient:
+        clear(dW, db)
     loss = 0.0
     empty = last - first
     while first < last:
         count, first = next_examples(key, first, last, bounds, bits, words, counters)
         draw(counters, count, density, reciprocal, words, X)
-        loss += block_gradient(X, count, W, WT, b, importance, weight, relu, want_loss, H, Z, dH, dW, db)
+        product(W, X, H, count)
+        product(WT, H, Z, count)
+        if want_loss:
+            loss += block_loss(Z, X, b, importance, floor, count)
+        if want_gradient:
+            error_signal(Z, X, b, weight, floor, count, db)
+            product(W, Z, dH, count)
+            add_outer(H, Z, dW, count)   # W as decoder
+            add_outer(dH, X, dW, count)  # and as encoder
         empty -= count
     # An example with nothing active has h = 0 and z = b: it is counted, not computed.
-    return loss if empty == 0 else loss + empty_examples(empty, b, importance, weight, relu, db)
-
-
-@jit
-def transpose(W, WT):
-    m, n = W.shape
-    for k in range(m):
-        for i in range(n):
-            WT[i, k] = W[k, i]
+    return loss if empty == 0 else loss + empty_examples(empty, b, importance, weight, floor, db)
 
 
 @jit
@@ -354,94 +327,61 @@ def add(part_W, part_b, dW, db):
 
 
 @jit
-def update(W, b, dW, db, mean_W, square_W, mean_b, square_b, step, fixed):
+def update(W, WT, b, dW, db, mean_W, square_W, mean_b, square_b, step, fixed):
     m, n = W.shape
     for k in range(m):
         for i in range(n):
             W[k, i], mean_W[k, i], square_W[k, i] = adam_update(
                 W[k, i], dW[k, i], mean_W[k, i], square_W[k, i], step, fixed
             )
+            WT[i, k] = W[k, i]
     for i in range(n):
         b[i], mean_b[i], square_b[i] = adam_update(b[i], db[i], mean_b[i], square_b[i], step, fixed)
 
 
 # ------------------------------------------------------------------------------------------------ training kernels
-# Models are (M, m, n); model k has the features of row k % K of density, reciprocal and importance (K, n).
-# `weight` is 2 I / batch. Kernels take a range of items, so that threads can share them out.
+# Models are (M, m, n); model k has the features of row k % K of bounds, density, reciprocal and importance (K, ...).
+# `weight` is 2 I / batch. A part is a range of the examples of one model's batch; kernels take a range of parts or
+# models, so that threads can share them out.
+
+TRAIN, ADD_UP, SCORE = 0, 1, 2  # what `advance` does
 
 
 @jit
-def train_models(first_model, last_model, W, b, mean_W, square_W, mean_b, square_b, steps, fixed, density, reciprocal,
-                 importance, weight, relu, seed, first_step, batch, recorded, losses):
-    """Some steps for a range of models: for many models, or small ones.
+def advance(first_part, last_part, first, last, task, parts, W, WT, b, mean_W, square_W, mean_b, square_b, dW, db,
+            steps, fixed, weight, bounds, bits, density, reciprocal, importance, floor, seed, start, recorded, losses):
+    """Take steps ``first .. last - 1`` with a range of `parts`, whose rows are model, first and last example.
 
-    losses (M, steps) receives the batch loss, before the update, of every step that is `recorded`.
-    """
-    m, n = W.shape[1:]
-    WT, dW, db = np.empty((n, m), W.dtype), np.empty((m, n), W.dtype), np.empty(n, W.dtype)
-    for model in range(first_model, last_model):
-        k = model % density.shape[0]
-        for t in range(steps.shape[0]):
-            transpose(W[model], WT)
-            loss = gradient(stream_key(seed, TRAINING, model, first_step + t), 0, batch, density[k], reciprocal[k],
-                            W[model], WT, b[model], importance[k], weight[k], relu, recorded[t], dW, db)
-            update(W[model], b[model], dW, db, mean_W[model], square_W[model], mean_b[model], square_b[model],
-                   steps[t], fixed)
-            if recorded[t]:
-                losses[model, t] = loss / batch
+    TRAIN updates the model after each step, whose part is its whole batch: for many models, or small ones.
+    ADD_UP leaves the gradient of one step in ``dW[part]`` and ``db[part]``, for `finish_step`: for few and large ones.
+    SCORE computes the losses on the held-out examples of the model's features alone, which are the same for restarts.
 
-
-@jit
-def gradient_parts(first_part, last_part, parts, W, WT, b, density, reciprocal, importance, weight, relu, seed, step,
-                   want_loss, parts_W, parts_b, parts_loss):
-    """One step's gradient in parts: for a few large models, so that all cores share one.
-
-    parts (P, 3) holds model, first and last example of each part, parts_W (P, m, n), parts_b (P, n) and parts_loss (P,)
-    receive its gradient and loss.
+    Step t of these is step ``start + t`` of the run. losses (P, steps) receives the sum over the part of the losses
+    before the update, at every step that is `recorded`.
     """
     for part in range(first_part, last_part):
-        model, first, last = parts[part]
+        model, first_example, last_example = parts[part]
         k = model % density.shape[0]
-        parts_loss[part] = gradient(stream_key(seed, TRAINING, model, step), first, last, density[k], reciprocal[k],
-                                    W[model], WT[model], b[model], importance[k], weight[k], relu, want_loss,
-                                    parts_W[part], parts_b[part])
+        stream, drawn_for = (HELD_OUT, k) if task == SCORE else (TRAINING, model)
+        for t in range(first, last):
+            key = stream_key(seed, stream, drawn_for, start + t)
+            loss = gradient(key, first_example, last_example, bounds[k], bits[k], density[k], reciprocal[k], W[model],
+                            WT[model], b[model], importance[k], weight[k], floor, recorded[t], task != SCORE, dW[part],
+                            db[part])
+            if task == TRAIN:
+                update(W[model], WT[model], b[model], dW[part], db[part], mean_W[model], square_W[model],
+                       mean_b[model], square_b[model], steps[t], fixed)
+            if recorded[t]:
+                losses[part, t] = loss
 
 
 @jit
-def finish_step(first_model, last_model, offsets, W, WT, b, mean_W, square_W, mean_b, square_b, step, fixed,
-                parts_W, parts_b):
-    """Add the parts ``offsets[k] .. offsets[k + 1] - 1`` of each gradient in their order, update, transpose."""
+def finish_step(first_model, last_model, t, offsets, W, WT, b, mean_W, square_W, mean_b, square_b, dW, db, steps,
+                fixed):
+    """Add the parts ``offsets[k] .. offsets[k + 1] - 1`` of each gradient in their order, and update."""
     for model in range(first_model, last_model):
-        dW, db = parts_W[offsets[model]], parts_b[offsets[model]]
-        for part in range(offsets[model] + 1, offsets[model + 1]):
-            add(parts_W[part], parts_b[part], dW, db)
-        update(W[model], b[model], dW, db, mean_W[model], square_W[model], mean_b[model], square_b[model], step, fixed)
-        transpose(W[model], WT[model])
-
-
-@jit
-def held_out_losses(first_model, last_model, W, b, density, reciprocal, importance, relu, seed, examples, losses):
-    """Loss of each model on held-out examples, one set for each row of density: the same for all restarts."""
-    m, n = W.shape[1:]
-    X, Z, H = np.empty((n, BLOCK), W.dtype), np.empty((n, BLOCK), W.dtype), np.empty((m, BLOCK), W.dtype)
-    words, counters = np.empty(BLOCK, u64), np.empty(BLOCK, u64)
-    WT = np.empty((n, m), W.dtype)
-    for model in range(first_model, last_model):
-        k = model % density.shape[0]
-        transpose(W[model], WT)
-        key = stream_key(seed, HELD_OUT, k, 0)
-        bounds, bits = word_bounds(density[k], W.itemsize), mark_bits(density[k], W.itemsize)
-        loss = 0.0
-        first, empty = 0, examples
-        while first < examples:
-            count, first = next_examples(key, first, examples, bounds, bits, words, counters)
-            draw(counters, count, density[k], reciprocal[k], words, X)
-            product(W[model], X, H, count)
-            product(WT, H, Z, count)
-            loss += block_loss(Z, X, b[model], importance[k], relu, count)
-            empty -= count
-        for i in range(n):
-            y = b[model, i]
-            if not relu or y > 0:
-                loss += empty * importance[k, i] * y * y
-        losses[model] = loss / examples
+        whole = offsets[model]
+        for part in range(whole + 1, offsets[model + 1]):
+            add(dW[part], db[part], dW[whole], db[whole])
+        update(W[model], WT[model], b[model], dW[whole], db[whole], mean_W[model], square_W[model], mean_b[model],
+               square_b[model], steps[t], fixed)

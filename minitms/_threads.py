@@ -1,15 +1,18 @@
 """Threads over models: the kernels release Python's global lock, so plain threads run them side by side.
 
 Unlike Numba's own parallel loops they compile fast, survive a fork, answer Ctrl-C, and can be started from any thread.
-Each item is one thread's work from start to end, so the number of threads never changes a bit of the result.
+One thread at a time works on an item, and in its order, so the number of threads never changes a bit of the result.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 
 import numba
+
+PIECES = 8  # into which a thread's share is cut, where threads take pieces as they get free
 
 
 class Threads:
@@ -31,11 +34,38 @@ class Threads:
 
     def share(self, function, items: int, *arguments) -> None:
         """Call ``function(first, last, *arguments)`` on equal parts of ``range(items)``; the caller works too."""
-        cuts = [items * part // self.count for part in range(self.count + 1)]
-        parts = [(first, last) for first, last in pairwise(cuts) if last > first]
+        parts = cuts(items, self.count)
         others = [self._pool.submit(function, *part, *arguments) for part in parts[1:]]
         try:
             function(*parts[0], *arguments)
         finally:
             for other in others:
                 other.result()
+
+    def share_steps(self, function, items: int, steps: int, *arguments) -> None:
+        """Call ``function(first, last, first_step, last_step, *arguments)`` until each item has taken all its steps.
+
+        A free thread takes on the items that have waited longest, for a part of their steps. So items that cost
+        unequal time, or are not as many as a multiple of the threads, still keep all threads at work to the end.
+        """
+        groups = cuts(items, PIECES * self.count)
+        stages = cuts(steps, PIECES) if items < PIECES * self.count else cuts(steps, 1)
+        waiting = deque((group, 0) for group in groups)
+
+        def work(first, last):
+            while waiting:
+                try:
+                    group, stage = waiting.popleft()
+                except IndexError:  # another thread was faster
+                    return
+                function(*group, *stages[stage], *arguments)
+                if stage + 1 < len(stages):
+                    waiting.append((group, stage + 1))
+
+        self.share(work, self.count)
+
+
+def cuts(items, parts):
+    """The ranges (first, last) of at most `parts` equal parts of ``range(items)``."""
+    bounds = [items * part // parts for part in range(parts + 1)]
+    return [(first, last) for first, last in pairwise(bounds) if last > first]

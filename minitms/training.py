@@ -13,22 +13,19 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from minitms import _checks, _kernels, _one_neuron, _progress
+from minitms import _checks, _fused, _progress
 from minitms._threads import Threads
 from minitms.adam import SCHEDULES, adam_update, fixed_numbers, learning_rates, step_sizes
 from minitms.checkpoint import SavedState, Store
 from minitms.expected import expected_loss
-from minitms.features import INITIAL, TRAINING, SparseFeatures, sparse, thresholds, uniforms
+from minitms.features import INITIAL, TRAINING, SparseFeatures, sparse, uniforms
 from minitms.model import backward, loss
 from minitms.run import Snapshots, TrainingRun
 
 RECORDS = 200  # losses kept of a run, at most
-HELD_OUT_EXAMPLES = 2**16
 MOST_FEATURES_SCORED_EXACTLY = 3  # with a ReLU; each feature more makes the exact loss some thirty times slower
 CHUNK_STEPS = 10_000  # and never more steps than this: the smallest of them cost more than their operations
-CHUNK_OPERATIONS = 1e9  # floating-point operations between two looks at Ctrl-C: some tens of milliseconds
-FEW_MODELS = 16  # so many or fewer share the cores part by part, if a step is worth the hand-over
-LARGE_STEP = 2e6  # floating-point operations
+CHUNK_OPERATIONS = 2e9  # floating-point operations between two looks at Ctrl-C: less than a tenth of a second
 
 
 class DivergenceError(ArithmeticError):
@@ -174,7 +171,7 @@ def train(
         _progress.bar(steps, " steps", progress) as bar,
         saved.to(store, history, steps),
     ):
-        advance = {"numba": _numba_engine, "numpy": _numpy_engine}[engine](
+        advance = {"numba": _fused.engine, "numpy": _numpy_engine}[engine](
             features, activation, seed, batch_size, W, b, means, threads
         )
         first = saved.step
@@ -192,7 +189,7 @@ def train(
             first = last
             saved.now_and_then(last)
     history = np.concatenate(history, axis=-1)
-    score = _exact_losses if activation == "linear" or n <= MOST_FEATURES_SCORED_EXACTLY else _held_out_losses
+    score = _exact_losses if activation == "linear" or n <= MOST_FEATURES_SCORED_EXACTLY else _fused.held_out_losses
     final = score(W, b, features, activation, seed)
     if rates.sum() >= 1:
         nothing = np.zeros((*features.stack, 1, n), dtype), (features.density / 2).astype(dtype)
@@ -200,69 +197,6 @@ def train(
     return TrainingRun(
         W, b, final, history, record_steps, seed, features, activation, kept if len(snapshot_steps) else None
     )
-
-
-def _numba_engine(features, activation, seed, batch_size, W, b, means, threads):
-    """A function that advances W and b in place by some steps with the fused kernels.
-
-    It returns the batch losses of the recorded steps, shape (restarts, ..., records).
-    """
-    m, n = W.shape[-2:]
-    dtype, relu = W.dtype, activation == "relu"
-    W, b, stack = W.reshape(-1, m, n), b.reshape(-1, n), b.shape[:-1]
-    models = len(W)
-    means = [*(array.reshape(-1, m, n) for array in means[:2]), *(array.reshape(-1, n) for array in means[2:])]
-    data = _kernel_features(features, dtype)
-    data += (data[2] * dtype.type(2 / batch_size), relu, seed)
-
-    def by_model(first, sizes, fixed, recorded):
-        losses = np.empty((models, len(sizes)))
-        threads.share(
-            _kernels.train_models, models, W, b, *means, sizes, fixed, *data, first, batch_size, recorded, losses
-        )
-        return losses[:, recorded].reshape(*stack, -1)
-
-    def one_neuron(first, sizes, fixed, recorded):
-        density, reciprocal, _, weight, *settings = data
-        losses = np.empty((models, len(sizes)))
-        threads.share(
-            _one_neuron.train_models, models, W, b, *means, sizes, fixed, density, reciprocal, weight, *settings, first,
-            batch_size, recorded, losses, 0
-        )
-        return losses[:, recorded].reshape(*stack, -1)
-
-    if (n, m) == (2, 1):
-        return one_neuron
-
-    parts = _parts(features, batch_size, models)
-    offsets = np.searchsorted(parts[:, 0], np.arange(models + 1))
-    gradients = np.empty((len(parts), m, n), dtype), np.empty((len(parts), n), dtype)
-    sums = np.empty(len(parts))
-    WT = np.ascontiguousarray(W.mT)
-
-    def by_part(first, sizes, fixed, recorded):
-        losses = np.empty((models, len(sizes)))
-        for t, size in enumerate(sizes):
-            threads.share(
-                _kernels.gradient_parts, len(parts), parts, W, WT, b, *data, first + t, recorded[t], *gradients, sums
-            )
-            threads.share(_kernels.finish_step, models, offsets, W, WT, b, *means, size, fixed, *gradients)
-            losses[:, t] = np.add.reduceat(sums, offsets[:-1]) / batch_size
-        return losses[:, recorded].reshape(*stack, -1)
-
-    few_and_large = models <= FEW_MODELS and len(parts) > models and _operations(W.size * batch_size) > LARGE_STEP
-    return by_part if few_and_large else by_model
-
-
-def _parts(features, batch_size, models):
-    """Cut each model's batch into parts with enough active examples for a block: (P, 3) of model, first, last."""
-    active = 1 - np.prod(1 - features.density.reshape(-1, features.n), axis=-1)
-    parts = []
-    for model in range(models):
-        blocks = round(1 / max(active[model % len(active)], _kernels.BLOCK / batch_size))
-        size = _kernels.BLOCK * max(1, blocks)
-        parts += [(model, first, min(first + size, batch_size)) for first in range(0, batch_size, size)]
-    return np.array(parts)
 
 
 def _numpy_engine(features, activation, seed, batch_size, W, b, means, threads):
@@ -284,12 +218,6 @@ def _numpy_engine(features, activation, seed, batch_size, W, b, means, threads):
         return np.stack(losses, axis=-1, dtype=np.float64) if losses else np.empty((*b.shape[:-1], 0))
 
     return advance
-
-
-def _kernel_features(features, dtype):
-    """Density, its reciprocal and importance as the kernels take them: (K, n), in the dtype of the weights."""
-    arrays = *thresholds(features.density, dtype), features.importance.astype(dtype)
-    return tuple(np.ascontiguousarray(array.reshape(-1, features.n)) for array in arrays)
 
 
 def _initial_weights(initial, stack, m, n, seed, dtype):
@@ -328,13 +256,8 @@ def _snapshot_steps(snapshots, steps):
 
 def _boundaries(steps, snapshot_steps, weights_by_batch):
     """Where Python takes over from the kernel: at snapshots, and often enough for Ctrl-C."""
-    chunk = max(1, min(CHUNK_STEPS, int(CHUNK_OPERATIONS / _operations(weights_by_batch))))
+    chunk = max(1, min(CHUNK_STEPS, int(CHUNK_OPERATIONS / _fused.operations(weights_by_batch))))
     return np.unique(np.concatenate([snapshot_steps, np.arange(chunk, steps, chunk), [steps]]))
-
-
-def _operations(weights_by_batch):
-    """Floating-point operations of a step: five products of one multiplication and one addition a weight."""
-    return 10 * weights_by_batch
 
 
 def _check_memory(stack, m, n, steps, batch_size, snapshots, engine, itemsize):
@@ -342,7 +265,7 @@ def _check_memory(stack, m, n, steps, batch_size, snapshots, engine, itemsize):
     snapshots = len(snapshots) if np.ndim(snapshots) else _checks.integer("snapshots", snapshots, at_least=0)
     weights = models * (m * n + n) * itemsize
     batch = models * batch_size * (4 * n + 2 * m) * 8 if engine == "numpy" else 0
-    needed = (3 + snapshots) * weights + models * (RECORDS + 2) * 8 + 8 * snapshots + 25 * steps + batch
+    needed = (5 + snapshots) * weights + models * (RECORDS + 2) * 8 + 8 * snapshots + 25 * steps + batch
     _checks.memory(needed, f"{models:,} models of n={n}, m={m} with {snapshots:,} snapshots in {steps:,} steps")
 
 
@@ -358,16 +281,6 @@ def _check_finite(losses, W, b, step):
 def _exact_losses(W, b, features, activation, seed):
     W, b = W.astype(np.float64), b.astype(np.float64)
     return expected_loss(W, b, features.density, features.importance, activation)
-
-
-def _held_out_losses(W, b, features, activation, seed):
-    """The loss of every model on fresh examples, the same for all restarts."""
-    losses = np.empty(b.shape[:-1])
-    flat_W, flat_b, flat_losses = W.reshape(-1, *W.shape[-2:]), b.reshape(-1, features.n), losses.reshape(-1)
-    data = (*_kernel_features(features, W.dtype), activation == "relu", seed, HELD_OUT_EXAMPLES)
-    with Threads() as threads:
-        threads.share(_kernels.held_out_losses, losses.size, flat_W, flat_b, *data, flat_losses)
-    return losses
 
 
 def _judge(final, constant, steps):

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import minitms as tms
-from minitms import _kernels, _one_neuron, training
+from minitms import _fused, _kernels, _one_neuron
 from minitms.adam import SCHEDULES
 from minitms.features import HELD_OUT, TRAINING, sparse, stream_key, thresholds, uniforms
 
@@ -22,11 +22,12 @@ SHAPES = ((1, 1, 1), (2, 1, 66), (5, 2, 19), (37, 7, 270), (1, 3, 1900))
 WEIGHT_DECAYS = (0.0, 0.1)
 STEPS, LEARNING_RATE = 50, 1e-3
 
-# The ways to train, and the kernels that each calls from Python.
-SCORING = "_kernels.held_out_losses"
+# The ways to train, and the kernels that each calls from Python, and for what.
+TASKS = {_kernels.TRAIN: " to train", _kernels.ADD_UP: " to add up", _kernels.SCORE: " to score"}
+SCORING = "_kernels.advance to score"
 WAYS = {
-    "by model": {"_kernels.train_models"},
-    "by part": {"_kernels.gradient_parts", "_kernels.finish_step"},
+    "by model": {"_kernels.advance to train"},
+    "by part": {"_kernels.advance to add up", "_kernels.finish_step"},
     "one neuron": {"_one_neuron.train_models"},
 }
 MODULES = {"_kernels": _kernels, "_one_neuron": _one_neuron}
@@ -45,7 +46,7 @@ def kernels_called(monkeypatch):
 
     def watched(name, kernel):
         def call(*arguments):
-            called.add(name)
+            called.add(name + (TASKS[arguments[4]] if name == "_kernels.advance" else ""))
             return kernel(*arguments)
 
         return call
@@ -57,16 +58,18 @@ def kernels_called(monkeypatch):
 
 
 def entry_points():
-    """Every kernel that training.py calls."""
-    return set(re.findall(r"\b_(?:kernels|one_neuron)\.[a-z]\w*", Path(training.__file__).read_text(encoding="utf-8")))
+    """Every kernel that training calls."""
+    called = re.findall(r"\b(_kernels|_one_neuron)\.([a-z]\w*)", Path(_fused.__file__).read_text(encoding="utf-8"))
+    return {f"{module}.{name}" for module, name in called if hasattr(getattr(MODULES[module], name), "py_func")}
 
 
 def force(way, monkeypatch):
     if way == "by part":
-        monkeypatch.setattr(training, "LARGE_STEP", 0)
-        monkeypatch.setattr(training, "_parts", uneven_parts)
+        monkeypatch.setattr(_fused, "LARGE_STEP", 0)
+        monkeypatch.setattr(_fused, "FEW_MODELS", 100)
+        monkeypatch.setattr(_fused, "_parts", uneven_parts)
     else:
-        monkeypatch.setattr(training, "FEW_MODELS", 0)
+        monkeypatch.setattr(_fused, "FEW_MODELS", 0)
 
 
 def a_stack(n, m, density, rng):
@@ -99,7 +102,7 @@ def test_a_kernel_trains_as_the_definition_does(case, monkeypatch, kernels_calle
         "learning_rate": LEARNING_RATE, "schedule": schedule, "weight_decay": weight_decay, "restarts": 2,
         "seed": 5, "dtype": dtype, "initial": initial,
     }  # fmt: skip
-    monkeypatch.setattr(training, "HELD_OUT_EXAMPLES", 1000)
+    monkeypatch.setattr(_fused, "HELD_OUT_EXAMPLES", 1000)
     definition = tms.train(**arguments, engine="numpy")
     assert kernels_called <= {SCORING}
     fused = tms.train(**arguments, engine="numba")
@@ -120,7 +123,7 @@ def test_a_kernel_trains_as_the_definition_does(case, monkeypatch, kernels_calle
 
 def test_every_training_kernel_is_in_the_table():
     """A kernel that training calls and the table does not know would be tied to nothing."""
-    assert entry_points() == set.union(*WAYS.values()) | {SCORING}
+    assert entry_points() == {name.split(" ")[0] for name in set.union(*WAYS.values()) | {SCORING}}
 
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)
@@ -129,12 +132,12 @@ def test_every_training_kernel_is_in_the_table():
 @pytest.mark.parametrize(("n", "m", "examples"), SHAPES)
 def test_held_out_losses_are_those_of_the_definition(n, m, examples, density, dtype, activation, monkeypatch):
     """One set of examples for each model of the stack, the same for all restarts, in a stream of its own."""
-    monkeypatch.setattr(training, "HELD_OUT_EXAMPLES", examples)
+    monkeypatch.setattr(_fused, "HELD_OUT_EXAMPLES", examples)
     features, (W, b) = a_stack(n, m, density, np.random.default_rng(n))
     W, b = W.astype(dtype), b.astype(dtype)
     x = sparse(uniforms(77, HELD_OUT, np.arange(3), 0, examples, n, dtype), features.density)
     expected = tms.loss(W, b, x, features.importance, activation)
-    got = training._held_out_losses(W, b, features, activation, seed=77)
+    got = _fused.held_out_losses(W, b, features, activation, seed=77)
     np.testing.assert_allclose(got, expected, rtol=(examples + n + m + 8) * np.finfo(dtype).eps)
 
 
@@ -154,9 +157,10 @@ def test_one_gradient_to_the_precision_of_its_dtype(n, m, batch, density, dtype,
     dW, db = np.empty_like(W), np.empty_like(b)
     threshold, reciprocal = thresholds(np.full(n, density), dtype)
     weight = importance * np.dtype(dtype).type(2 / batch)
+    floor = np.dtype(dtype).type(0 if activation == "relu" else -np.inf)
     total = _kernels.gradient(
-        np.uint64(key), 0, batch, threshold, reciprocal, W, np.ascontiguousarray(W.T), b, importance, weight,
-        activation == "relu", True, dW, db,
+        np.uint64(key), 0, batch, _kernels.word_bounds(threshold), _kernels.mark_bits(threshold)[()], threshold,
+        reciprocal, W, np.ascontiguousarray(W.T), b, importance, weight, floor, True, True, dW, db,
     )  # fmt: skip
     # A sum of N terms is off by at most N roundings of the largest; 8 for the products that make a term.
     for got, expected in zip((total / batch, dW, db), exact, strict=True):
@@ -174,7 +178,7 @@ def test_the_kernels_draw_the_bits_of_the_definition(n, dtype):
     for first, width in ((0, 100), (33, 100), (2**33, 5)):
         X = np.empty((n, 128), dtype)
         counters, words = np.empty(256, np.uint64), np.empty(256, np.uint64)
-        bounds = _kernels.word_bounds(threshold, X.itemsize)
+        bounds = _kernels.word_bounds(threshold)
         found = _kernels.next_examples(np.uint64(key), first, first + width, bounds, np.uint64(0), words, counters)
         assert found == (width, first + width)
         _kernels.draw(counters, width, threshold, reciprocal, words, X)
@@ -197,9 +201,9 @@ def test_the_active_examples_are_all_found_and_no_others(n, dtype):
     key, batch = stream_key(5, TRAINING, np.array(0), 0), 3000
     x = sparse(uniforms(5, TRAINING, np.array(0), 0, batch, n, dtype), density)
     active = np.flatnonzero((x > 0).any(axis=-1))
-    bounds, bits = _kernels.word_bounds(threshold, x.itemsize), _kernels.mark_bits(threshold, x.itemsize)
+    bounds, bits = _kernels.word_bounds(threshold), _kernels.mark_bits(threshold)[()]
     assert bits != 0
-    assert _kernels.mark_bits(np.full(n, 0.5, dtype), x.itemsize) == 0  # most are active: not worth the search
+    assert _kernels.mark_bits(np.full(n, 0.5, dtype)) == 0  # most are active: not worth the search
     counters, words = np.empty(256, np.uint64), np.empty(256, np.uint64)
     X, first, found = np.empty((n, 256), dtype), 11, []
     while first < batch:
@@ -218,7 +222,7 @@ def test_the_active_examples_are_all_found_and_no_others(n, dtype):
 def test_the_kernels_as_plain_python(way, dtype, density, monkeypatch):
     """Small enough to run without the compiler, where indices are checked and coverage can see."""
     force(way, monkeypatch)
-    monkeypatch.setattr(training, "HELD_OUT_EXAMPLES", 64)
+    monkeypatch.setattr(_fused, "HELD_OUT_EXAMPLES", 64)
     n, m = (2, 1) if way == "one neuron" else (5, 3)
     features, initial = a_stack(n, m, density, np.random.default_rng(0))
     arguments = {

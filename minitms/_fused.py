@@ -1,0 +1,112 @@
+"""The fused engine: what `training.py` calls to advance a stack of models with the kernels, on all cores.
+
+Many models, or small ones, go to the threads whole. A few large ones are trained by all threads together, each taking
+parts of every batch. One neuron with two features has a kernel of its own.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from minitms import _kernels, _one_neuron
+from minitms._threads import Threads, cuts
+from minitms.features import thresholds
+
+HELD_OUT_EXAMPLES, PARTS_SCORED = 2**16, 8
+FEW_MODELS = 4  # so many or fewer share the cores part by part, if a step is worth the hand-over
+LARGE_STEP = 1e7  # floating-point operations
+
+
+def operations(weights_by_batch):
+    """Floating-point operations of a step: five products of one multiplication and one addition a weight."""
+    return 10 * weights_by_batch
+
+
+def engine(features, activation, seed, batch_size, W, b, means, threads):
+    """A function that advances W and b in place by some steps.
+
+    It returns the batch losses of the recorded steps, shape (restarts, ..., records).
+    """
+    m, n = W.shape[-2:]
+    stack, W, b = b.shape[:-1], W.reshape(-1, m, n), b.reshape(-1, n)
+    means = [*(array.reshape(-1, m, n) for array in means[:2]), *(array.reshape(-1, n) for array in means[2:])]
+    models = len(W)
+    data = _data(features, activation, W.dtype)
+    weight = data[-2] * W.dtype.type(2 / batch_size)
+
+    if (n, m) == (2, 1):
+        _, _, density, reciprocal, *_ = data
+
+        def one_neuron(first, sizes, fixed, recorded):
+            losses = np.empty((models, len(sizes)))
+            threads.share(
+                _one_neuron.train_models, models, W, b, *means, sizes, fixed, density, reciprocal, weight,
+                activation == "relu", seed, first, batch_size, recorded, losses, 0
+            )  # fmt: skip
+            return losses[:, recorded].reshape(*stack, -1)
+
+        return one_neuron
+
+    parts = _parts(features, batch_size, models)
+    together = models <= FEW_MODELS and len(parts) > models and operations(W.size * batch_size) > LARGE_STEP
+    if not together:
+        parts = np.array([(model, 0, batch_size) for model in range(models)])
+    offsets = np.searchsorted(parts[:, 0], np.arange(models + 1))
+    state = W, np.ascontiguousarray(W.mT), b, *means
+    gradients = np.empty((len(parts), m, n), W.dtype), np.empty((len(parts), n), W.dtype)
+
+    def advance(first, sizes, fixed, recorded):
+        losses = np.empty((len(parts), len(sizes)))
+        rest = *state, *gradients, sizes, fixed
+        run = *rest, weight, *data, seed, first, recorded, losses
+        if together:
+            for t in range(len(sizes)):
+                threads.share(_kernels.advance, len(parts), t, t + 1, _kernels.ADD_UP, parts, *run)
+                threads.share(_kernels.finish_step, models, t, offsets, *rest)
+        else:
+            threads.share_steps(_kernels.advance, models, len(sizes), _kernels.TRAIN, parts, *run)
+        return np.add.reduceat(losses[:, recorded], offsets[:-1]).reshape(*stack, -1) / batch_size
+
+    return advance
+
+
+def held_out_losses(W, b, features, activation, seed):
+    """The loss of every model on fresh examples, the same for all restarts."""
+    m, n = W.shape[-2:]
+    stack, W, b = b.shape[:-1], W.reshape(-1, m, n), b.reshape(-1, n)
+    parts = np.array([(model, *cut) for model in range(len(W)) for cut in cuts(HELD_OUT_EXAMPLES, PARTS_SCORED)])
+    # Nothing moves: there are no running means, no gradients of W and no steps.
+    state = W, np.ascontiguousarray(W.mT), b, W, W, b, b
+    gradients = np.empty((len(parts), 0, 0), W.dtype), np.empty((len(parts), n), W.dtype)
+    steps = np.zeros((1, 3), W.dtype), np.zeros(4, W.dtype)
+    data = _data(features, activation, W.dtype)
+    losses = np.empty((len(parts), 1))
+    with Threads() as threads:
+        threads.share_steps(
+            _kernels.advance, len(parts), 1, _kernels.SCORE, parts, *state, *gradients, *steps, data[-2], *data, seed,
+            0, np.array([True]), losses
+        )  # fmt: skip
+    return losses.reshape(*stack, -1).sum(axis=-1) / HELD_OUT_EXAMPLES
+
+
+def _data(features, activation, dtype):
+    """The features and the activation as the kernels take them: (K, ...) arrays in the dtype of the weights.
+
+    They are `word_bounds` and `mark_bits`; the density, its reciprocal and the importance; and the floor in
+    ``y = max(z, floor)``.
+    """
+    arrays = *thresholds(features.density, dtype), features.importance.astype(dtype)
+    density, reciprocal, importance = (np.ascontiguousarray(array.reshape(-1, features.n)) for array in arrays)
+    floor = dtype.type(0 if activation == "relu" else -np.inf)
+    return _kernels.word_bounds(density), _kernels.mark_bits(density), density, reciprocal, importance, floor
+
+
+def _parts(features, batch_size, models):
+    """Cut each model's batch into parts with enough active examples for a block: (P, 3) of model, first, last."""
+    active = _kernels.share_active(features.density.reshape(-1, features.n))
+    parts = []
+    for model in range(models):
+        blocks = round(1 / max(active[model % len(active)], _kernels.BLOCK / batch_size))
+        size = _kernels.BLOCK * max(1, blocks)
+        parts += [(model, first, min(first + size, batch_size)) for first in range(0, batch_size, size)]
+    return np.array(parts)
