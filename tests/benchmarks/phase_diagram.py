@@ -37,7 +37,7 @@ from minitms.features import GAMMA, TRAINING
 BATCH, LEARNING_RATE, BETAS, EPS = 64, 1e-2, (0.9, 0.999), 1e-8
 CHECK_GRID, CHECK_STEPS = (40, 25), 200
 SECONDS = 1  # of a contestant in a round, at least
-PICTURE = Path(__file__).with_suffix(".png")
+PICTURE = Path(__file__).with_name(f"phase_diagram_{tables.slug()}.png")
 
 
 def linear_grid(densities, importances):

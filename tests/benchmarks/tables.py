@@ -35,23 +35,36 @@ def markdown(header, rows):
     return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)
 
 
-def machine():
-    """The processor and the number of cores, for the line under a table."""
-    name = platform.processor() or platform.machine()
+def processor():
+    """The processor's own name."""
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.exists() and (model := re.search(r"^model name\s*: (.*)$", cpuinfo.read_text(), re.MULTILINE)):
-        name = model[1]
+        return model[1]
+    return platform.processor() or platform.machine()
+
+
+def machine():
+    """The processor and the number of cores, for the line under a table."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return f"{cores} cores of {name}"
+    return f"{cores} cores of {processor()}"
+
+
+def slug():
+    """The processor's name as a part of a file name."""
+    return re.sub(r"[^a-z0-9]+", "_", processor().lower()).strip("_")
 
 
 def write_to_readme(name, text):
-    """Put `text` between the comments ``<!-- name:begin -->`` and ``<!-- name:end -->``, where the README has them."""
-    begin, end = f"<!-- {name}:begin -->", f"<!-- {name}:end -->"
+    """Put `text` into the README's block of this name and this processor, or into a new one behind the others.
+
+    A block stands between the comments ``<!-- name on processor:begin -->`` and ``<!-- name on processor:end -->``.
+    """
+    block = f"<!-- {name} on {processor()}:begin -->\n{text}\n<!-- {name} on {processor()}:end -->"
     readme = README.read_text(encoding="utf-8")
-    before, found, rest = readme.partition(begin)
-    if not found or end not in rest:
-        print(f"README.md has no {begin} ... {end}; nothing written")
+    ends = list(re.finditer(rf"<!-- {name} on ([^>]*):begin -->.*?<!-- {name} on \1:end -->", readme, re.DOTALL))
+    if not ends:
+        print(f"README.md has no block <!-- {name} on ...:begin -->; nothing written")
         return
-    _, _, after = rest.partition(end)
-    README.write_text(f"{before}{begin}\n{text}\n{end}{after}", encoding="utf-8")
+    own = [match for match in ends if match[1] == processor()]
+    first, last = own[0].span() if own else (ends[-1].end(), ends[-1].end())
+    README.write_text(readme[:first] + ("" if own else "\n\n") + block + readme[last:], encoding="utf-8")
