@@ -70,12 +70,22 @@ def finite(name: str, array: np.ndarray) -> np.ndarray:
     return array
 
 
+def bounded(name: str, value, at_most: float = math.inf) -> np.ndarray:
+    """Return `value` as a float64 array whose entries are finite and lie in ``[0, at_most]``."""
+    array = finite(name, real_array(name, value)).astype(np.float64)
+    outside = (array < 0) | (array > at_most)
+    if outside.any():
+        bounds = "at least 0" if at_most == math.inf else f"in [0, {at_most:g}]"
+        raise ValueError(f"{name} holds {array[outside].flat[0]:g}; expected every value {bounds}")
+    return array
+
+
 def per_feature(name: str, value, n: int, at_most: float = math.inf) -> np.ndarray:
     """Return `value` broadcast to ``(..., n)`` in float64, every entry in ``[0, at_most]``.
 
     A scalar serves all features; ``(n,)`` gives one value a feature, ``(K, 1)`` one a model, ``(K, n)`` both.
     """
-    array = finite(name, real_array(name, value)).astype(np.float64)
+    array = bounded(name, value, at_most)
     if (array.ndim and array.shape[-1] not in (1, n)) or array.shape == (1,) != (n,):
         hint = f"; one value a model is written {name}[:, None]" if array.ndim == 1 else ""
         raise ValueError(
@@ -84,10 +94,6 @@ def per_feature(name: str, value, n: int, at_most: float = math.inf) -> np.ndarr
         )
     if array.size == 0:
         raise ValueError(f"{name} has shape {array.shape}, a stack of no models; expected at least one")
-    outside = (array < 0) | (array > at_most)
-    if outside.any():
-        bounds = "at least 0" if at_most == math.inf else f"in [0, {at_most:g}]"
-        raise ValueError(f"{name} holds {array[outside].flat[0]:g}; expected every value {bounds}")
     return np.broadcast_to(array, (*array.shape[:-1], n))
 
 

@@ -46,7 +46,7 @@ _HIGH, _LOW = u64(0x00FFFFFF00000000), u64(0x0000000000FFFFFF)  # 24 bits for ei
 TINY = 1e-30
 
 # Rows of the array that holds a group of models: one row a quantity, one column a model.
-WEIGHTS, MEANS, SQUARES = 0, 4, 8  # w_1, w_2, b_1, b_2 each
+MEANS, SQUARES = 4, 8  # of w_1, w_2, b_1, b_2, which are rows 0 to 3
 THRESHOLDS, SCALES, COSTS, ROWS = 12, 14, 16, 18  # of both features; the costs are c_i = 2 I_i / batch
 SUMS = 8  # A_11, A_12, A_21, A_22, B_1, B_2 and the squared errors of both outputs
 

@@ -56,7 +56,7 @@ def feature_variance(density):
     -------
     v : float64 array of the same shape
     """
-    s = _bounded("density", density, at_most=1.0)
+    s = _checks.bounded("density", density, at_most=1.0)
     return s / 3 - s**2 / 4
 
 
@@ -128,7 +128,7 @@ def boundary_density(importance, n=2):
     -----
     Elhage et al. (2022), section 3, draw it; the formula follows from the losses at the head of this file.
     """
-    r = _bounded("importance", importance)
+    r = _checks.bounded("importance", importance)
     _checks.choice("n", n, tuple(CONFIGURATIONS))
     low = np.minimum(r, 1)
     high = np.maximum(r, 1) if n == 2 else 1.0
@@ -165,7 +165,7 @@ def onset_importance(density):
     -----
     Not in the paper, whose diagram compares fixed configurations.
     """
-    s = _bounded("density", density, at_most=1.0)
+    s = _checks.bounded("density", density, at_most=1.0)
     if (s == 0).any():
         raise ValueError("density holds 0; expected every value above 0, since features that are never on cost nothing")
     half_slope = (s / 2 + 2 * (1 - s) ** 2) / 2
@@ -200,7 +200,7 @@ def away_from_boundary(density, importance, activation="relu", n=2):
 
 def _plane(density, importance):
     """The two axes of the diagram, checked and broadcast against each other."""
-    s, r = _bounded("density", density, at_most=1.0), _bounded("importance", importance)
+    s, r = _checks.bounded("density", density, at_most=1.0), _checks.bounded("importance", importance)
     try:
         return np.broadcast_arrays(s, r)
     except ValueError:
@@ -208,13 +208,3 @@ def _plane(density, importance):
             f"density {s.shape} and importance {r.shape} do not broadcast; "
             "expected for instance density[:, None] and importance for a grid"
         ) from None
-
-
-def _bounded(name, value, at_most=np.inf):
-    """A float64 array whose entries are finite and lie in [0, at_most]."""
-    array = _checks.finite(name, _checks.real_array(name, value)).astype(np.float64)
-    outside = (array < 0) | (array > at_most)
-    if outside.any():
-        bounds = "at least 0" if at_most == np.inf else f"in [0, {at_most:g}]"
-        raise ValueError(f"{name} holds {array[outside].flat[0]:g}; expected every value {bounds}")
-    return array
