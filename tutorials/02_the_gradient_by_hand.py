@@ -10,7 +10,7 @@
 # - say what the ReLU does to a gradient;
 # - write the whole backward pass in seven lines of NumPy, and prove it right;
 # - train with Adam, written by yourself;
-# - explain why a compiled loop is slow at the first call and fast at the second, and fast at all.
+# - explain why a compiled loop is slow at the first call and fast from then on.
 #
 # **You need** [tutorial 0](00_start_here.ipynb), the chain rule, and the product of two matrices.
 #
@@ -72,7 +72,7 @@ rng = np.random.default_rng(0)
 # | path 1, decode: h · dz | z = h w + b, by the w that reads out | 0.5 · (-1.3) = -0.65 |
 # | dh = dz · w | z = h w + b, by h | -1.3 · 0.5 = -0.65 |
 # | path 2, encode: dh · x | h = w x, by the w that stores | -0.65 · 1 = -0.65 |
-# | dw = path 1 + path 2 | one and the same w | -1.3 |
+# | dw = path 1 + path 2 | one and the same w: move it, and both changes add up | -1.3 |
 #
 # **Predict.** Differentiate L = (w² x + b - x)² by w directly. Do you get the same?
 #
@@ -111,8 +111,9 @@ ax.legend()
 plt.show()
 
 # %% [markdown]
-# Forgetting one of the two paths is the classic mistake with this model. It often still goes downhill, only not in the
-# right direction, so the training looks healthy and ends somewhere else. That is why we check.
+# Forgetting one of the two paths is the classic mistake with this model. With many weights it often still goes
+# downhill, only not in the steepest direction, so the training looks healthy and ends somewhere else. That is why we
+# check.
 #
 # <a id="two"></a>
 # ## 2. Two features, one neuron, and the ReLU
@@ -202,7 +203,8 @@ assert all(
 )
 
 # %% [markdown]
-# Read [minitms/model.py](../minitms/model.py) now: you know every line of it.
+# Read `_layers` and `backward` in [minitms/model.py](../minitms/model.py) now. You know the lines; what is new in them
+# (`.mT` for `.T`, and `...`) lets them work on a whole stack of models at once.
 #
 # <a id="prove"></a>
 # ## 4. Prove it
@@ -224,12 +226,14 @@ def gradient(params):
 print(check_grad(loss, gradient, {"W": W, "b": b}))
 
 # %% [markdown]
-# For each parameter: how far the slope of the loss is from what the gradient says (*error*), how much may be put down
-# to rounding (*tolerance*), how large that slope is, and how far the parameters were moved.
+# All entries of a parameter are moved at once, in a random direction. For each parameter: how far the slope of the loss
+# is from what the gradient says (*error*), how much may be put down to rounding (*tolerance*), how large a slope is to
+# be expected (*slope*), and how far the parameter was moved (*step*).
 #
 # Now drop one of the two paths and read what the check says. The first line names the place. *Analytic* is what the
-# gradient claims, *numeric* what was measured; first all entries are moved at once, in a random direction. Then come
-# the entries with the largest part in the error of that slope, with the ratio of what was claimed to what was measured.
+# gradient claims, *numeric* what was measured; first in a random direction, as above. Then come the entries with the
+# largest part in the error of that slope: *relative* is the error divided by the larger of the two numbers, *ratio* is
+# analytic / numeric.
 
 
 # %%
@@ -259,8 +263,9 @@ else:
 # - q ← 0.999 q + 0.001 g²
 # - w ← w - η · (p / (1 - 0.9ᵗ)) / (√(q / (1 - 0.999ᵗ)) + 10⁻⁸)
 #
-# The divisions by 1 - 0.9ᵗ and 1 - 0.999ᵗ make up for p and q starting at 0. (In `tms.train` a `schedule` lets η fall
-# during the training: `"cosine"` goes to 0 along half a wave, `"constant"` not at all.)
+# The divisions by 1 - 0.9ᵗ and 1 - 0.999ᵗ make up for p and q starting at 0, and 10⁻⁸ prevents a division by 0. Where g
+# keeps changing its sign, p averages that away and the steps get shorter. (In `tms.train` a `schedule` lets η fall
+# during the training: `"cosine"` goes to 0 along half a wave, `"constant"`, the default, not at all.)
 #
 # **Predict.** At the first step, t = 1, how far does a weight with g = 0.02 move if η = 0.01? And one with g = -300?
 #
@@ -318,6 +323,7 @@ settings = {
     "seed": 0,
     "dtype": "float64",  # the precision of NumPy; the default, float32, is faster
 }
+# **settings hands over all of these as named arguments.
 one_step = tms.train(features, n_hidden=2, steps=1, **settings)
 # W[0] is the first restart, and here the only one.
 difference = abs(one_step.W[0] - after[1][0]).max()
@@ -331,7 +337,7 @@ def exact(W, b):
 
 
 run = tms.train(features, n_hidden=2, steps=steps, **settings)
-start, early = exact(W0, b0), exact(*after[100])
+start, early = exact(W0, b0), exact(*after[100])  # * hands over W and b
 ours, theirs = exact(W, b), exact(run.W[0], run.b[0])
 print(f"exact loss at the start {start:.4f}, after 100 steps {early:.4f},")
 print(f"after {steps} steps {ours:.4f}; the library's {theirs:.4f}")
@@ -355,7 +361,7 @@ plots.loss_curve(
 )
 ax.plot(
     np.arange(25, steps, 50),
-    losses.reshape(-1, 50).mean(axis=1),
+    losses.reshape(-1, 50).mean(axis=1),  # 50 batches in each row
     "k",
     label="ours, mean of 50 batches",
 )
@@ -363,16 +369,19 @@ ax.legend()
 plt.show()
 
 # %% [markdown]
-# Why is the curve flat after about 100 steps? The descent is over: the exact loss after 100 steps is nearly that at the
-# end. What is left is the price of sharing, since five features in two dimensions disturb each other
-# ([tutorial 1](01_introduction.ipynb)). The zigzag is the luck of the draw: every batch holds other examples.
+# The loss is drawn on a logarithmic axis. Why is the curve flat after about 100 steps? The descent is over: the exact
+# loss after 100 steps is nearly that at the end. What is left is the price of sharing, since five features in two
+# dimensions disturb each other ([tutorial 1](01_introduction.ipynb)). The zigzag is the luck of the draw: every batch
+# holds other examples.
 #
 # <a id="fast"></a>
 # ## 7. The same, fast
 #
-# NumPy is quick because its loops are compiled. But each line of `my_backward` makes a pass over memory and a new array
-# for the result, and with a small batch much of the time is Python's own bookkeeping. The remedy is one loop over
-# the examples in which everything stays in the processor. In Python it reads like this, each line one of those above:
+# NumPy is quick because its loops are *compiled*: translated into the processor's own instructions. But each line of
+# `my_backward` makes a pass over memory and a new array for the result, and with a small batch much of the time is
+# Python's own bookkeeping. The remedy is one loop over the examples in which everything stays in the processor, and
+# *Numba*, a compiler for Python functions, to translate it. In Python the loop reads like this, each line one of those
+# above:
 
 
 # %%
@@ -390,7 +399,7 @@ def backward_loops(W, b, x, importance):
             for k in range(m):
                 z += h[k] * W[k, i]  # z = h W + b
             if z > 0:  # the mask
-                dz = 2 * importance[i] * (z - x[e, i]) / batch
+                dz = 2 * importance[i] * (z - x[e, i]) / batch  # y = z here
                 db[i] += dz
                 for k in range(m):
                     dW[k, i] += h[k] * dz  # hᵀ dz
@@ -412,7 +421,7 @@ backward_jitted = numba.njit(backward_loops)
 # Slowest is the first call of the compiled loops: Numba looks at the types of the arguments and translates the function
 # for them, which takes its time whatever the batch. Then come the loops in Python, then NumPy, and fastest is the
 # second call of the compiled ones. The cell prints times rounded to powers of ten, since the rest depends on your
-# machine.
+# machine. (Run it twice and its first call is fast too; the cell above, run again, makes a function not yet compiled.)
 #
 # </details>
 
@@ -448,9 +457,9 @@ assert np.allclose(compiled[0], matrices[0])
 assert np.allclose(compiled[1], matrices[1])
 
 # %% [markdown]
-# Why is the second call so fast? There is no Python left in it: no objects, no look-ups, no temporary arrays. h stays
-# in the processor's registers or its nearest cache from the moment it is computed until it is used for the last time.
-# The kernels of the library ([minitms/_kernels.py](../minitms/_kernels.py)) do two more things:
+# Why is the second call so fast? There is no Python left in it: no objects, no look-ups, no new arrays as long as the
+# batch. h stays in the processor, in its own small memory, from the moment it is computed until it is used for the last
+# time. The compiled loops of the library ([minitms/_kernels.py](../minitms/_kernels.py)) do more, above all:
 #
 # - they draw the random examples right where they are used, so a batch never exists in memory;
 # - they turn the order around, so that the innermost loop runs over *examples*: then the processor does 8 or 16 of them
@@ -484,7 +493,8 @@ assert difference < 1e-9
 # The `assert` lines in the cells hold for the values given, and may fail with yours.
 #
 # - Plant other mistakes in part 4: leave out the mask, the 2, the division by the batch. What does the check say?
-# - Batches of 16 and of 16384 in part 7, with the times not rounded: how much faster than NumPy are the compiled loops?
+# - Batches of 16 and of 16384 in part 7, with the times not rounded (print what `timed` returns, without `about`): how
+#   much faster than NumPy are the compiled loops?
 # - `rate` in part 6: 1e-3, 1e-1. What does the loss curve look like?
 #
 # <a id="exercises"></a>
@@ -505,7 +515,7 @@ def attempt(check, answer):
 
 
 # %% [markdown]
-# **Exercise 1.** Write the backward pass of the *linear* model, y = z. (Which line of `my_backward` changes?)
+# **Exercise 1.** Write the backward pass of the *linear* model, y = z. (Which two lines of `my_backward` change?)
 #
 # <details><summary>Hint</summary>
 #
@@ -516,19 +526,25 @@ def attempt(check, answer):
 
 # %%
 def backward_linear(W, b, x, importance):
-    """The pair dW, db for y = Wᵀ W x + b."""
+    """The pair dW, db for y = x Wᵀ W + b."""
     raise NotImplementedError
 
 
 # %%
 def check_backward_linear(backward_linear):
+    rng = np.random.default_rng(7)  # some outputs are negative, some are not
     x, importance = rng.random((7, 4)), rng.random(4)
+    W, b = rng.normal(size=(2, 4)), rng.normal(size=4)
+    _, db = backward_linear(W, b, x, importance)
+    assert not np.allclose(db, my_backward(W, b, x, importance)[1]), (
+        "this is the gradient with the ReLU: y = z has no mask"
+    )
     check_grad(
         lambda p: tms.loss(p["W"], p["b"], x, importance, activation="linear"),
         lambda p: dict(
             zip(("W", "b"), backward_linear(p["W"], p["b"], x, importance), strict=True)
         ),
-        {"W": rng.normal(size=(2, 4)), "b": rng.normal(size=4)},
+        {"W": W, "b": b},
     )
 
 
@@ -585,12 +601,13 @@ attempt(check_backward_with_penalty, backward_with_penalty)
 
 # %%
 def gradient_by_x(W, b, x, importance):
-    """dx of shape (batch, n), for y = ReLU(Wᵀ W x + b)."""
+    """dx of shape (batch, n), for y = ReLU(x Wᵀ W + b)."""
     raise NotImplementedError
 
 
 # %%
 def check_gradient_by_x(gradient_by_x):
+    rng = np.random.default_rng(7)  # some outputs are off, some are on
     W, b, importance = rng.normal(size=(2, 4)), rng.normal(size=4), rng.random(4)
     check_grad(
         lambda p: tms.loss(W, b, p["x"], importance),

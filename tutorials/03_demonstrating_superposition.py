@@ -12,7 +12,8 @@
 # - predict what changes as the sparsity goes from 0 to 0.999, and check it on trained models;
 # - say which part the bias plays.
 #
-# **You need** [tutorial 0](00_start_here.ipynb); [tutorial 1](01_introduction.ipynb) helps.
+# **You need** [tutorial 0](00_start_here.ipynb), and an integral in one place; [tutorial 1](01_introduction.ipynb)
+# helps.
 #
 # **Contents**: [why the ReLU matters](#relu), [how to read W](#read), [the linear model](#linear),
 # [the ReLU model](#model), [in numbers](#numbers), [what to vary](#vary), [exercises](#exercises).
@@ -61,8 +62,8 @@ rng = np.random.default_rng(0)
 #   what is left is the variance of x₁. The same for output 1: L = 2 v. *Always twice as bad as keeping one.*
 # - **Share, ReLU**, b = 0: output 0 is ReLU(x₀ - x₁). If x₀ is the larger, it is wrong by x₁; otherwise it is 0, and
 #   wrong by x₀. So it is wrong by the smaller of the two, which is 0 unless both are on. When both are on, the smaller
-#   is x if either of them (a factor 2) is x and the other one is larger (probability 1 - x). So its square is
-#   ∫₀¹ x² · 2 (1 - x) dx = 2/3 - 2/4 = 1/6 on average. Two outputs: L = 2 · s² · 1/6 = s²/3.
+#   is u if either of them (a factor 2) is u and the other one is larger (probability 1 - u). So its square is
+#   ∫₀¹ u² · 2 (1 - u) du = 2/3 - 2/4 = 1/6 on average. Two outputs: L = 2 · s² · 1/6 = s²/3.
 #
 # **Predict.** With s = 0.1, put numbers on the three.
 #
@@ -75,8 +76,8 @@ rng = np.random.default_rng(0)
 # `tms.expected_loss` works out the same exactly: the mean loss over all possible examples, with no sampling.
 
 # %%
-x = (np.arange(1000) + 0.5) / 1000  # the middles of 1000 equal parts of [0, 1]
-assert np.isclose((x**2 * 2 * (1 - x)).mean(), 1 / 6)  # the integral, as a sum
+u = (np.arange(1000) + 0.5) / 1000  # the middles of 1000 equal parts of [0, 1]
+assert np.isclose((u**2 * 2 * (1 - u)).mean(), 1 / 6)  # the integral, as a sum
 
 s = 0.1
 v = s / 3 - s**2 / 4
@@ -94,9 +95,11 @@ for name, (library, by_hand) in exact.items():
     assert np.isclose(library, by_hand)
 
 # %% [markdown]
-# Now for any n, m and W. With its best bias a linear model's expected loss is
+# Now for any n, m and W. Output i of a linear model adds up all x_j · (W_i · W_j), and should be x_i. The best bias
+# takes the mean out of the error, so what is left is its variance, and the variances of independent features add up:
+# (|W_i|² - 1)² v from feature i itself, and (W_i · W_j)² v from each other feature j. Together
 #
-# $$ L = v \left[ \sum_i I_i\,(1 - |W_i|^2)^2 + \sum_{i \neq j} I_j\,(W_i \cdot W_j)^2 \right] $$
+# $$ L = v \left[ \sum_i I_i\,(1 - |W_i|^2)^2 + \sum_{i \neq j} I_i\,(W_i \cdot W_j)^2 \right] $$
 #
 # The first sum rewards features of length 1, the second punishes every overlap. Density appears only in front, in v.
 #
@@ -109,16 +112,16 @@ for name, (library, by_hand) in exact.items():
 #
 # </details>
 #
-# We check the formula on an arbitrary W: the loss divided by v must be the same number at every density. With squared
-# errors the best bias is the one that makes each error 0 on average. The mean of x is s/2 for every feature; call that
-# vector μ (`mean` in the code). The mean of Wᵀ W x + b has to be μ too, so b = μ - Wᵀ W μ.
+# We check the formula on an arbitrary W: the loss divided by v must be the same number at every density. The best bias
+# makes each error 0 on average. The mean of x is s/2 for every feature; call that vector μ (`mean` in the code). The
+# mean of Wᵀ W x + b has to be μ too, so b = μ - Wᵀ W μ.
 
 # %%
 W, importance = rng.normal(size=(2, 6)), rng.random(6)
 products = W.T @ W
 overlap = products**2 * (1 - np.eye(6))  # without the diagonal, where i = j
 own = (importance * (1 - np.diag(products)) ** 2).sum()
-bracket = own + (overlap * importance).sum()
+bracket = own + (importance * overlap.sum(axis=1)).sum()
 print(f"the bracket: {bracket:.6f}")
 for s in (1, 0.1, 0.001):
     mean = np.full(6, s / 2)
@@ -162,8 +165,9 @@ fig.colorbar(plots.scale("interference"), ax=axes[1], shrink=0.9, label="interfe
 plt.show()
 
 # %% [markdown]
-# Feature 0 is the top row. Red is positive, blue negative. The narrow column to the right of the heat map is the bias,
-# on the same scale.
+# Feature 0 is the top row of both. In the heat map red is positive, blue negative. The narrow column to its right is
+# the bias (here three numbers made up), on the same scale. The bars are as long as the norm, and an interference above
+# 1 gets the colour of 1.
 #
 # (A warning for readers of the literature: the paper's text, its figure legend and its notebook use three slightly
 # different formulas for interference. Here it is always the one above.)
@@ -171,33 +175,35 @@ plt.show()
 # <a id="linear"></a>
 # ## 3. The linear model, from dense to sparse
 #
-# Twenty features, five dimensions, each feature 0.7 times as important as the one before. Seven densities from 1 down
-# to 0.001, a model for each, trained side by side as one stack. Each model is trained several times, from other random
-# weights (`restarts`), and for each density `best()` keeps the training that ended with the lowest loss.
+# Twenty features, n = 20, in m = 5 dimensions, each feature 0.7 times as important as the one before. Seven densities
+# from 1 down to 0.001, a model for each, trained side by side as one stack. Each model is trained several times, from
+# other random weights (`restarts`), and for each density `best()` keeps the training that ended with the lowest loss.
 #
 # Five dimensions have room for five features at right angles. So we compare with *the top five alone*: features 0 to 4
 # with length 1 at right angles, all others 0.
 
 # %%
+n, m = 20, 5
 densities = np.array([1, 0.3, 0.1, 0.03, 0.01, 0.003, 0.001])
-importance = 0.7 ** np.arange(20)
+importance = 0.7 ** np.arange(n)
 # densities[:, None] has shape (7, 1): one row a model, one number for all its features.
-features = tms.SparseFeatures(n=20, density=densities[:, None], importance=importance)
+features = tms.SparseFeatures(n=n, density=densities[:, None], importance=importance)
 # "cosine": the steps get smaller and smaller, down to 0, along half a cosine wave.
-settings = {"n_hidden": 5, "learning_rate": 1e-2, "schedule": "cosine", "seed": 0}
+settings = {"n_hidden": m, "learning_rate": 1e-2, "schedule": "cosine", "seed": 0}
+# **settings hands over all of these as named arguments.
 linear = tms.train(
-    features, activation="linear", steps=3000, restarts=4, **settings
+    features, activation="linear", steps=1500, restarts=4, **settings
 ).best()
 
 # Wᵀ W of the top five alone: 1 on the diagonal for features 0 to 4, else 0.
-top_five = np.diag(np.arange(20) < 5).astype(float)
+top_five = np.diag(np.arange(n) < m).astype(float)
 gram = linear.W.mT @ linear.W  # .mT swaps the last two axes: Wᵀ W of each model
 for s, G in zip(densities, gram, strict=True):
     off = abs(G - top_five).max()
     print(f"s = {s:<5}: Wᵀ W differs from the top five alone by {off:.3f}")
 assert np.allclose(gram, top_five, atol=0.05)
 # s = 1: what is not kept is answered with its mean
-assert np.allclose(linear.b[0, 5:], 0.5, atol=0.05)
+assert np.allclose(linear.b[0, m:], 0.5, atol=0.05)
 
 # %% [markdown]
 # Seven densities, one answer: the five most important features, each clean, and nothing of the others. This is what
@@ -217,10 +223,13 @@ assert np.allclose(linear.b[0, 5:], 0.5, atol=0.05)
 #
 # </details>
 #
-# Small models get stuck, so there are six restarts of each.
+# Small models get stuck, the more so in superposition: with a handful of restarts the picture changes from seed to
+# seed. So there are sixteen of each.
 
 # %%
-relu = tms.train(features, activation="relu", steps=3000, restarts=6, **settings).best()
+relu = tms.train(
+    features, activation="relu", steps=1500, restarts=16, **settings
+).best()
 
 fig, axes = plt.subplots(2, 8, figsize=(11, 4.4), height_ratios=[1, 1.4])
 columns = [("linear, s = 1", linear.W[0], linear.b[0])]
@@ -246,19 +255,22 @@ plt.show()
 # <a id="numbers"></a>
 # ## 5. In numbers
 #
-# A picture is soon believed. The same statements as numbers: how many features are represented; how many of those are
-# alone in their direction; how many pairs point nearly opposite ways (W_i · W_j below -0.7); the largest W_i · W_j of
-# two different features; and the mean bias, all among the represented ones. A feature can be in several pairs at once,
-# since "nearly opposite" leaves some room.
+# A picture is soon believed. The same statements as numbers: how many features are represented (norm above 0.5); how
+# many of those are alone in their direction; how many pairs of them are opposite, that is, at an angle of more than
+# 160°; the largest W_i · W_j of two different features; and the mean bias, all among the represented ones.
 
 # %%
-represented = tms.feature_norms(relu.W) > 0.5  # (K, n)
+norms = tms.feature_norms(relu.W)  # (K, n)
+represented = norms > 0.5
 interference = tms.interference(relu.W)
-products = relu.W.mT @ relu.W * (1 - np.eye(20))  # without the diagonal
+products = relu.W.mT @ relu.W * (1 - np.eye(n))  # without the diagonal
 # (K, n, n): are features i and j both represented?
 both = represented[:, :, None] & represented[:, None, :]
 strongest = np.where(both, products, 0).max(axis=(1, 2))
-pairs = (np.where(both, products, 0) < -0.7).sum(axis=(1, 2)) // 2
+# W_i · W_j is the product of both lengths and the cosine of the angle between them.
+lengths = norms[:, :, None] * norms[:, None, :]
+opposite = both & (products < np.cos(np.radians(160)) * lengths)
+pairs = opposite.sum(axis=(1, 2)) // 2  # (i, j) and (j, i) are one pair
 alone = (represented & (interference < 0.05)).sum(axis=1)
 bias = np.array([b[kept].mean() for b, kept in zip(relu.b, represented, strict=True)])
 
@@ -269,19 +281,21 @@ for row in zip(
     print("{:7g}  {:11}  {:5}  {:8}  {:15.2f}  {:9.3f}".format(*row))
 
 # %% [markdown]
-# The number of features represented goes up in steps: one for each dimension at s = 1, two for each at 0.1 and still at
-# 0.03, more from 0.01 on. Among the last three rows it need not rise, and a difference of one means little: some norms
-# are close to the limit of 0.5 there and may fall on either side of it. And as claims, each of which could fail:
+# The number of features represented goes up: one for each dimension at s = 1, about two for each at 0.1 and 0.03, more
+# from 0.01 on. Among the last rows it need not rise, and a difference of one means little: there are several
+# arrangements of nearly the same loss, and some norms are close to the limit of 0.5 and may fall on either side of it.
+# And as claims, each of which could fail:
 
 # %%
 # Rows of the table: s = 1; 0.3; 0.1; 0.01 and less.
 dense, sparser, sparse, sparsest = 0, 1, 2, slice(4, 7)
 
-# At s = 1 the model is the linear one: the top five, clean, and the mean for the others.
+# At s = 1 the model is the linear one: the top five, clean, the mean for the others.
 assert np.allclose(relu.W[dense].T @ relu.W[dense], top_five, atol=0.05)
-assert np.allclose(relu.b[dense], 0.5 * (np.arange(20) >= 5), atol=0.05)
+assert np.allclose(relu.b[dense], 0.5 * (np.arange(n) >= m), atol=0.05)
 
-# At s = 0.3 the most important features are alone; those that share come after them, in opposite pairs only.
+# At s = 0.3 the most important features are alone; those that share come after them, in
+# opposite pairs only.
 sharing = np.flatnonzero(represented[sparser] & (interference[sparser] > 0.05))
 print("s = 0.3, features that share:", sharing)
 assert alone[sparser] >= 1
@@ -290,33 +304,41 @@ assert pairs[sparser] >= 2
 assert bias[sparser] > 0.005  # a little above 0: exercise 3
 assert strongest[sparser] < 0.1
 
-# At s = 0.1 nearly everything is in pairs. There and at 0.03 each dimension holds two features.
+# At s = 0.1 nearly everything is in pairs, and the biases are about 0. There and at
+# 0.03 each dimension holds about two.
 assert pairs[sparse] >= 4
-assert (represented[2:4].sum(axis=1) == 10).all()
+assert strongest[sparse] < 0.1
+assert abs(bias[sparse]) < 0.005
+assert (abs(represented[2:4].sum(axis=1) - 2 * m) <= 1).all()
 
-# At s = 0.01 and below nothing is alone, there is positive interference, and negative biases against it.
+# At s = 0.01 and below nothing is alone, there is positive interference, and negative
+# biases against it. On average fewer pairs are left than at 0.1.
 assert (alone[sparsest] == 0).all()
 assert (strongest[sparsest] > 0.2).all()
 assert (bias[sparsest] < -0.05).all()
+assert pairs[sparsest].mean() < pairs[sparse]
 
-# There are more than twice as many features as dimensions then, with norms close to the limit in every row.
-assert (represented[sparsest].sum(axis=1) > 10).all()
-assert (abs(tms.feature_norms(relu.W[sparsest]) - 0.5) < 0.1).any(axis=1).all()
+# There are more than twice as many features as dimensions then, and some norms are
+# close to the limit.
+assert (represented[sparsest].sum(axis=1) > 2 * m).all()
+assert (abs(norms[sparsest] - 0.5) < 0.1).any()
 print("every claim holds")
 
 # %% [markdown]
-# **Predict.** Why are the biases negative at the right end, and about zero in the middle?
+# **Predict.** Why are the biases negative in the last rows of the table (the right end of the picture), and about zero
+# at s = 0.1?
 #
 # <details><summary>Answer</summary>
 #
-# In the middle there are pairs of opposites only. Their interference is negative and the ReLU alone removes it. With
-# more than two features to a dimension some W_i · W_j must be positive, and those add something to outputs that should
-# be 0. A negative bias pushes it below zero, at the price of reporting every feature somewhat too small (the pentagon
-# of tutorial 1).
+# At s = 0.1 there are hardly any features but pairs of opposites. Their interference is negative and the ReLU alone
+# removes it. With more than two features to a dimension some W_i · W_j must be positive, and those add something to
+# outputs that should be 0. A negative bias pushes it below zero, at the price of reporting every feature somewhat too
+# small (the pentagon of tutorial 1).
 #
 # </details>
 #
-# How much is it worth? Here is the loss of the ReLU model divided by that of the linear model, on the same examples:
+# How much is it worth? Here is the loss of the ReLU model divided by that of the linear model, on the same examples.
+# The sparse end is on the left here, so read it from right to left: the blue line starts near 1 and falls.
 
 # %%
 gain = relu.loss / linear.loss
@@ -324,7 +346,7 @@ fig, ax = plt.subplots(figsize=(5, 2.8))
 ax.plot(densities, gain, "o-", label="loss, ReLU / linear")
 ax.plot(
     densities,
-    represented.sum(axis=1) / 20,
+    represented.sum(axis=1) / n,
     "s--",
     label="share of features represented",
 )
@@ -342,9 +364,10 @@ assert gain[-1] < 0.5
 #
 # The `assert` lines in the cells hold for the values given, and may fail with yours.
 #
-# - The paper's second setting, `n=80`, `n_hidden=20`, `importance = 0.9 ** np.arange(80)`: fewer steps will do.
-# - `importance=1.0` for all: is there still an order in which features come in?
-# - `restarts=1`: how much do the numbers in part 5 move from seed to seed?
+# - The paper's second setting, in part 3: `n, m = 80, 20` and `importance = 0.9 ** np.arange(n)`. It takes minutes;
+#   fewer `steps`, there and in part 4, will do.
+# - `importance = np.ones(n)`: is there still an order in which features come in?
+# - `restarts=1`, then 6: how much do the numbers in part 5 move from seed to seed? (`"seed"` is in `settings`.)
 # - The threshold 0.5 for "represented": try 0.3 and 0.8. Where does it matter?
 #
 # <a id="exercises"></a>
@@ -366,7 +389,7 @@ def attempt(check, answer):
 
 # %% [markdown]
 # **Exercise 1.** Write the interference yourself. A feature that is not represented at all, W_i = 0, has no direction
-# and gets interference 0. (Dividing by its length would give NaN, "not a number", without any error.)
+# and gets interference 0. (Dividing by its length would give NaN, "not a number", with a warning but no error.)
 #
 # <details><summary>Hint</summary>
 #
@@ -397,8 +420,8 @@ def check_my_interference(my_interference):
     all_scaled = tms.interference(W / np.where(norms > 0, norms, 1))
     assert not np.allclose(got, all_scaled), "only W_i is made to length 1, not W_j"
     assert not np.allclose(got, all_scaled * norms**2), (
-        "this is the sum over i for each j; wanted is the sum over j for each i: the other axis, "
-        "if row i and column j hold Ŵ_i · W_j"
+        "this is the sum over i for each j; wanted is the sum over j for each i: "
+        "the other axis, if row i and column j hold Ŵ_i · W_j"
     )
     assert np.allclose(got, expected), (
         f"got {np.round(got, 3)}, expected {expected.round(3)}"
@@ -420,7 +443,10 @@ attempt(check_my_interference, my_interference)
 
 # %%
 def lowest_linear_loss(m, importance, s):
-    """Expected loss of the best linear model; importance is an array (n,) in any order, s the density."""
+    """Expected loss of the best linear model at density s.
+
+    importance is an array (n,) in any order.
+    """
     raise NotImplementedError
 
 
@@ -428,12 +454,13 @@ def lowest_linear_loss(m, importance, s):
 def check_lowest_linear_loss(lowest_linear_loss):
     for k, s in enumerate(densities):
         trained = tms.expected_loss(linear.W[k], linear.b[k], s, importance, "linear")
-        got = lowest_linear_loss(5, importance, s)
+        got = lowest_linear_loss(m, importance, s)
         assert got <= trained, (
             f"at s = {s} you say {got:.3e}, but the trained model reached {trained:.3e}"
         )
         assert got > 0.99 * trained, (
-            f"at s = {s} you say {got:.3e}, the trained model got no lower than {trained:.3e}"
+            f"at s = {s} you say {got:.3e}, "
+            f"the trained model got no lower than {trained:.3e}"
         )
     mixed = lowest_linear_loss(1, np.array([0.2, 1.0, 0.5]), 1.0)
     assert np.isclose(mixed, 0.7 / 12), (
@@ -458,7 +485,7 @@ attempt(check_lowest_linear_loss, lowest_linear_loss)
 
 # %%
 def bias_of_a_pair(s):
-    """The best bias of the two features, a number, within 0.0005; s is the density, at most 0.3."""
+    """The best bias of the two features, a number, within 0.0005; density s <= 0.3."""
     raise NotImplementedError
 
 
