@@ -374,14 +374,36 @@ assert verdict(wrong_mask, all_on, x, importance) is None
 # %% [markdown]
 # So we need many points, of many shapes, with zeros and with equal numbers among them. That is what
 # [Hypothesis](https://hypothesis.readthedocs.io) is for: it draws cases, and when one fails, it looks for the simplest
-# one that fails too. `minitms.testing.strategies` knows how to draw weights, biases, batches and importances. Below,
-# `cases` says how one case is put together, and the line `@given(case=cases())` makes Hypothesis call the function
-# under it again and again, each time with a new case.
+# one that fails too.
+#
+# First the smallest example. The function below claims something of one number z (and something false: that the leaky
+# ReLU is the plain one). The line with @ above it, a *decorator*, hands it to Hypothesis. From then on a call without
+# arguments runs it again and again, each time with another z. What to draw, `st.integers(-100, 100)`, is a *strategy*.
 
 # %%
 from hypothesis import Phase, assume, given, settings
 from hypothesis import strategies as st
 
+
+@given(z=st.integers(-100, 100))
+def leaky_is_relu(z):
+    assert np.where(z > 0, z, LEAK * z) == max(z, 0), f"not so for z = {z}"
+
+
+try:
+    leaky_is_relu()
+except AssertionError as problem:
+    print(problem)
+else:
+    raise AssertionError("Hypothesis should have found a case")
+
+# %% [markdown]
+# Any z below 0 refutes the claim, and of those we got the simplest. For a gradient, a case is more than one number. So
+# below we put a strategy together: in `cases`, `draw` takes one value from a strategy, and `@st.composite` makes the
+# whole a strategy too. `minitms.testing.strategies` knows how to draw weights, biases, batches and importances. The
+# lines in `@settings` only say how to go about it; skip them at first.
+
+# %%
 from minitms.testing import strategies
 
 
