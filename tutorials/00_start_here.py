@@ -442,6 +442,11 @@ def check_sample(sample):
     assert abs(x[on].mean() - 0.5) < 0.01, (
         f"entries that are on have mean {x[on].mean():.3f}; expected 0.5"
     )
+    low = (x[on] < 0.25).mean()
+    assert abs(low - 0.25) < 0.02, (
+        f"a share {low:.3f} of the values is below 0.25; expected 0.25, "
+        "all values equally likely"
+    )
     assert x.max() > 0.99, f"the largest value is {x.max():.3f}; values reach up to 1"
     assert np.unique(x[on]).size > 0.99 * on.sum(), (
         "some entries have their value in common: a value for each entry, please"
