@@ -201,9 +201,9 @@ gram = linear.W.mT @ linear.W  # .mT swaps the last two axes: Wᵀ W of each mod
 for s, G in zip(densities, gram, strict=True):
     off = abs(G - top_five).max()
     print(f"s = {s:<5}: Wᵀ W differs from the top five alone by {off:.3f}")
-assert np.allclose(gram, top_five, atol=0.05)
+assert np.allclose(gram, top_five, atol=0.1)
 # s = 1: what is not kept is answered with its mean
-assert np.allclose(linear.b[0, m:], 0.5, atol=0.05)
+assert np.allclose(linear.b[0, m:], 0.5, atol=0.1)
 
 # %% [markdown]
 # Seven densities, one answer: the five most important features, each clean, and nothing of the others. This is what
@@ -281,18 +281,18 @@ for row in zip(
     print("{:7g}  {:11}  {:5}  {:8}  {:15.2f}  {:9.3f}".format(*row))
 
 # %% [markdown]
-# The number of features represented goes up: one for each dimension at s = 1, about two for each at 0.1 and 0.03, more
-# from 0.01 on. Among the last rows it need not rise, and a difference of one means little: there are several
-# arrangements of nearly the same loss, and some norms are close to the limit of 0.5 and may fall on either side of it.
-# And as claims, each of which could fail:
+# The number of features represented goes up: one for each dimension at s = 1, about two for each at 0.1, more in the
+# last two rows. From 0.03 on several arrangements have nearly the same loss, and which of them wins is luck: another
+# seed gives other rows, and at 0.03 perhaps five pairs and nothing else. A difference of one means little there, since
+# some norms lie between 0 and 1, and the limit of 0.5 cuts through them. And as claims, each of which could fail:
 
 # %%
-# Rows of the table: s = 1; 0.3; 0.1; 0.01 and less.
-dense, sparser, sparse, sparsest = 0, 1, 2, slice(4, 7)
+# Rows of the table: s = 1; 0.3; 0.1; 0.003 and less.
+dense, sparser, sparse, sparsest = 0, 1, 2, slice(5, 7)
 
 # At s = 1 the model is the linear one: the top five, clean, the mean for the others.
-assert np.allclose(relu.W[dense].T @ relu.W[dense], top_five, atol=0.05)
-assert np.allclose(relu.b[dense], 0.5 * (np.arange(n) >= m), atol=0.05)
+assert np.allclose(relu.W[dense].T @ relu.W[dense], top_five, atol=0.1)
+assert np.allclose(relu.b[dense], 0.5 * (np.arange(n) >= m), atol=0.1)
 
 # At s = 0.3 the most important features are alone; those that share come after them, in
 # opposite pairs only.
@@ -304,24 +304,24 @@ assert pairs[sparser] >= 2
 assert bias[sparser] > 0.005  # a little above 0: exercise 3
 assert strongest[sparser] < 0.1
 
-# At s = 0.1 nearly everything is in pairs, and the biases are about 0. There and at
-# 0.03 each dimension holds about two.
+# At s = 0.1 nearly everything is in pairs, the biases are about 0, and each dimension
+# holds about two.
 assert pairs[sparse] >= 4
 assert strongest[sparse] < 0.1
 assert abs(bias[sparse]) < 0.005
-assert (abs(represented[2:4].sum(axis=1) - 2 * m) <= 1).all()
+assert abs(represented[sparse].sum() - 2 * m) <= 1
 
-# At s = 0.01 and below nothing is alone, there is positive interference, and negative
+# At s = 0.003 and below nothing is alone, there is positive interference, and negative
 # biases against it. On average fewer pairs are left than at 0.1.
 assert (alone[sparsest] == 0).all()
 assert (strongest[sparsest] > 0.2).all()
 assert (bias[sparsest] < -0.05).all()
 assert pairs[sparsest].mean() < pairs[sparse]
 
-# There are more than twice as many features as dimensions then, and some norms are
-# close to the limit.
+# There are more than twice as many features as dimensions then, and some norms lie
+# between 0 and 1.
 assert (represented[sparsest].sum(axis=1) > 2 * m).all()
-assert (abs(norms[sparsest] - 0.5) < 0.1).any()
+assert ((norms[sparsest] > 0.2) & (norms[sparsest] < 0.8)).any()
 print("every claim holds")
 
 # %% [markdown]
@@ -339,9 +339,16 @@ print("every claim holds")
 #
 # How much is it worth? Here is the loss of the ReLU model divided by that of the linear model, on the same examples.
 # The sparse end is on the left here, so read it from right to left: the blue line starts near 1 and falls.
+#
+# The dotted line is the same for *five pairs*: features 0 to 9 in five pairs of opposites, the others answered with
+# their mean. Part 1 has its loss: s²/6 times its importance for a feature in a pair, v times its importance for one
+# that is dropped. At s = 0.03 the trained model is only a little better than that; at the left end clearly better.
 
 # %%
 gain = relu.loss / linear.loss
+v = densities / 3 - densities**2 / 4
+top, rest = importance[: 2 * m].sum(), importance[2 * m :].sum()
+five_pairs = (top * densities**2 / 6 + rest * v) / (importance[m:].sum() * v)
 fig, ax = plt.subplots(figsize=(5, 2.8))
 ax.plot(densities, gain, "o-", label="loss, ReLU / linear")
 ax.plot(
@@ -350,13 +357,16 @@ ax.plot(
     "s--",
     label="share of features represented",
 )
+ax.plot(densities, five_pairs, "k:", label="loss, five pairs / linear")
 ax.set(xscale="log", xlabel="density s", ylim=(0, 1.05))
 ax.legend()
 plt.show()
-print("loss, ReLU / linear:", gain.round(3))
+print("loss, ReLU / linear:      ", gain.round(3))
+print("loss, five pairs / linear:", five_pairs.round(3))
 assert abs(gain[0] - 1) < 0.02
-assert (np.diff(gain) < 0.02).all()  # the sparser, the more it is worth
-assert gain[-1] < 0.5
+assert (np.diff(gain[:5]) < 0).all()  # the sparser, the more it is worth
+assert gain[3] > 0.8 * five_pairs[3]  # s = 0.03
+assert gain[-1] < 0.9 * five_pairs[-1]
 
 # %% [markdown]
 # <a id="vary"></a>
@@ -407,6 +417,7 @@ def my_interference(W):
 
 # %%
 def check_my_interference(my_interference):
+    rng = np.random.default_rng(7)
     W = rng.normal(size=(3, 7)) * np.array([1, 1, 1, 2, 0.1, 0.5, 0])
     got, expected = my_interference(W), tms.interference(W)
     norms = tms.feature_norms(W)
