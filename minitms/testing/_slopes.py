@@ -13,6 +13,11 @@ follows rounding down and truncation up, and cannot be small by accident on one 
 To read the error off a tableau of steps is Ridders' idea (Advances in Engineering Software 4, 1982); to see rounding in
 differences at small steps is Hamming's, and Moré and Wild's (SIAM Journal on Scientific Computing 33, 2011).
 
+Where the loss does not change at all on the lower rungs, either it is flat, as behind a ReLU that is off, or rounding
+hides its slope. How it begins to change tells: beyond a kink it grows from nothing, out of rounding it jumps. The size
+of its first change is thus what it can hide: that is the rounding on the rungs below, and far less beyond a kink than
+what the rungs above would show.
+
 A kink at t = 0 shows in the one-sided slopes (three points each side): their difference stays the same down the ladder,
 while it falls eightfold a rung where only the curvature jumps, and 64-fold where f is smooth.
 """
@@ -25,21 +30,22 @@ import numpy as np
 
 EPS = np.finfo(np.float64).eps
 RATIO = 8.0
+POINTS = (1, -1, 2, -2)
 ROUNDINGS = 4  # a loss is trusted to a few roundings of its own size, if the ladder shows no more
 VISIBLE = 20  # a difference of one-sided slopes this many times the error of a slope is seen
 FAINT = 1e-6  # of a kink fainter than this part of the slope, rounding hides where it lies: it adds to the error
 GOOD = 1e-11  # stop climbing when the error is this small a part of the slope
+HALVINGS = 40  # of the way to where a flat loss begins to change: beyond a kink, its first change is 2⁻⁴⁰ of the whole
 
 
 @dataclass
 class Rung:
     step: float
     slope: float
-    jump: float   # slope on the right less slope on the left
+    jump: float  # slope on the right less slope on the left
     error: float  # of the slope, as estimated from this rung and all below
     noise: float  # what rounding, or truncation, adds to the loss
     same_side: bool  # no pre-activation changes its sign between the points
-    flat: bool    # the loss did not change at all: says nothing
 
 
 @dataclass
@@ -73,50 +79,70 @@ def slope(line, middle, first, last, size=0.0, own_size=0.0, reach=0.0, noise=0.
     near : on that many rungs, so close to 0, an exception of the loss is no matter of its domain, and comes through
     same_side : function of t that says whether no pre-activation changes its sign up to ±2t; None: never
     """
-    rungs, least, clear = [], np.inf, True
+    rungs, clear, flat, eps = [], True, True, EPS
     for exponent in range(first, last + 1):
         step = RATIO**exponent
         try:
-            values = np.array([line(sign * step) for sign in (1, -1, 2, -2)])
+            values = np.array([line(point * step) for point in POINTS])
         except Exception:
             if len(rungs) < near:
                 raise
             break
         if not np.isfinite(values).all():
             break
-        right, left, right2, left2 = values - middle  # differences first: no rounding is added to theirs
+        changes = values - middle  # differences first: no rounding is added to theirs
+        right, left, right2, left2 = changes
         taken = (8 * (right - left) - (right2 - left2)) / (12 * step)
         jump = (4 * (right + left) - (right2 + left2)) / (2 * step)
         if rungs:
             noise = max(noise, abs(taken - rungs[-1].slope) * step)
         # Where the slope is 0 only by cancellation, as at a minimum, params + t v is still rounded on slopes around it.
-        around = np.abs(values - middle).max() / step * reach
-        floor = ROUNDINGS * EPS * (max(np.abs(values).max(), abs(middle)) + own_size + around)
+        around = np.abs(changes).max() / step * reach
+        floor = ROUNDINGS * eps * (max(np.abs(values).max(), abs(middle)) + own_size + around)
+        if flat and rungs and changes.any():  # only now is it known how much the rungs below could hide
+            hidden = _first_change(line, middle, POINTS[np.flatnonzero(changes)[0]] * step)
+            if hidden > floor:  # somewhere in the loss numbers are rounded more coarsely
+                eps, floor = eps * hidden / floor, hidden
+            for lower in rungs:
+                lower.noise = max(lower.noise, hidden)
+                lower.error = lower.noise / lower.step
+        flat = flat and not changes.any()
         clear = clear and (same_side is None or same_side(step))
-        error = max(noise, floor) / step
+        error = max(noise, floor) / step if rungs or flat else np.inf  # on the first rung: nothing to compare with
         if rungs and abs(jump) > VISIBLE * error and _plateau(jump, rungs[-1].jump):
             error = abs(jump)
-        rung = Rung(step, taken, jump, error, max(noise, floor), clear, not np.any(values != middle))
+        rung = Rung(step, taken, jump, error, max(noise, floor), clear)
         rungs.append(rung)
         if len(rungs) == 1:
-            continue  # nothing to compare with yet
-        least = min(least, rung.error)
-        good = not rung.flat and rung.error <= GOOD * abs(rung.slope)
-        if good or (rung.error > 1e4 * least and len(rungs) > 4):
+            continue
+        good = not flat and rung.error <= GOOD * abs(rung.slope)
+        least = min(rung.error for rung in rungs)
+        if good or (rung.error > 1e3 * least and len(rungs) > 4):
             break
     if len(rungs) < 2:
         return None
-    best = _best(rungs[1:])
+    best = _best(rungs)
     error, kink = best.error, _kink(rungs, best)
     if kink and abs(kink.jump) < FAINT * max(size, abs(best.slope)):
         error, kink = error + abs(kink.jump), None
     return Slope(best.slope, error, first + rungs.index(best), best.noise, rungs, kink)
 
 
+def _first_change(line, middle, moved):
+    """By how much a loss that is flat around 0 first changes on the way to `moved`, where it has changed."""
+    still = 0.0
+    for _ in range(HALVINGS):
+        between = (still + moved) / 2
+        if line(between) == middle:
+            still = between
+        else:
+            moved = between
+    return abs(line(moved) - middle)
+
+
 def _best(rungs):
     """The rung of least error among those that cross no kink; among all, if the former answer badly."""
-    rungs = [rung for rung in rungs if not rung.flat] or rungs[-1:]
-    best = min(rungs, key=lambda rung: rung.error)
+    best = min(reversed(rungs), key=lambda rung: rung.error)  # of equal ones, as where the loss is 0, the longest step
     same_side = [rung for rung in rungs if rung.same_side]
     if same_side:
         clear = min(same_side, key=lambda rung: rung.error)

@@ -273,6 +273,88 @@ def test_kinks_are_told_from_errors(loss, gradient, scale):
     assert not issubclass(NotDifferentiableError, AssertionError)
 
 
+DEAD = [
+    ("ReLU", lambda p: np.maximum(p, 0).sum()),
+    ("ReLU squared", lambda p: (np.maximum(p, 0) ** 2).sum()),
+    ("ReLU above a constant", lambda p: 7 + np.maximum(p, 0).sum()),
+    ("clipped", lambda p: np.clip(p, 0, 0.25 * np.abs(p).max()).sum()),
+    ("ReLU in float32", lambda p: float(np.maximum(p.astype(np.float32), 0).sum())),
+]
+
+
+@pytest.mark.parametrize("loss", [row[1] for row in DEAD], ids=[row[0] for row in DEAD])
+@pytest.mark.parametrize("tell", [False, True])
+@pytest.mark.parametrize("p", [[-1.0], [-1e-3], [-1e6], [-0.5, -1.0, -2.0], [-1e-3, -1.0]], ids=str)
+def test_where_the_loss_is_flat_only_zero_is_right(loss, p, tell):
+    """Far steps cross a kink; the near ones, on which the loss does not change at all, say that the slope is 0."""
+    p, kinks = np.array(p), (lambda p: p) if tell else None
+    assert check_grad(loss, np.zeros_like, p, kinks=kinks).outcomes[0].resolved
+    for claim in (1e-5, 1e-3, 0.3, 1.0, -1.0):
+        with pytest.raises(GradientError) as caught:
+            check_grad(loss, lambda p: np.full_like(p, claim), p, kinks=kinks)  # noqa: B023
+        assert caught.value.numeric == pytest.approx(0.0, abs=1e-6)
+
+
+@pytest.mark.parametrize("distance", [1e-3, 1e-6, 3e-9])
+def test_a_flat_loss_is_seen_close_to_a_kink(distance):
+    def loss(p):
+        return np.maximum(p - 1 - distance, 0).sum()
+
+    check_grad(loss, np.zeros_like, np.ones(3))
+    with pytest.raises(GradientError):
+        check_grad(loss, lambda p: np.full_like(p, 1e-3), np.ones(3))
+
+
+@pytest.mark.parametrize("claim", [1e-6, 1e-3, 0.1, 1.0])
+@pytest.mark.parametrize("tell", [False, True])
+def test_a_dead_output_whose_mask_is_missing_is_found(claim, tell):
+    """All outputs of this model are off, so nothing it does can change the loss."""
+    W, b, x = np.array([[1.0, 0.5]]), np.array([-3.0, -4.0]), np.array([[0.5, 0.7]])
+
+    def loss(p):
+        return tms.loss(p["W"], p["b"], x, 1.0)
+
+    def gradient(p, claim=0.0):
+        z = tms.forward(p["W"], p["b"], x, "linear")
+        dz = 2 * np.where(z > 0, 1, claim) * (np.maximum(z, 0) - x)
+        return {"W": p["W"] @ (x.T @ dz + dz.T @ x), "b": dz.sum(0)}
+
+    kinks = (lambda p: tms.forward(p["W"], p["b"], x, "linear")) if tell else None
+    check_grad(loss, gradient, {"W": W, "b": b}, kinks=kinks)
+    with pytest.raises(GradientError) as caught:
+        check_grad(loss, lambda p: gradient(p, claim), {"W": W, "b": b}, kinks=kinks)
+    assert caught.value.hints == ({"W": "mask", "b": "mask"} if tell else {})
+
+
+def _narrow(p):
+    return p.astype(np.float32)
+
+
+HIDDEN = [
+    ("curved, far below a constant", lambda p: 1e6 + 1e-9 * (p**2).sum(), lambda p: 2e-9 * p),
+    ("straight, far below a constant", lambda p: 1e6 + 1e-9 * p.sum(), lambda p: 1e-9 + 0 * p),
+    ("a constant taken off again", lambda p: 1e6 + 1e-9 * p.sum() - 1e6, lambda p: 1e-9 + 0 * p),
+    ("below a constant, squared", lambda p: ((1e8 + p - 1e8) ** 2).sum(), lambda p: 2 * (1e8 + p - 1e8)),
+    ("summed in float32", lambda p: float((_narrow(p) ** 2).sum()), lambda p: 2 * p),
+    ("of float32 params", lambda p: float(np.float64(np.sin(_narrow(p))).sum()), np.cos),
+    ("float32 below a constant", lambda p: float((1e4 + _narrow(p)).sum()), np.ones_like),
+    ("saturated", lambda p: np.log(1 + np.exp(p - 40)).sum(), lambda p: 1 / (1 + np.exp(40 - p))),
+    ("saturated and squared", lambda p: ((1 - np.tanh(p + 20)) ** 2).sum(), lambda p: -16 * np.exp(-4 * (p + 20))),
+    ("no loss below 1e-3", lambda p: (np.maximum(p - 1e-3, 0) ** 2).sum(), lambda p: 2 * np.maximum(p - 1e-3, 0)),
+    ("0 on one side", lambda p: np.maximum(1e8 + p - 1e8, 0).sum(), lambda p: (p > 0) * 1.0),
+    ("rounded to tenths", lambda p: np.round(p + 0.05, 1).sum(), np.ones_like),
+]
+
+
+@pytest.mark.parametrize(("loss", "gradient"), [row[1:] for row in HIDDEN], ids=[row[0] for row in HIDDEN])
+@pytest.mark.parametrize("scale", [1e-3, 1.0])
+@pytest.mark.parametrize("tell", [False, True])
+def test_a_slope_that_rounding_hides_is_no_error(loss, gradient, scale, tell):
+    """Here too the loss does not change at all on near steps; but then it jumps, and the jump is what could hide."""
+    for p in ([0.9], [0.8, -1.1, 0.6], [-0.7, -1.0]):
+        check_grad(loss, gradient, scale * np.array(p), kinks=(lambda p: np.empty(0)) if tell else None)
+
+
 @given(strategies.models(activation="relu", kinks=True, m=2, n=3, batch=2), st.booleans())
 def test_at_a_kink_no_gradient_is_called_wrong(model, tell):
     """At a kink the check says so, or passes where the kink has no weight; it never blames the gradient."""
