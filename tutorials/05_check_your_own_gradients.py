@@ -377,7 +377,7 @@ assert verdict(wrong_mask, all_on, x, importance) is None
 # one that fails too.
 #
 # First the smallest example. The function below claims something of one number z (and something false: that the leaky
-# ReLU is the plain one). The line with @ above it, a *decorator*, hands it to Hypothesis. From then on a call without
+# ReLU is the plain one). The lines with @ above it, *decorators*, hand it to Hypothesis. From then on a call without
 # arguments runs it again and again, each time with another z. What to draw, `st.integers(-100, 100)`, is a *strategy*.
 
 # %%
@@ -385,6 +385,7 @@ from hypothesis import Phase, assume, given, settings
 from hypothesis import strategies as st
 
 
+@settings(deadline=None)  # no limit of time for one case
 @given(z=st.integers(-100, 100))
 def leaky_is_relu(z):
     assert np.where(z > 0, z, LEAK * z) == max(z, 0), f"not so for z = {z}"
