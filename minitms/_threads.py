@@ -53,10 +53,10 @@ class Threads:
         waiting = deque((group, 0) for group in groups)
 
         def work(first, last):
-            while waiting:
+            while True:
                 try:
                     group, stage = waiting.popleft()
-                except IndexError:  # another thread was faster
+                except IndexError:  # nothing waits: the threads at work will finish what they hold
                     return
                 function(*group, *stages[stage], *arguments)
                 if stage + 1 < len(stages):
