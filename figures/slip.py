@@ -15,17 +15,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from minitms._kernels import jit, mix, stream_key
+from minitms._kernels import draw, jit, stream_key
 from minitms._one_neuron import TINY
 from minitms._threads import Threads
 from minitms.adam import adam_update, fixed_numbers, learning_rates, step_sizes
-from minitms.features import GAMMA, TRAINING
+from minitms.features import TRAINING
 
 MASKS = 3  # the stream of the bits, beside those of minitms.features
 GROUP = 1024  # models between two looks at Ctrl-C
-
-u64 = np.uint64
-_GAMMA = u64(GAMMA)
 
 
 def train(W, b, density, importance, *, slip, relu, steps, batch_size, learning_rate, seed):
@@ -63,8 +60,9 @@ def train(W, b, density, importance, *, slip, relu, steps, batch_size, learning_
 def train_models(first, last, x, density, costs, sizes, fixed, slip, relu, batch, seed):
     """Advance models first .. last - 1 by ``len(sizes)`` steps, in place; x (K, 4) holds w_1, w_2, b_1, b_2 of each."""
     one, two = np.float32(1), np.float32(2)
-    off, unit, tiny = np.float32(0), np.float32(2.0**-24), np.float32(TINY)
+    off, tiny = np.float32(0), np.float32(TINY)
     floor = off if relu else np.float32(-np.inf)
+    always, values, bits = np.ones(2, np.float32), np.empty((2, batch), np.float32), np.empty((2, 1), np.float32)
     means, squares = np.empty(4, np.float32), np.empty(4, np.float32)
     gradient = np.empty(4, np.float32)
     for model in range(first, last):
@@ -73,21 +71,18 @@ def train_models(first, last, x, density, costs, sizes, fixed, slip, relu, batch
         c1, c2 = costs[model, 0], costs[model, 1]
         for t in range(sizes.shape[0]):
             w1, w2, b1, b2 = x[model, 0], x[model, 1], x[model, 2], x[model, 3]
-            word = mix(stream_key(seed, MASKS, model, t) + _GAMMA)
-            bit1 = one if np.float32(word >> u64(40)) * unit < density[model] else off
-            bit2 = one if np.float32(word >> u64(8) & u64(0xFFFFFF)) * unit < density[model] else off
+            draw(stream_key(seed, MASKS, model, t), 0, 1, always, always, bits)
+            bit1 = one if bits[0, 0] < density[model] else off
+            bit2 = one if bits[1, 0] < density[model] else off
             # Batches with something on, and batches of zeros
             full = bit1 + bit2 if slip else max(bit1, bit2)
             empty = (two if slip else one) - full
             on1, on2 = (one, one) if slip else (bit1, bit2)
             a11, a12, a21, a22, e1, e2 = off, off, off, off, off, off      # the sums of minitms._one_neuron
             if full > off:
-                key = stream_key(seed, TRAINING, model, t)
-                s1, s2 = on1 * unit, on2 * unit
+                draw(stream_key(seed, TRAINING, model, t), 0, batch, always, always, values)
                 for k in range(batch):
-                    word = mix(key + u64(k + 1) * _GAMMA)
-                    x1 = np.float32(np.int32(word >> u64(40))) * s1
-                    x2 = np.float32(np.int32(word >> u64(8) & u64(0xFFFFFF))) * s2
+                    x1, x2 = values[0, k] * on1, values[1, k] * on2
                     h = w1 * x1 + w2 * x2
                     z1, z2 = h * w1 + b1, h * w2 + b2
                     d1 = z1 - x1 if z1 > floor else off

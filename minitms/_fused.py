@@ -6,6 +6,8 @@ parts of every batch. One neuron with two features has a kernel of its own.
 
 from __future__ import annotations
 
+import threading
+
 import numpy as np
 
 from minitms import _kernels, _one_neuron
@@ -31,23 +33,23 @@ def engine(features, activation, seed, batch_size, W, b, means, threads):
     stack, W, b = b.shape[:-1], W.reshape(-1, m, n), b.reshape(-1, n)
     means = [*(array.reshape(-1, m, n) for array in means[:2]), *(array.reshape(-1, n) for array in means[2:])]
     models = len(W)
-    data = _data(features, activation, W.dtype)
+    data = _data(features, m, batch_size, activation, W.dtype)
     weight = data[-2] * W.dtype.type(2 / batch_size)
-
     if (n, m) == (2, 1):
         _, _, density, reciprocal, *_ = data
+        rows = [array.reshape(models, 1, *array.shape[1:]) for array in (W, b, *means)]
 
         def one_neuron(first, sizes, fixed, recorded):
-            losses = np.empty((models, len(sizes)))
+            losses = np.empty((models, 1, len(sizes)))
             threads.share(
-                _one_neuron.train_models, models, W, b, *means, sizes, fixed, density, reciprocal, weight,
+                _one_neuron.train_rows, models, *rows, sizes, fixed, density, reciprocal, weight[:, None],
                 activation == "relu", seed, first, batch_size, recorded, losses, 0
             )  # fmt: skip
-            return losses[:, recorded].reshape(*stack, -1)
+            return losses[..., recorded].reshape(*stack, -1)
 
         return one_neuron
 
-    parts = _parts(features, batch_size, models)
+    parts = _parts(n, data[0], batch_size, models)
     together = models <= FEW_MODELS and len(parts) > models and operations(W.size * batch_size) > LARGE_STEP
     if not together:
         parts = np.array([(model, 0, batch_size) for model in range(models)])
@@ -55,16 +57,18 @@ def engine(features, activation, seed, batch_size, W, b, means, threads):
     state = W, np.ascontiguousarray(W.mT), b, *means
     gradients = np.empty((len(parts), m, n), W.dtype), np.empty((len(parts), n), W.dtype)
 
+    kernel = _advance(m, n, W.dtype)
+
     def advance(first, sizes, fixed, recorded):
         losses = np.empty((len(parts), len(sizes)))
         rest = *state, *gradients, sizes, fixed
         run = *rest, weight, *data, seed, first, recorded, losses
         if together:
             for t in range(len(sizes)):
-                threads.share(_kernels.advance, len(parts), t, t + 1, _kernels.ADD_UP, parts, *run)
+                threads.share(kernel, len(parts), t, t + 1, _kernels.ADD_UP, parts, *run)
                 threads.share(_kernels.finish_step, models, t, offsets, *rest)
         else:
-            threads.share_steps(_kernels.advance, models, len(sizes), _kernels.TRAIN, parts, *run)
+            threads.share_steps(kernel, models, len(sizes), _kernels.TRAIN, parts, *run)
         return np.add.reduceat(losses[:, recorded], offsets[:-1]).reshape(*stack, -1) / batch_size
 
     return advance
@@ -79,34 +83,50 @@ def held_out_losses(W, b, features, activation, seed):
     state = W, np.ascontiguousarray(W.mT), b, W, W, b, b
     gradients = np.empty((len(parts), 0, 0), W.dtype), np.empty((len(parts), n), W.dtype)
     steps = np.zeros((1, 3), W.dtype), np.zeros(4, W.dtype)
-    data = _data(features, activation, W.dtype)
+    data = _data(features, m, HELD_OUT_EXAMPLES, activation, W.dtype)
     losses = np.empty((len(parts), 1))
     with Threads() as threads:
         threads.share_steps(
-            _kernels.advance, len(parts), 1, _kernels.SCORE, parts, *state, *gradients, *steps, data[-2], *data, seed,
+            _advance(m, n, W.dtype), len(parts), 1, _kernels.SCORE, parts, *state, *gradients, *steps, data[-2], *data, seed,
             0, np.array([True]), losses
         )  # fmt: skip
     return losses.reshape(*stack, -1).sum(axis=-1) / HELD_OUT_EXAMPLES
 
 
-def _data(features, activation, dtype):
+def _advance(m, n, dtype):
+    """`_kernels.advance` with buffers of its own in every thread."""
+    own = threading.local()
+
+    def advance(first_part, last_part, first, last, task, *arguments):
+        if not hasattr(own, "room"):
+            own.room = _kernels.buffers(m, n, dtype)
+        _kernels.advance(first_part, last_part, first, last, task, own.room, *arguments)
+
+    return advance
+
+
+def _data(features, m, batch_size, activation, dtype):
     """The features and the activation as the kernels take them: (K, ...) arrays in the dtype of the weights.
 
-    They are `word_bounds` and `mark_bits`; the density, its reciprocal and the importance; and the floor in
+    They are `ways` and `word_bounds`; the density, its reciprocal and the importance; and the floor in
     ``y = max(z, floor)``.
     """
     arrays = *thresholds(features.density, dtype), features.importance.astype(dtype)
     density, reciprocal, importance = (np.ascontiguousarray(array.reshape(-1, features.n)) for array in arrays)
     floor = dtype.type(0 if activation == "relu" else -np.inf)
-    return _kernels.word_bounds(density), _kernels.mark_bits(density), density, reciprocal, importance, floor
+    way, bounds = _kernels.ways(density, m, batch_size), _kernels.word_bounds(density)
+    return way, bounds, density, reciprocal, importance, floor
 
 
-def _parts(features, batch_size, models):
-    """Cut each model's batch into parts with enough active examples for a block: (P, 3) of model, first, last."""
-    active = _kernels.share_active(features.density.reshape(-1, features.n))
+def _parts(n, way, batch_size, models):
+    """Cut each model's batch into parts: (P, 3) of model, first and last example.
+
+    A part is a block, but for active values about as many examples as features: below that, what a part costs whatever
+    its size (the product W (G + Gᵀ)) would be most of it.
+    """
     parts = []
     for model in range(models):
-        blocks = round(1 / max(active[model % len(active)], _kernels.BLOCK / batch_size))
-        size = _kernels.BLOCK * max(1, blocks)
+        blocks = max(1, round(n / _kernels.BLOCK)) if way[model % len(way)] == _kernels.ACTIVE_VALUES else 1
+        size = blocks * _kernels.BLOCK
         parts += [(model, first, min(first + size, batch_size)) for first in range(0, batch_size, size)]
     return np.array(parts)

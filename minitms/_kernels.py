@@ -1,48 +1,77 @@
 """The fused Numba loops that training runs on: draw a batch, take its gradient, update, all without leaving the core.
 
 `model.py` and `features.py` are the definition; this file says the same thing faster, and the tests hold it to that.
-Within one batch the layout is turned around: features are rows and examples run along them, so that the innermost
-loops stream over examples and the compiler turns them into vector instructions.
+A batch passes through in blocks of BLOCK examples, in one of three ways, whichever is less work for the model's density.
+
+**All values**, or all those of the **active examples**, in which any feature is on: in the others h = 0 and z = b, and
+one sum does for them all. Features are rows and examples run along them, so that the innermost loops stream over examples and the
+compiler turns them into vector instructions. The gradient is `backward`'s, term by term.
 
     X, Z (n, BLOCK)   inputs; pre-activations, then dz        H, dH (m, BLOCK)   hidden values and their gradient
 
-A batch passes through in blocks of BLOCK examples. Where all cores share one model, its batch is cut into parts; each
-part's gradient is summed by itself, and the parts are added in their order. So the result has the same bits whichever
-thread did which part.
+**Active values** alone, where few features of an example are on. The two paths through W meet in one n x n matrix:
+
+    dW = hᵀ dz + (dz Wᵀ)ᵀ x = W (G + Gᵀ),    G = xᵀ dz,    since h = x Wᵀ
+
+and G needs a row of dz for each active value, the encoder a row of Wᵀ. Decoding alone stays dense. Here the active
+examples are rows:
+
+    H (BLOCK, m), Z (BLOCK, n), G (n, n)
+    who, value                   example and value of every active feature, those of feature i at start[i]:start[i + 1]
+
+Where all cores share one model, its batch is cut into parts; each part's gradient is summed by itself, and the parts
+are added in their order. So the result has the same bits whichever thread did which part.
 """
 
 from __future__ import annotations
 
 import numba
 import numpy as np
+from numba import types
+from numba.extending import overload
 
 from minitms.adam import adam_update
-from minitms.features import GAMMA, HELD_OUT, TRAINING
+from minitms.features import GAMMA, HELD_OUT, TRAINING, WEYL
 
-BLOCK = 256  # examples; measured: fewer lose time at the loop ends, more fall out of the cache
+BLOCK = 256  # examples, at most; measured: fewer lose time at the loop ends, more fall out of the innermost cache
+CACHE = 2**16  # features x examples of a block, if it has more than SEARCH examples
+SEARCH = 128  # examples of a block that are searched together for an active feature
+RARE = 0.004  # density below which it pays to look first whether there is any
 
 # The sums over examples may be reordered and fused. NaN and infinity stay visible.
 FASTMATH = {"reassoc", "contract", "nsz", "arcp"}
 
-# Below this share of examples with any active feature, finding those first costs less than it saves. At most 1/2.
-WORTH_FINDING = 0.5
-
-u64 = np.uint64  # a bare literal would be a signed int64, and uint64 with int64 is a float64
-_GAMMA = u64(GAMMA)
+u32, u64 = np.uint32, np.uint64  # a bare literal would be a signed int64, and uint64 with int64 is a float64
+_GAMMA, _WEYL = u64(GAMMA), u32(WEYL)
 
 
 def jit(function=None, **options):
     """`numba.njit` with our flags, cached on disk; without the cache where no folder can be written."""
     if function is None:
         return lambda f: jit(f, **options)
-    options = {"fastmath": FASTMATH, "nogil": True, "no_cfunc_wrapper": True, **options}
+    options = {"fastmath": FASTMATH, "nogil": True, "no_cfunc_wrapper": True, "error_model": "numpy", **options}
     try:
         return numba.njit(cache=True, **options)(function)
     except RuntimeError:
         return numba.njit(**options)(function)
 
 
+def inner(function):
+    """`jit` for what only kernels call: a way in from Python would be a tenth of the time to compile."""
+    return jit(function, no_cpython_wrapper=True)
+
+
 # ------------------------------------------------------------------------------------------------ random numbers
+# Numba's operators widen 32-bit integers to 64 bits, of which half as many fit in a vector. NumPy's functions keep them.
+
+
+@jit(inline="always")
+def hash_word(z, high):
+    """features.hash_words."""
+    z = np.multiply(np.bitwise_xor(z, np.right_shift(z, u32(16))), u32(0x7FEB352D))
+    z = np.bitwise_xor(z, high)
+    z = np.multiply(np.bitwise_xor(z, np.right_shift(z, u32(15))), u32(0x846CA68B))
+    return np.bitwise_xor(z, np.right_shift(z, u32(16)))
 
 
 @jit(inline="always")
@@ -60,176 +89,301 @@ def stream_key(seed, stream, model, step):
     return mix(key + u64(step) * _GAMMA)
 
 
-def word_bounds(density):
-    """What `find_active` compares random words with, for density (..., n): one number a word, (..., words per example).
+def integer(word, counter, high, like):
+    """The integer 2^24 u (2^53 u in float64) from a word (and in float64 the next, of counter + 1), as `like`'s dtype.
 
-    ``k 2^-24 < density`` says the same as ``k < ceil(2^24 density)`` for an integer k, and both sides of it may be
-    shifted to the top of the word, or of its low half. In float64 it is 53 bits, and a word a feature.
+    Scaling by a power of two is exact. So where the definition compares u with the density and divides by it, here
+    2^24 u is compared with 2^24 density and multiplied by 2^-24 / density: the same bits.
     """
-    if density.itemsize == 8:
-        return np.ceil(density * 2.0**53).astype(u64) << u64(11)
-    bounds = np.ceil(density * np.float64(2.0**24)).astype(u64)
-    high, low = bounds[..., 0::2] << u64(40), bounds[..., 1::2] << u64(8)
-    high[..., : low.shape[-1]] |= low
-    return high
+    return (_integer_single if like.itemsize == 4 else _integer_double)(word, counter, high, like)
 
 
-def mark_bits(density):
-    """The bits of a mark of `find_active` that say active, or 0 if most examples are, so that finding them is idle."""
-    bits = 1 << 63 if density.itemsize == 8 else 1 << 63 | 1 << 31
-    return np.where(share_active(density) < WORTH_FINDING, u64(bits), u64(0))
+def _integer_single(word, counter, high, like):
+    return np.float32(np.int32(np.right_shift(word, u32(8))))
 
 
-def share_active(density):
-    """The probability that an example has any active feature."""
-    return 1 - np.prod(1 - density.astype(float), axis=-1)
+def _integer_double(word, counter, high, like):
+    return np.float64(np.int64(word) >> 5) * 2.0**26 + np.float64(
+        np.int64(hash_word(np.add(counter, _WEYL), high)) >> 6
+    )
+
+
+@overload(integer, inline="always")
+def _compiled_integer(word, counter, high, like):
+    return _integer_single if like.dtype == types.float32 else _integer_double
 
 
 @jit
-def find_active(key, first, width, bounds, mark):
-    """Set the top bit of mark[e], or of its low half, for each example with any active feature; draw nothing.
-
-    For v, t below 2^31 in 32 bits, the top bit of ``(v - t) & ~v`` says v < t; a larger v is never below t, since
-    `mark_bits` has all densities below 1/2. It is one subtraction for both halves of a word: what the low half
-    borrows from the high one can only mark an example that is marked already.
-    """
-    words = bounds.size
-    stride = u64(words) * _GAMMA
-    for e in range(width):
-        mark[e] = 0
-    for w in range(words):
-        bound = bounds[w]
-        counter = key + u64(first * words + w + 1) * _GAMMA
-        for e in range(width):
-            word = mix(counter)
-            counter += stride
-            mark[e] |= (word - bound) & ~word
-
-
-@jit
-def next_examples(key, first, last, bounds, bits, mark, counters):
-    """List the next examples to compute, at most BLOCK of ``first .. last - 1``: all, or the active ones.
-
-    Returns how many, and the example to go on from. ``counters`` receives the counter before each one's first word.
-    """
-    words = bounds.size
-    stride = u64(words) * _GAMMA
-    counter = key + u64(first) * stride
-    if not bits:
-        count = min(BLOCK, last - first)
-        for e in range(count):
-            counters[e] = counter + u64(e) * stride
-        return count, first + count
-    count = 0
-    while first < last:
-        width = min(BLOCK, last - first)
-        find_active(key, first, width, bounds, mark)
-        for e in range(width):  # without a branch: which examples are active cannot be predicted
-            counters[count] = counter
-            counter += stride
-            count += (mark[e] & bits) != 0
-            if count == BLOCK:
-                return count, first + e + 1
-        first += width
-    return count, last
-
-
-@jit
-def draw(counters, count, density, reciprocal, words, X):
-    """Fill X[:, :count] with the examples listed in `counters`: features.uniforms and features.sparse.
-
-    ``k = 2^24 u`` (2^53 u in float64) is an integer, and scaling by a power of two is exact: so compare k with
-    2^24 density, and multiply it by 2^-24 / density. One row at a time: the compiler cannot tell that two in one loop
-    do not overlap.
-    """
+def draw(key, first, count, density, reciprocal, X):
+    """Fill X[:, :count] with examples first, first + 1, ... of a batch: features.uniforms and features.sparse."""
+    n, words = X.shape[0], X.itemsize // 4
     off = X.dtype.type(0)
-    one = X.dtype.type(2.0**53 if X.itemsize == 8 else 2.0**24)
-    for i in range(X.shape[0]):
+    one = X.dtype.type(2.0**53 if words == 2 else 2.0**24)
+    low, high = u32(key), u32(key >> u64(32))
+    stride = u32(u32(n * words) * _WEYL)
+    for i in range(n):
         threshold, scale = density[i] * one, reciprocal[i] / one
-        if X.itemsize == 8 or i % 2 == 0:
-            offset = u64(i + 1 if X.itemsize == 8 else i // 2 + 1) * _GAMMA
-            for e in range(count):
-                words[e] = mix(counters[e] + offset)
-        if X.itemsize == 8:
-            for e in range(count):
-                k = np.float64(np.int64(words[e] >> u64(11)))
-                X[i, e] = k * scale if k < threshold else off
-        else:
-            shift = u64(32 * (i % 2))
-            for e in range(count):
-                k = np.float32(np.int32((words[e] << shift) >> u64(40)))
-                X[i, e] = k * scale if k < threshold else off
+        counter = u32(low + u32(u32((first * n + i) * words + 1) * _WEYL))
+        for e in range(count):
+            k = integer(hash_word(counter, high), counter, high, X)
+            counter = np.add(counter, stride)
+            X[i, e] = k * scale if k < threshold else off
 
 
-# ------------------------------------------------------------------------------------------- products over a block
+# -------------------------------------------------------------------------------------------- active features only
+
+
+ALL, ACTIVE_EXAMPLES, ACTIVE_VALUES = 0, 1, 2  # what a model's gradient is computed from
+
+
+def ways(density, m, batch_size):
+    """The cheapest way for each model, for density (..., n) -> (...); the bounds are measured.
+
+    Densities of 1/2 and more are no case for a search: see `word_bounds`. G must stay in the cache, and the product
+    W (G + Gᵀ), which a batch costs whatever its size, below what it saves.
+    """
+    n, active = density.shape[-1], density.sum(axis=-1, dtype=float)
+    any_active = 1 - np.prod(1 - density.astype(float), axis=-1)
+    values = (active * (n + 150) <= 1.5 * n * m) & (64 <= n <= min(batch_size, 1000))
+    found = np.where(values, ACTIVE_VALUES, np.where(any_active < 0.4, ACTIVE_EXAMPLES, ALL))
+    return np.where(density.max(axis=-1) < 0.5, found, ALL)
+
+
+def word_bounds(density):
+    """A number for each density (below 1/2) that the first word of every active feature is below, and few others are.
+
+    ``k 2^-24 < density`` says the same as ``k < ceil(2^24 density)`` for an integer k, and both sides may be shifted to
+    the top of the word. In float64 the first word has 27 bits of k, which decide but for the last of them.
+    """
+    bits = 24 if density.itemsize == 4 else 27
+    bounds = np.minimum(np.ceil(density * 2.0**bits), 2.0 ** (bits - 1))
+    return bounds.astype(np.uint32) << u32(32 - bits)
 
 
 @jit
-def product(A, Q, out, width):
-    """``out = A Q`` for A (p, q), Q (q, BLOCK), out (p, BLOCK): two rows of A by four of Q at a time.
+def find_active(key, first, count, bounds, density, reciprocal, words, who, value, start):
+    """List example and value of all active features of examples first, first + 1, ..., feature by feature.
 
-    The rows go in pairs; with an odd number of them the last pair computes a row again, with the same result.
+    There is no branch on a single word: which are active cannot be predicted, and a wrong guess would cost more than
+    to write each example down and keep it or not. Only where next to none is active does a first look pay: the top
+    bit of ``(z - t) & ~z`` says z < t for t up to 2^31, and the bits of many words are or-ed by vector instructions.
     """
-    p, q = A.shape
-    whole = q - q % 4
-    for pair in range(0, p, 2):
-        k, j = max(min(pair, p - 2), 0), min(pair + 1, p - 1)
+    n, size = density.size, value.itemsize // 4
+    one = value.dtype.type(2.0**53 if size == 2 else 2.0**24)
+    low, high = u32(key), u32(key >> u64(32))
+    stride = u32(u32(n * size) * _WEYL)
+    found = u64(0)  # unsigned, so that no index is looked at for being negative
+    for i in range(n):
+        start[i] = found
+        bound, threshold, scale = bounds[i], density[i] * one, reciprocal[i] / one
+        rare = density[i] < RARE
+        for part in range(0, count, SEARCH):
+            width = min(SEARCH, count - part)
+            zeroth = u32(low + u32(u32(((first + part) * n + i) * size + 1) * _WEYL))
+            if rare:
+                below, counter = u32(0), zeroth
+                for _ in range(width):
+                    z = hash_word(counter, high)
+                    below = np.bitwise_or(below, np.bitwise_and(np.subtract(z, bound), np.invert(z)))
+                    counter = np.add(counter, stride)
+                if not below >> u32(31):
+                    continue
+            counter = zeroth
+            for e in range(width):
+                words[e] = hash_word(counter, high)
+                counter = np.add(counter, stride)
+            end = found
+            for e in range(width):
+                who[end] = e
+                end += u64(words[e] < bound)
+            for p in range(found, end):
+                e = who[p]
+                k = integer(words[e], u32(zeroth + u32(u32(e) * stride)), high, value)
+                who[found], value[found] = part + e, k * scale
+                found += u64(k < threshold)
+    start[n] = found
+
+
+@inner
+def number_rows(start, who, row, count):
+    """Put a row in place of each example in `who`: the examples with anything active, in their order; how many."""
+    for e in range(count):
+        row[e] = 0
+    for p in range(start[-1]):
+        row[who[p]] = 1
+    rows = 0
+    for e in range(count):
+        active = row[e]
+        row[e] = rows
+        rows += active
+    for p in range(start[-1]):
+        who[p] = row[who[p]]
+    return rows
+
+
+@inner
+def spread(start, who, value, columns, X):
+    """Write the active examples to the first columns of X."""
+    for i in range(X.shape[0]):
+        for e in range(columns):
+            X[i, e] = 0
+        for p in range(start[i], start[i + 1]):
+            X[i, who[p]] = value[p]
+
+
+@inner
+def encode_active(start, who, value, WT, rows, H):
+    """``h = x Wᵀ`` of the active examples: a row of Wᵀ for each active value."""
+    n, m = WT.shape
+    for r in range(rows):
+        for k in range(m):
+            H[r, k] = 0
+    for i in range(n):
+        for p in range(start[i], start[i + 1]):
+            r, x = who[p], value[p]
+            for k in range(m):
+                H[r, k] += x * WT[i, k]
+
+
+@inner
+def active_errors(Z, rows, b, importance, floor, start, who, value, db):
+    """`error_signal` for rows of examples, but without the factor 2 I / batch: as if x = 0, then put right."""
+    n, loss = b.size, 0.0
+    for r in range(rows):
+        squares = Z.dtype.type(0)
+        for i in range(n):
+            y = max(Z[r, i] + b[i], floor)
+            Z[r, i] = y
+            db[i] += y
+            squares += importance[i] * (y * y)
+        loss += squares
+    for i in range(n):
+        for p in range(start[i], start[i + 1]):
+            y, x = Z[who[p], i], value[p]
+            loss += importance[i] * (x * (x - y - y))
+            if y > floor:
+                Z[who[p], i] = y - x
+                db[i] -= x
+    return loss
+
+
+@inner
+def correlate(start, who, value, Z, G):
+    """``G += xᵀ dz``: a row of Z for each active value, four at a time."""
+    n = G.shape[0]
+    for i in range(n):
+        p, last = start[i], start[i + 1]
+        while p < last:
+            x0 = x1 = x2 = x3 = Z.dtype.type(0)
+            r0 = r1 = r2 = r3 = who[p]
+            x0 = value[p]
+            if p + 1 < last:
+                r1, x1 = who[p + 1], value[p + 1]
+            if p + 2 < last:
+                r2, x2 = who[p + 2], value[p + 2]
+            if p + 3 < last:
+                r3, x3 = who[p + 3], value[p + 3]
+            for j in range(n):
+                G[i, j] += (x0 * Z[r0, j] + x1 * Z[r1, j]) + (x2 * Z[r2, j] + x3 * Z[r3, j])
+            p += 4
+
+
+@inner
+def weigh(G, db, weight):
+    """``G + Gᵀ`` and db with the factors 2 I / batch that `active_errors` left out, in place."""
+    for i in range(db.size):
+        for j in range(i + 1):
+            G[i, j] = G[j, i] = weight[j] * G[i, j] + weight[i] * G[j, i]
+        db[i] *= weight[i]
+
+
+# ------------------------------------------------------------------------------------------- products of matrices
+
+
+@inner
+def product(A, Q, out, p, width):
+    """``out = A Q`` for the first p rows of A (.., q) and as many columns of Q (q, ..): three rows by four at a time."""
+    q = A.shape[1]
+    for k in range(p):
         for e in range(width):
             out[k, e] = 0
-            out[j, e] = 0
+    whole, threes = q - q % 4, p - p % 3
+    for k in range(0, threes, 3):
         for i in range(0, whole, 4):
             a0, a1, a2, a3 = A[k, i], A[k, i + 1], A[k, i + 2], A[k, i + 3]
-            c0, c1, c2, c3 = A[j, i], A[j, i + 1], A[j, i + 2], A[j, i + 3]
+            c0, c1, c2, c3 = A[k + 1, i], A[k + 1, i + 1], A[k + 1, i + 2], A[k + 1, i + 3]
+            d0, d1, d2, d3 = A[k + 2, i], A[k + 2, i + 1], A[k + 2, i + 2], A[k + 2, i + 3]
             for e in range(width):
                 q0, q1, q2, q3 = Q[i, e], Q[i + 1, e], Q[i + 2, e], Q[i + 3, e]
-                out_k = out[k, e] + (a0 * q0 + a1 * q1 + a2 * q2 + a3 * q3)
-                out_j = out[j, e] + (c0 * q0 + c1 * q1 + c2 * q2 + c3 * q3)
-                out[k, e], out[j, e] = out_k, out_j
+                out_a = out[k, e] + (a0 * q0 + a1 * q1 + a2 * q2 + a3 * q3)
+                out_c = out[k + 1, e] + (c0 * q0 + c1 * q1 + c2 * q2 + c3 * q3)
+                out_d = out[k + 2, e] + (d0 * q0 + d1 * q1 + d2 * q2 + d3 * q3)
+                out[k, e], out[k + 1, e], out[k + 2, e] = out_a, out_c, out_d
         for i in range(whole, q):
-            a0, c0 = A[k, i], A[j, i]
+            a0, c0, d0 = A[k, i], A[k + 1, i], A[k + 2, i]
             for e in range(width):
-                out_k, out_j = out[k, e] + a0 * Q[i, e], out[j, e] + c0 * Q[i, e]
-                out[k, e], out[j, e] = out_k, out_j
+                q0 = Q[i, e]
+                out_a, out_c, out_d = out[k, e] + a0 * q0, out[k + 1, e] + c0 * q0, out[k + 2, e] + d0 * q0
+                out[k, e], out[k + 1, e], out[k + 2, e] = out_a, out_c, out_d
+    for k in range(threes, p):
+        for i in range(0, whole, 4):
+            a0, a1, a2, a3 = A[k, i], A[k, i + 1], A[k, i + 2], A[k, i + 3]
+            for e in range(width):
+                out[k, e] += a0 * Q[i, e] + a1 * Q[i + 1, e] + a2 * Q[i + 2, e] + a3 * Q[i + 3, e]
+        for i in range(whole, q):
+            a0 = A[k, i]
+            for e in range(width):
+                out[k, e] += a0 * Q[i, e]
 
 
-@jit
-def add_outer(P, Q, out, width):
-    """``out += P Qᵀ`` for P (p, BLOCK), Q (q, BLOCK), out (p, q): two rows of P by four of Q at a time."""
-    p, q = out.shape
-    whole = q - q % 4
-    zero = out.dtype.type(0)
-    for k in range(0, p, 2):
-        j = min(k + 1, p - 1)  # of an odd number of rows the last is its own partner, and added once
+@inner
+def add_outers(H, dZ, dH, X, dW, width):
+    """``dW += H dZᵀ + dH Xᵀ``, W as decoder and as encoder: two rows of dW by four columns at a time."""
+    m, n = dW.shape
+    whole = n - n % 4
+    zero = dW.dtype.type(0)
+    for k in range(0, m, 2):
+        j = min(k + 1, m - 1)  # of an odd number of rows the last is its own partner, and added once
         for i in range(0, whole, 4):
             s0, s1, s2, s3, t0, t1, t2, t3 = zero, zero, zero, zero, zero, zero, zero, zero
             for e in range(width):
-                pk, pj = P[k, e], P[j, e]
-                q0, q1, q2, q3 = Q[i, e], Q[i + 1, e], Q[i + 2, e], Q[i + 3, e]
-                s0 += pk * q0
-                s1 += pk * q1
-                s2 += pk * q2
-                s3 += pk * q3
-                t0 += pj * q0
-                t1 += pj * q1
-                t2 += pj * q2
-                t3 += pj * q3
-            out[k, i] += s0
-            out[k, i + 1] += s1
-            out[k, i + 2] += s2
-            out[k, i + 3] += s3
+                h, g = H[k, e], H[j, e]
+                z0, z1, z2, z3 = dZ[i, e], dZ[i + 1, e], dZ[i + 2, e], dZ[i + 3, e]
+                s0 += h * z0
+                s1 += h * z1
+                s2 += h * z2
+                s3 += h * z3
+                t0 += g * z0
+                t1 += g * z1
+                t2 += g * z2
+                t3 += g * z3
+                h, g = dH[k, e], dH[j, e]
+                z0, z1, z2, z3 = X[i, e], X[i + 1, e], X[i + 2, e], X[i + 3, e]
+                s0 += h * z0
+                s1 += h * z1
+                s2 += h * z2
+                s3 += h * z3
+                t0 += g * z0
+                t1 += g * z1
+                t2 += g * z2
+                t3 += g * z3
+            dW[k, i] += s0
+            dW[k, i + 1] += s1
+            dW[k, i + 2] += s2
+            dW[k, i + 3] += s3
             if j > k:
-                out[j, i] += t0
-                out[j, i + 1] += t1
-                out[j, i + 2] += t2
-                out[j, i + 3] += t3
-        for i in range(whole, q):
+                dW[j, i] += t0
+                dW[j, i + 1] += t1
+                dW[j, i + 2] += t2
+                dW[j, i + 3] += t3
+        for i in range(whole, n):
             s0, t0 = zero, zero
             for e in range(width):
-                s0 += P[k, e] * Q[i, e]
-                t0 += P[j, e] * Q[i, e]
-            out[k, i] += s0
+                s0 += H[k, e] * dZ[i, e] + dH[k, e] * X[i, e]
+                t0 += H[j, e] * dZ[i, e] + dH[j, e] * X[i, e]
+            dW[k, i] += s0
             if j > k:
-                out[j, i] += t0
+                dW[j, i] += t0
 
 
 # ----------------------------------------------------------------------------------------------- loss and gradient
@@ -238,34 +392,28 @@ def add_outer(P, Q, out, width):
 # `floor` is 0 for ReLU and -∞ for the linear model: y = max(z, floor).
 
 
-@jit
-def block_loss(Z, X, b, importance, floor, width):
-    """Sum of ``I_i (y_i - x_i)²`` over a block; Z stands without the bias."""
-    total = 0.0
-    for i in range(b.size):
-        bias, part = b[i], Z.dtype.type(0)
-        for e in range(width):
-            error = max(Z[i, e] + bias, floor) - X[i, e]
-            part += error * error
-        total += importance[i] * part
-    return total
+@inner
+def error_signal(Z, X, b, importance, weight, floor, width, db):
+    """Turn Z (without the bias) into ``dz = 2 I (y - x) / batch · [z > 0]`` in place, and add its sum to db.
 
-
-@jit
-def error_signal(Z, X, b, weight, floor, width, db):
-    """Turn Z (without the bias) into ``dz = 2 I (y - x) / batch · [z > 0]`` in place, and add its sum to db."""
-    zero = Z.dtype.type(0)
+    Returns the sum of ``I_i (y_i - x_i)²``.
+    """
+    zero, loss = Z.dtype.type(0), 0.0
     for i in range(b.size):
-        bias, c, part = b[i], weight[i], zero
+        bias, c, part, squares = b[i], weight[i], zero, zero
         for e in range(width):
             z = Z[i, e] + bias
-            d = (z - X[i, e]) * c if z > floor else zero
+            error = max(z, floor) - X[i, e]
+            squares += error * error
+            d = error * c if z > floor else zero
             Z[i, e] = d
             part += d
         db[i] += part
+        loss += importance[i] * squares
+    return loss
 
 
-@jit
+@inner
 def empty_examples(count, b, importance, weight, floor, db):
     """The part of `count` examples with nothing active: x = 0, h = 0, z = b. It reaches db and the loss only."""
     loss = 0.0
@@ -276,36 +424,55 @@ def empty_examples(count, b, importance, weight, floor, db):
     return loss
 
 
+def buffers(m, n, dtype):
+    """What `gradient` works in, for all of its ways; memory that is not touched costs nothing."""
+    dense = np.empty((n, BLOCK), dtype), np.empty((n, BLOCK), dtype), np.empty((m, BLOCK), dtype)
+    rows = np.empty((BLOCK, m), dtype), np.empty((BLOCK, n), dtype), np.empty((n, n), dtype)
+    active = np.empty(n + 1, np.int64), np.empty(n * BLOCK + 1, np.int32), np.empty(n * BLOCK + 1, dtype)
+    return *dense, np.empty((m, BLOCK), dtype), *rows, *active, np.empty(SEARCH, u32), np.empty(BLOCK, np.int64)
+
+
 @jit(inline="always")  # into its one caller: so its code is optimised once, not twice
-def gradient(key, first, last, bounds, bits, density, reciprocal, W, WT, b, importance, weight, floor,
-             want_loss, want_gradient, dW, db):
+def gradient(key, first, last, way, bounds, density, reciprocal, W, WT, b, importance, weight, floor, only_loss, room,
+             dW, db):
     """Write the gradient of examples ``first .. last - 1`` of a batch to dW and db; return their loss (a sum)."""
     m, n = W.shape
-    X, Z = np.empty((n, BLOCK), W.dtype), np.empty((n, BLOCK), W.dtype)
-    H, dH = np.empty((m, BLOCK), W.dtype), np.empty((m, BLOCK), W.dtype)
-    words, counters = np.empty(BLOCK, u64), np.empty(BLOCK, u64)
-    if want_gradient:
-        clear(dW, db)
-    loss = 0.0
-    empty = last - first
-    while first < last:
-        count, first = next_examples(key, first, last, bounds, bits, words, counters)
-        draw(counters, count, density, reciprocal, words, X)
-        product(W, X, H, count)
-        product(WT, H, Z, count)
-        if want_loss:
-            loss += block_loss(Z, X, b, importance, floor, count)
-        if want_gradient:
-            error_signal(Z, X, b, weight, floor, count, db)
-            product(W, Z, dH, count)
-            add_outer(H, Z, dW, count)   # W as decoder
-            add_outer(dH, X, dW, count)  # and as encoder
-        empty -= count
-    # An example with nothing active has h = 0 and z = b: it is counted, not computed.
-    return loss if empty == 0 else loss + empty_examples(empty, b, importance, weight, floor, db)
+    X, Z, H, dH, rows_H, rows_Z, G, start, who, value, words, row = room
+    width = min(BLOCK, max(SEARCH, CACHE // n // SEARCH * SEARCH))
+    loss, empty = 0.0, 0
+    clear(dW, db)
+    if way == ACTIVE_VALUES:
+        clear(G, db)
+    for block in range(first, last, width):
+        count = active = min(width, last - block)
+        if way == ALL:
+            draw(key, block, count, density, reciprocal, X)
+        else:
+            find_active(key, block, count, bounds, density, reciprocal, words, who, value, start)
+            active = number_rows(start, who, row, count)
+            empty += count - active
+        if way == ACTIVE_VALUES:
+            encode_active(start, who, value, WT, active, rows_H)
+            product(rows_H, W, rows_Z, active, n)
+            loss += active_errors(rows_Z, active, b, importance, floor, start, who, value, db)
+            if not only_loss:
+                correlate(start, who, value, rows_Z, G)
+        else:
+            if way == ACTIVE_EXAMPLES:
+                spread(start, who, value, active, X)
+            product(W, X, H, m, active)
+            product(WT, H, Z, n, active)
+            loss += error_signal(Z, X, b, importance, weight, floor, active, db)
+            if not only_loss:
+                product(W, Z, dH, m, active)
+                add_outers(H, Z, dH, X, dW, active)
+    if way == ACTIVE_VALUES and not only_loss:
+        weigh(G, db, weight)
+        product(W, G, dW, m, n)
+    return loss + empty_examples(empty, b, importance, weight, floor, db)
 
 
-@jit
+@inner
 def clear(dW, db):
     """Loops, here and below: on small arrays they compile and run faster than array expressions."""
     m, n = dW.shape
@@ -316,7 +483,7 @@ def clear(dW, db):
         db[i] = 0
 
 
-@jit
+@inner
 def add(part_W, part_b, dW, db):
     m, n = dW.shape
     for k in range(m):
@@ -326,21 +493,26 @@ def add(part_W, part_b, dW, db):
         db[i] += part_b[i]
 
 
-@jit
-def update(W, WT, b, dW, db, mean_W, square_W, mean_b, square_b, step, fixed):
+@inner
+def update(w, g, mean, square, step, fixed):
+    """Adam's step of a row of weights."""
+    constants, sizes = (fixed[0], fixed[1], fixed[2], fixed[3]), (step[0], step[1], step[2])
+    for i in range(w.size):
+        w[i], mean[i], square[i] = adam_update(w[i], g[i], mean[i], square[i], sizes, constants)
+
+
+@inner
+def update_model(W, WT, b, dW, db, mean_W, square_W, mean_b, square_b, step, fixed):
     m, n = W.shape
     for k in range(m):
+        update(W[k], dW[k], mean_W[k], square_W[k], step, fixed)
         for i in range(n):
-            W[k, i], mean_W[k, i], square_W[k, i] = adam_update(
-                W[k, i], dW[k, i], mean_W[k, i], square_W[k, i], step, fixed
-            )
             WT[i, k] = W[k, i]
-    for i in range(n):
-        b[i], mean_b[i], square_b[i] = adam_update(b[i], db[i], mean_b[i], square_b[i], step, fixed)
+    update(b, db, mean_b, square_b, step, fixed)
 
 
 # ------------------------------------------------------------------------------------------------ training kernels
-# Models are (M, m, n); model k has the features of row k % K of bounds, density, reciprocal and importance (K, ...).
+# Models are (M, m, n); model k has the features of row k % K of way, bounds, density, reciprocal and importance (K, ...).
 # `weight` is 2 I / batch. A part is a range of the examples of one model's batch; kernels take a range of parts or
 # models, so that threads can share them out.
 
@@ -348,8 +520,8 @@ TRAIN, ADD_UP, SCORE = 0, 1, 2  # what `advance` does
 
 
 @jit
-def advance(first_part, last_part, first, last, task, parts, W, WT, b, mean_W, square_W, mean_b, square_b, dW, db,
-            steps, fixed, weight, bounds, bits, density, reciprocal, importance, floor, seed, start, recorded, losses):
+def advance(first_part, last_part, first, last, task, room, parts, W, WT, b, mean_W, square_W, mean_b, square_b, dW, db,
+            steps, fixed, weight, way, bounds, density, reciprocal, importance, floor, seed, start, recorded, losses):
     """Take steps ``first .. last - 1`` with a range of `parts`, whose rows are model, first and last example.
 
     TRAIN updates the model after each step, whose part is its whole batch: for many models, or small ones.
@@ -365,11 +537,11 @@ def advance(first_part, last_part, first, last, task, parts, W, WT, b, mean_W, s
         stream, drawn_for = (HELD_OUT, k) if task == SCORE else (TRAINING, model)
         for t in range(first, last):
             key = stream_key(seed, stream, drawn_for, start + t)
-            loss = gradient(key, first_example, last_example, bounds[k], bits[k], density[k], reciprocal[k], W[model],
-                            WT[model], b[model], importance[k], weight[k], floor, recorded[t], task != SCORE, dW[part],
+            loss = gradient(key, first_example, last_example, way[k], bounds[k], density[k], reciprocal[k], W[model],
+                            WT[model], b[model], importance[k], weight[k], floor, task == SCORE, room, dW[part],
                             db[part])
             if task == TRAIN:
-                update(W[model], WT[model], b[model], dW[part], db[part], mean_W[model], square_W[model],
+                update_model(W[model], WT[model], b[model], dW[part], db[part], mean_W[model], square_W[model],
                        mean_b[model], square_b[model], steps[t], fixed)
             if recorded[t]:
                 losses[part, t] = loss
@@ -383,5 +555,5 @@ def finish_step(first_model, last_model, t, offsets, W, WT, b, mean_W, square_W,
         whole = offsets[model]
         for part in range(whole + 1, offsets[model + 1]):
             add(dW[part], db[part], dW[whole], db[whole])
-        update(W[model], WT[model], b[model], dW[whole], db[whole], mean_W[model], square_W[model], mean_b[model],
+        update_model(W[model], WT[model], b[model], dW[whole], db[whole], mean_W[model], square_W[model], mean_b[model],
                square_b[model], steps[t], fixed)

@@ -12,7 +12,7 @@ from itertools import pairwise
 
 import numba
 
-PIECES = 8  # into which a thread's share is cut, where threads take pieces as they get free
+PIECES = 16  # into which a thread's share is cut, where threads take pieces as they get free
 
 
 class Threads:

@@ -4,16 +4,17 @@
     drawn anew for every feature of every example. No two features share a draw (but for ``together=True``, below).
 
 Random numbers are a pure function of (seed, stream, model, step, example, feature): there is no hidden state, so the
-same numbers come out in any order, in one piece or in many, on one thread or two. A counter is hashed by SplitMix64
-(Steele, Lea & Flood, *Fast splittable pseudorandom number generators*, OOPSLA 2014):
+same numbers come out in any order, in one piece or in many, on one thread or two. Two hashes make them. SplitMix64
+(Steele, Lea & Flood, *Fast splittable pseudorandom number generators*, OOPSLA 2014) turns all but the last two into the
+key of a batch, once; a shorter one of 32 bits, which processors multiply far faster than 64, makes its many words:
 
-    key  = hash of (seed, stream, model, step)
-    word = mix(key + (example * words_per_example + w + 1) * GAMMA)          64 random bits
+    key  = hash of (seed, stream, model, step)                                                         64 random bits
+    word = hash of (low half of the key + c * WEYL, high half of the key)                              32 random bits
 
-In float64 feature i of an example takes word w = i, whose top 53 bits are u. In float32 a word serves two features:
-i = 2w takes the top 24 bits of the word, i = 2w + 1 the top 24 bits of its low half. (More than 24 bits could round
-up to 1.0 in float32.) One u serves a feature: it is on iff u < density, and then u / density is uniform again.
-With ``together=True`` one u more, drawn first, is the bit of all features, and the others are their values.
+with c = 1, 2, ... over the words of a batch: example by example, feature by feature. In float32 a feature takes one word, whose
+top 24 bits are u. (More than 24 bits could round up to 1.0.) In float64 it takes two, for 27 and 26 bits of u. One u
+serves a feature: it is on iff u < density, and then u / density is uniform again. With ``together=True`` one u more,
+drawn first, is the bit of all features, and the others are their values.
 """
 
 from __future__ import annotations
@@ -25,6 +26,9 @@ import numpy as np
 from minitms import _checks
 
 GAMMA = 0x9E3779B97F4A7C15  # SplitMix64's increment: 2^64 divided by the golden ratio, made odd
+WEYL = 0x9E3779B9  # the same for 32 bits
+
+WORDS = {"float32": 1, "float64": 2}  # words that make one u
 
 # Separate streams of random numbers for the separate uses within one run.
 TRAINING, HELD_OUT, INITIAL = 0, 1, 2
@@ -145,14 +149,25 @@ def thresholds(density, dtype):
 
 def uniforms(seed, stream, models, step, batch_size, n, dtype):
     """Uniform numbers u in [0, 1), shape ``models.shape + (batch_size, n)``: the definition that the kernels repeat."""
-    words_per_example = n if dtype == "float64" else (n + 1) // 2
+    words = n * WORDS[dtype]
     key = stream_key(seed, stream, models, step)[..., None, None]
-    word_index = np.arange(batch_size * words_per_example, dtype=np.uint64).reshape(batch_size, words_per_example)
-    word = _mix(key + (word_index + np.uint64(1)) * np.uint64(GAMMA))
-    if dtype == "float64":
-        return (word >> np.uint64(11)) * 2.0**-53
-    halves = np.stack([word >> np.uint64(40), word >> np.uint64(8) & np.uint64(0xFFFFFF)], axis=-1)
-    return halves.reshape(*halves.shape[:-2], -1)[..., :n].astype(np.float32) * np.float32(2.0**-24)
+    c = 1 + np.arange(batch_size * words, dtype=np.uint32).reshape(batch_size, words)
+    word = hash_words(key.astype(np.uint32) + c * np.uint32(WEYL), (key >> np.uint64(32)).astype(np.uint32))
+    if dtype == "float32":
+        return (word >> np.uint32(8)).astype(np.float32) * np.float32(2.0**-24)
+    return ((word[..., 0::2] >> np.uint32(5)) * 2.0**26 + (word[..., 1::2] >> np.uint32(6))) * 2.0**-53
+
+
+def hash_words(z, high):
+    """Mix the counters z with the high half of the key: two rounds of shift and multiply; 32 bits throughout.
+
+    The multipliers are those of Wellons, *Prospecting for hash functions* (2018), in which every bit of z moves every
+    bit of the result with a probability near 1/2.
+    """
+    z = (z ^ (z >> np.uint32(16))) * np.uint32(0x7FEB352D)
+    z = z ^ high  # so that the counters of two batches that meet in their low halves make different words
+    z = (z ^ (z >> np.uint32(15))) * np.uint32(0x846CA68B)
+    return z ^ (z >> np.uint32(16))
 
 
 def stream_key(seed, stream, models, step):

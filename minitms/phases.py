@@ -1,8 +1,10 @@
 """The sweep over density x importance x restarts: one-neuron models of two features, by the million.
 
-Models stand in one long row, restarts first. The row is cut into chunks, which depend on the settings only, and a chunk
-is one task from its initial weights to its exact losses: for a thread of this process, or for a worker of any executor.
-Every random number is a function of the model's place in the row, so a chunk gives the same bits wherever it runs.
+The models of one restart and one density, which differ only in importance, form a row and are trained on the same data:
+a column of the diagram is what `train` makes of these densities with the same seed. Rows, restarts first, are cut into
+chunks, which depend on the settings only, and a chunk is one task from its initial weights to its exact losses: for a
+thread of this process, or for a worker of any executor. Every random number is a function of the row (of data) or of
+the model's place (of initial weights), so a chunk gives the same bits wherever it runs.
 """
 
 from __future__ import annotations
@@ -58,12 +60,11 @@ class _Sweep:
         return np.unique(np.linspace(1, self.steps, count).round().astype(int))
 
     def chunks(self):
-        """Pairs (first model, last model + 1); whole groups of lanes, but for the last."""
-        models = int(np.prod(self.shape))
+        """Pairs (first model, last model + 1) of whole rows."""
+        rows, models = self.shape[0] * self.shape[1], self.shape[2]
         work = CHUNK_EXAMPLES / (self.steps * self.batch_size) if self.method == "sampled" else CHUNK_MODELS
-        size = min(models / CHUNKS, work, CHUNK_MODELS)
-        size = max(1, round(size / _one_neuron.LANES)) * _one_neuron.LANES
-        return [(first, min(first + size, models)) for first in range(0, models, size)]
+        size = max(1, round(min(rows / CHUNKS, min(work, CHUNK_MODELS) / models)))
+        return [(first * models, min(first + size, rows) * models) for first in range(0, rows, size)]
 
     def cells(self, first, last):
         """Density (K, 2) and importance (K, 2) of a chunk's models."""
@@ -106,7 +107,7 @@ def phase_diagram(
     method : "sampled" or "expected"
         Adam on fresh examples at each step, or Newton's method on the exact expected loss, without sampling.
     restarts : int
-        Models a cell, each with its own start and data.
+        Models a cell, each with its own start and data. The cells of one restart and density share their data.
     steps, batch_size, learning_rate : int, int, float
         Of the sampled method only: 6000, 64 and 0.01 if not given. Adam's rate is constant.
     seed : int in [0, 2**63), or None to draw one, which ``diagram.seed`` keeps; a checkpoint needs one
@@ -282,33 +283,35 @@ def _train_chunk(sweep, first, last, initial, stopped: Callable[[], bool] = lamb
 
 
 def _sampled(sweep, first, last, W, b, stopped):
-    dtype = np.dtype(np.float32)
-    W, b = np.array(W, dtype), np.array(b, dtype)
+    dtype, columns = np.dtype(np.float32), sweep.shape[2]
+    W, b = np.array(W, dtype).reshape(-1, columns, 1, 2), np.array(b, dtype).reshape(-1, columns, 2)
     means = [np.zeros_like(array) for array in (W, W, b, b)]
     density, importance = sweep.cells(first, last)
-    data = *thresholds(density, dtype), (importance * (2 / sweep.batch_size)).astype(dtype)
+    weight = (importance * (2 / sweep.batch_size)).astype(dtype).reshape(b.shape)
+    data = *thresholds(density[::columns], dtype), weight
     rates, fixed = learning_rates("constant", sweep.learning_rate, sweep.steps), fixed_numbers(0.0, dtype)
     recorded = np.isin(np.arange(1, sweep.steps + 1), sweep.records())
     history = []
-    stride = max(1, int(LOOK_EVERY / (sweep.batch_size * len(W))))
+    stride = max(1, int(LOOK_EVERY / (sweep.batch_size * (last - first))))
     for start in range(0, sweep.steps, stride):
         if stopped():
             raise _Stopped
         end = min(start + stride, sweep.steps)
-        losses = np.empty((len(W), end - start))
-        _one_neuron.train_models(
+        losses = np.empty((*b.shape[:-1], end - start))
+        _one_neuron.train_rows(
             0, len(W), W, b, *means, step_sizes(rates, start, end, dtype), fixed, *data, sweep.activation == "relu",
-            sweep.seed, start, sweep.batch_size, recorded[start:end], losses, first,
+            sweep.seed, start, sweep.batch_size, recorded[start:end], losses, first // columns,
         )  # fmt: skip
-        losses = losses[:, recorded[start:end]]
+        losses = losses[..., recorded[start:end]]
         sound = np.isfinite(losses).all(axis=-1) & np.isfinite(W).all(axis=(-2, -1)) & np.isfinite(b).all(axis=-1)
         if not sound.all():
             model = tuple(int(k) for k in np.unravel_index(first + int(np.argmin(sound)), sweep.shape))
             raise DivergenceError(
                 f"model {model} (restart, density, importance) has a loss or weight that is not finite, found after "
-                f"step {end} ({(~sound).sum()} of the {len(W)} models of its chunk); try a smaller learning_rate"
+                f"step {end} ({(~sound).sum()} of the {sound.size} models of its chunk); try a smaller learning_rate"
             )
-        history.append(losses.sum(axis=0))
+        history.append(losses.sum(axis=(0, 1)))
+    W, b = W.reshape(-1, 1, 2), b.reshape(-1, 2)
     loss = expected_loss(W.astype(np.float64), b.astype(np.float64), density, importance, sweep.activation)
     return {"W": W, "b": b, "loss": loss, "history": np.concatenate(history)}
 

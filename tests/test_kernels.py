@@ -18,7 +18,14 @@ ACTIVATIONS = ("linear", "relu")
 DTYPES = ("float32", "float64")
 DENSITIES = (0.0, 0.001, 0.3, 1.0)
 # n, m, batch: no multiple of 16; below, around and far above a block, also of active examples (1,900 at density 0.3).
-SHAPES = ((1, 1, 1), (2, 1, 66), (5, 2, 19), (37, 7, 270), (1, 3, 1900))
+SHAPES = ((1, 1, 1), (2, 1, 66), (5, 2, 19), (37, 7, 270), (1, 3, 1900), (70, 8, 270))
+# What a gradient is computed from: all is for every density, a search only for those below 1/2.
+WAYS_BY_DENSITY = [
+    (way, density)
+    for way in (_kernels.ALL, _kernels.ACTIVE_EXAMPLES, _kernels.ACTIVE_VALUES)
+    for density in DENSITIES
+    if way == _kernels.ALL or density < 0.5
+]
 WEIGHT_DECAYS = (0.0, 0.1)
 STEPS, LEARNING_RATE = 50, 1e-3
 
@@ -28,12 +35,12 @@ SCORING = "_kernels.advance to score"
 WAYS = {
     "by model": {"_kernels.advance to train"},
     "by part": {"_kernels.advance to add up", "_kernels.finish_step"},
-    "one neuron": {"_one_neuron.train_models"},
+    "one neuron": {"_one_neuron.train_rows"},
 }
 MODULES = {"_kernels": _kernels, "_one_neuron": _one_neuron}
 
 
-def uneven_parts(features, batch_size, models):
+def uneven_parts(n, way, batch_size, models):
     """Every batch in up to three parts of different sizes."""
     cuts = sorted({0, batch_size // 7, batch_size // 2, batch_size})
     return np.array([(k, first, last) for k in range(models) for first, last in itertools.pairwise(cuts)])
@@ -121,6 +128,12 @@ def test_a_kernel_trains_as_the_definition_does(case, monkeypatch, kernels_calle
         assert abs(definition.W - initial[0].astype(dtype)).max() > 0.001 * path  # it did move
 
 
+def test_the_table_computes_in_every_way():
+    """Each from the densities and shapes themselves, as training chooses."""
+    chosen = {int(_kernels.ways(np.full((1, n), s), m, batch)[0]) for n, m, batch in SHAPES for s in DENSITIES}
+    assert chosen == {way for way, _ in WAYS_BY_DENSITY}
+
+
 def test_every_training_kernel_is_in_the_table():
     """A kernel that training calls and the table does not know would be tied to nothing."""
     assert entry_points() == {name.split(" ")[0] for name in set.union(*WAYS.values()) | {SCORING}}
@@ -143,9 +156,9 @@ def test_held_out_losses_are_those_of_the_definition(n, m, examples, density, dt
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("density", DENSITIES)
+@pytest.mark.parametrize(("way", "density"), WAYS_BY_DENSITY)
 @pytest.mark.parametrize(("n", "m", "batch"), SHAPES)
-def test_one_gradient_to_the_precision_of_its_dtype(n, m, batch, density, dtype, activation):
+def test_one_gradient_to_the_precision_of_its_dtype(way, n, m, batch, density, dtype, activation):
     rng = np.random.default_rng(batch)
     W, b = (rng.normal(size=(m, n)) / 2).astype(dtype), (rng.normal(size=n) / 3).astype(dtype)
     importance = rng.uniform(0.2, 2, n).astype(dtype)
@@ -159,8 +172,8 @@ def test_one_gradient_to_the_precision_of_its_dtype(n, m, batch, density, dtype,
     weight = importance * np.dtype(dtype).type(2 / batch)
     floor = np.dtype(dtype).type(0 if activation == "relu" else -np.inf)
     total = _kernels.gradient(
-        np.uint64(key), 0, batch, _kernels.word_bounds(threshold), _kernels.mark_bits(threshold)[()], threshold,
-        reciprocal, W, np.ascontiguousarray(W.T), b, importance, weight, floor, True, True, dW, db,
+        np.uint64(key), 0, batch, way, _kernels.word_bounds(threshold), threshold, reciprocal, W,
+        np.ascontiguousarray(W.T), b, importance, weight, floor, False, _kernels.buffers(m, n, dtype), dW, db,
     )  # fmt: skip
     # A sum of N terms is off by at most N roundings of the largest; 8 for the products that make a term.
     for got, expected in zip((total / batch, dW, db), exact, strict=True):
@@ -175,43 +188,67 @@ def test_the_kernels_draw_the_bits_of_the_definition(n, dtype):
     threshold, reciprocal = thresholds(density, dtype)
     key = stream_key(2**63 - 1, HELD_OUT, np.array(2**40), 2**40)
     assert _kernels.stream_key(2**63 - 1, HELD_OUT, 2**40, 2**40) == key
-    for first, width in ((0, 100), (33, 100), (2**33, 5)):
-        X = np.empty((n, 128), dtype)
-        counters, words = np.empty(256, np.uint64), np.empty(256, np.uint64)
-        bounds = _kernels.word_bounds(threshold)
-        found = _kernels.next_examples(np.uint64(key), first, first + width, bounds, np.uint64(0), words, counters)
-        assert found == (width, first + width)
-        _kernels.draw(counters, width, threshold, reciprocal, words, X)
-        if first + width < 1000:
-            u = uniforms(2**63 - 1, HELD_OUT, np.array(2**40), 2**40, first + width, n, dtype)
-            assert (X[:, :width].T == sparse(u, density)[first:]).all()
-        else:  # far out in the stream the counter still wraps as 64 bits do
-            words = n if dtype == "float64" else (n + 1) // 2
-            gamma = 0x9E3779B97F4A7C15
-            expected = [(int(key) + (first + e) * words * gamma) % 2**64 for e in range(width)]
-            assert counters[:width].tolist() == expected
+    x = sparse(uniforms(2**63 - 1, HELD_OUT, np.array(2**40), 2**40, 2000, n, dtype), density)
+    for first, width in ((0, 100), (33, 128), (1990, 1)):
+        X = np.full((n, 128), np.nan, dtype)
+        _kernels.draw(np.uint64(key), first, width, threshold, reciprocal, X)
+        np.testing.assert_array_equal(X[:, :width].T, x[first : first + width])
+        assert np.isnan(X[:, width:]).all()
+
+
+def found(key, first, count, density, dtype):
+    """What `find_active` lists, put back into a batch."""
+    n = density.size
+    threshold, reciprocal = thresholds(density, dtype)
+    _, _, _, _, _, _, _, start, who, value, words, _ = _kernels.buffers(1, n, dtype)
+    _kernels.find_active(
+        np.uint64(key), first, count, _kernels.word_bounds(threshold), threshold, reciprocal, words, who, value, start
+    )
+    x = np.zeros((count, n), dtype)
+    for i in range(n):
+        listed = slice(start[i], start[i + 1])
+        assert (np.diff(who[listed]) > 0).all()  # each once, in the order of the examples
+        x[who[listed], i] = value[listed]
+    return x
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("n", [1, 4, 7])
-def test_the_active_examples_are_all_found_and_no_others(n, dtype):
-    """Without drawing any: from random words alone, in as many calls as the room for the list asks for."""
-    density = np.random.default_rng(n).uniform(0, 0.8 / n, n)
-    threshold, reciprocal = thresholds(density, dtype)
-    key, batch = stream_key(5, TRAINING, np.array(0), 0), 3000
-    x = sparse(uniforms(5, TRAINING, np.array(0), 0, batch, n, dtype), density)
-    active = np.flatnonzero((x > 0).any(axis=-1))
-    bounds, bits = _kernels.word_bounds(threshold), _kernels.mark_bits(threshold)[()]
-    assert bits != 0
-    assert _kernels.mark_bits(np.full(n, 0.5, dtype)) == 0  # most are active: not worth the search
-    counters, words = np.empty(256, np.uint64), np.empty(256, np.uint64)
-    X, first, found = np.empty((n, 256), dtype), 11, []
-    while first < batch:
-        count, first = _kernels.next_examples(np.uint64(key), first, batch, bounds, np.uint64(bits), words, counters)
-        _kernels.draw(counters, count, threshold, reciprocal, words, X)
-        found.append(X[:, :count].T.copy())
-    assert max(map(len, found)) <= 256
-    np.testing.assert_array_equal(np.concatenate(found), x[active[active >= 11]])
+@pytest.mark.parametrize("largest", [1e-5, _kernels.RARE, 0.1, 0.499])
+def test_the_active_features_are_all_found_and_no_others(largest, dtype):
+    """Below and above the density where groups of examples are looked at first, and with the largest words."""
+    n, examples = 7, 40_000
+    density = np.random.default_rng(0).uniform(0, largest, n)
+    density[:2] = 0, largest
+    key = stream_key(5, TRAINING, np.array(0), 0)
+    x = sparse(uniforms(5, TRAINING, np.array(0), 0, examples, n, dtype), density)
+    assert largest < 1e-4 or (x > 0).sum() > 100
+    for count in (_kernels.BLOCK, _kernels.SEARCH + 1, 3):
+        for first in range(0, examples - count, 100 * count):
+            np.testing.assert_array_equal(found(key, first, count, density, dtype), x[first : first + count])
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_no_word_of_an_active_feature_is_above_its_bound(dtype):
+    """The bound is on the first word alone. Densities near 1/2 are the hardest: there it must not leave 31 bits."""
+    bits = 24 if dtype == "float32" else 27
+    density = np.array([0, 2.0**-24, 2.0**-12 + 2.0**-24, 0.3, 0.5 - 2.0**-24], dtype)
+    largest_word = np.ceil(density.astype(float) * 2.0**bits).astype(np.int64) * 2 ** (32 - bits) - 1
+    bounds = _kernels.word_bounds(density).astype(np.int64)
+    assert (bounds > largest_word).all()
+    assert (bounds - largest_word <= 2 ** (32 - bits)).all()
+    assert (bounds <= 2**31).all()
+
+
+def test_the_cheapest_way_by_density():
+    """All values where most examples are active, lists where few features are; never lists for densities of 1/2."""
+    density = np.array([1.0, 0.5, 0.1, 0.01])[:, None]
+    of = _kernels
+    assert of.ways(np.broadcast_to(density, (4, 80)), 20, 1024).tolist() == [
+        of.ALL, of.ALL, of.ACTIVE_VALUES, of.ACTIVE_VALUES
+    ]  # fmt: skip
+    assert of.ways(np.broadcast_to(density, (4, 20)), 5, 256).tolist() == [of.ALL, of.ALL, of.ALL, of.ACTIVE_EXAMPLES]
+    assert of.ways(np.full((1, 2000), 1e-3), 100, 1024).tolist() == [of.ALL]  # G would be 2000 x 2000
+    assert of.ways(np.array([[0.001] * 99 + [0.5]]), 20, 1024).tolist() == [of.ALL]
 
 
 @pytest.mark.plain_python

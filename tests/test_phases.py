@@ -14,11 +14,11 @@ import numpy as np
 import pytest
 
 import minitms as tms
-from minitms import _one_neuron, phases, theory
+from minitms import phases, theory
 from minitms.diagram import CLASSES
 
 ROOT = Path(__file__).resolve().parent.parent
-# 5 x 7 x 3 models: no multiple of the lanes, nor of the threads.
+# 15 rows of 7 models: no multiple of the threads, nor of the lanes.
 SMALL = {
     "densities": np.array([0.0, 0.01, 0.1, 0.4, 1.0]), "importances": np.geomspace(0.1, 10, 7), "restarts": 3,
     "steps": 40, "batch_size": 13, "seed": 5, "progress": False,
@@ -46,24 +46,24 @@ def exact():
 
 
 @pytest.mark.parametrize("activation", ["relu", "linear"])
-def test_every_model_is_trained_as_train_trains_it(activation):
-    """The same models one by one through the loop over `model.backward`: same data, same start, same place."""
+def test_a_column_is_what_train_makes_of_its_densities(activation):
+    """Every importance by itself through the loop over `model.backward`: same data, same start, same place."""
     diagram = tms.phase_diagram(**SMALL | {"activation": activation})
-    densities, importances = SMALL["densities"], SMALL["importances"]
-    density = np.repeat(densities, len(importances))[:, None]
-    importance = np.stack([np.ones(density.size), np.tile(importances, len(densities))], axis=-1)
-    sweep = phases._Sweep(densities, importances, activation, "sampled", 3, 40, 13, 1e-2, 5)
+    sweep = phases._Sweep(SMALL["densities"], SMALL["importances"], activation, "sampled", 3, 40, 13, 1e-2, 5)
     W, b = phases._initial_weights(sweep, 0, diagram.loss.size)
-    run = tms.train(
-        tms.SparseFeatures(2, density, importance), 1, activation, steps=40, batch_size=13, learning_rate=1e-2,
-        restarts=3, seed=5, engine="numpy", dtype="float32",
-        initial=(W.reshape(3, 35, 1, 2), b.reshape(3, 35, 2)),
-    )  # fmt: skip
-    np.testing.assert_allclose(diagram.W.reshape(run.W.shape), run.W, atol=1e-5)
-    np.testing.assert_allclose(diagram.b.reshape(run.b.shape), run.b, atol=1e-5)
+    W, b = W.reshape(diagram.W.shape), b.reshape(diagram.b.shape)
+    histories = []
+    for i, r in enumerate(SMALL["importances"]):
+        run = tms.train(
+            tms.SparseFeatures(2, SMALL["densities"][:, None], [1, r]), 1, activation, steps=40, batch_size=13,
+            learning_rate=1e-2, restarts=3, seed=5, engine="numpy", dtype="float32", initial=(W[:, :, i], b[:, :, i]),
+        )  # fmt: skip
+        np.testing.assert_allclose(diagram.W[:, :, i], run.W, atol=1e-5)
+        np.testing.assert_allclose(diagram.b[:, :, i], run.b, atol=1e-5)
+        histories.append(run.history.mean(axis=(0, 1)))
     np.testing.assert_array_equal(diagram.steps, np.arange(1, 41))
-    np.testing.assert_allclose(diagram.history, run.history.mean(axis=(0, 1)), rtol=1e-5)
-    assert abs(diagram.W - W.reshape(diagram.W.shape)).max() > 0.1
+    np.testing.assert_allclose(diagram.history, np.mean(histories, axis=0), rtol=1e-5)
+    assert abs(diagram.W - W).max() > 0.1
 
 
 def test_initial_weights_of_ones_own(small):
@@ -91,10 +91,10 @@ def test_at_density_0_only_the_bias_moves(small):
 
 
 @pytest.mark.parametrize("threads", [1, 2])
-@pytest.mark.parametrize("lanes_a_chunk", [1, 100])
-def test_neither_chunks_nor_threads_change_a_bit_of_a_model(threads, lanes_a_chunk, monkeypatch, small):
-    monkeypatch.setattr(phases, "CHUNKS", 1 / lanes_a_chunk)
-    monkeypatch.setattr(phases, "CHUNK_MODELS", _one_neuron.LANES * lanes_a_chunk)
+@pytest.mark.parametrize("rows_a_chunk", [2, 100])
+def test_neither_chunks_nor_threads_change_a_bit_of_a_model(threads, rows_a_chunk, monkeypatch, small):
+    monkeypatch.setattr(phases, "CHUNKS", 1 / rows_a_chunk)
+    monkeypatch.setattr(phases, "CHUNK_MODELS", 7 * rows_a_chunk)
     before = numba.get_num_threads()
     numba.set_num_threads(min(threads, before))
     try:
