@@ -34,9 +34,9 @@ from minitms.adam import adam_update
 from minitms.features import GAMMA, HELD_OUT, TRAINING, WEYL
 
 BLOCK = 256  # examples, at most; measured: fewer lose time at the loop ends, more fall out of the innermost cache
-CACHE = 2**16  # features x examples of a block, if it has more than SEARCH examples
-SEARCH = 128  # examples of a block that are searched together for an active feature
-RARE = 0.004  # density below which it pays to look first whether there is any
+LARGE = 256  # features; with more of them a block is half as long
+SEARCH = 32  # examples of a block that are searched together for an active feature
+RARE = 0.0125  # density below which it pays to look first whether there is any
 
 # The sums over examples may be reordered and fused. NaN and infinity stay visible.
 FASTMATH = {"reassoc", "contract", "nsz", "arcp"}
@@ -177,8 +177,9 @@ def find_active(key, first, count, bounds, density, reciprocal, words, who, valu
         start[i] = found
         bound, threshold, scale = bounds[i], density[i] * one, reciprocal[i] / one
         rare = density[i] < RARE
-        for part in range(0, count, SEARCH):
-            width = min(SEARCH, count - part)
+        together = SEARCH if rare else BLOCK
+        for part in range(0, count, together):
+            width = min(together, count - part)
             zeroth = u32(low + u32(u32(((first + part) * n + i) * size + 1) * _WEYL))
             if rare:
                 below, counter = u32(0), zeroth
@@ -429,7 +430,7 @@ def buffers(m, n, dtype):
     dense = np.empty((n, BLOCK), dtype), np.empty((n, BLOCK), dtype), np.empty((m, BLOCK), dtype)
     rows = np.empty((BLOCK, m), dtype), np.empty((BLOCK, n), dtype), np.empty((n, n), dtype)
     active = np.empty(n + 1, np.int64), np.empty(n * BLOCK + 1, np.int32), np.empty(n * BLOCK + 1, dtype)
-    return *dense, np.empty((m, BLOCK), dtype), *rows, *active, np.empty(SEARCH, u32), np.empty(BLOCK, np.int64)
+    return *dense, np.empty((m, BLOCK), dtype), *rows, *active, np.empty(BLOCK, u32), np.empty(BLOCK, np.int64)
 
 
 @jit(inline="always")  # into its one caller: so its code is optimised once, not twice
@@ -438,7 +439,7 @@ def gradient(key, first, last, way, bounds, density, reciprocal, W, WT, b, impor
     """Write the gradient of examples ``first .. last - 1`` of a batch to dW and db; return their loss (a sum)."""
     m, n = W.shape
     X, Z, H, dH, rows_H, rows_Z, G, start, who, value, words, row = room
-    width = min(BLOCK, max(SEARCH, CACHE // n // SEARCH * SEARCH))
+    width = BLOCK if n <= LARGE else BLOCK // 2
     loss, empty = 0.0, 0
     clear(dW, db)
     if way == ACTIVE_VALUES:
