@@ -28,6 +28,15 @@ def integer(name: str, value, at_least: int) -> int:
     return int(value)
 
 
+def batch_size(value, n: int) -> int:
+    """Return the batch size for n features: a batch has a counter of 32 bits for its random words, two a value."""
+    value = integer("batch_size", value, at_least=1)
+    most = 2**31 // n
+    if value > most:
+        raise ValueError(f"batch_size is {value} with {n} features; expected at most 2^31 / n = {most} examples")
+    return value
+
+
 def number(name: str, value, at_least: float = -math.inf, above: float = -math.inf) -> float:
     """Return `value` as a finite float within its bounds."""
     if isinstance(value, bool) or not isinstance(value, Real):

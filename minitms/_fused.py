@@ -33,10 +33,9 @@ def engine(features, activation, seed, batch_size, W, b, means, threads):
     stack, W, b = b.shape[:-1], W.reshape(-1, m, n), b.reshape(-1, n)
     means = [*(array.reshape(-1, m, n) for array in means[:2]), *(array.reshape(-1, n) for array in means[2:])]
     models = len(W)
-    data = _data(features, m, batch_size, activation, W.dtype)
-    weight = data[-2] * W.dtype.type(2 / batch_size)
+    data = _, density, reciprocal, importance, _ = _data(features, activation, W.dtype)
+    weight = importance * W.dtype.type(2 / batch_size)
     if (n, m) == (2, 1):
-        _, _, density, reciprocal, *_ = data
         rows = [array.reshape(models, 1, *array.shape[1:]) for array in (W, b, *means)]
 
         def one_neuron(first, sizes, fixed, recorded):
@@ -49,15 +48,15 @@ def engine(features, activation, seed, batch_size, W, b, means, threads):
 
         return one_neuron
 
-    parts = _parts(n, data[0], batch_size, models)
+    way = _kernels.ways(density, m, batch_size)
+    parts = _parts(n, way, batch_size, models)
     together = models <= FEW_MODELS and len(parts) > models and operations(W.size * batch_size) > LARGE_STEP
     if not together:
         parts = np.array([(model, 0, batch_size) for model in range(models)])
     offsets = np.searchsorted(parts[:, 0], np.arange(models + 1))
     state = W, np.ascontiguousarray(W.mT), b, *means
     gradients = np.empty((len(parts), m, n), W.dtype), np.empty((len(parts), n), W.dtype)
-
-    kernel = _advance(m, n, W.dtype)
+    kernel = _advance(m, n, way, W.dtype)
 
     def advance(first, sizes, fixed, recorded):
         losses = np.empty((len(parts), len(sizes)))
@@ -83,39 +82,38 @@ def held_out_losses(W, b, features, activation, seed):
     state = W, np.ascontiguousarray(W.mT), b, W, W, b, b
     gradients = np.empty((len(parts), 0, 0), W.dtype), np.empty((len(parts), n), W.dtype)
     steps = np.zeros((1, 3), W.dtype), np.zeros(4, W.dtype)
-    data = _data(features, m, HELD_OUT_EXAMPLES, activation, W.dtype)
+    data = _, density, _, importance, _ = _data(features, activation, W.dtype)
+    kernel = _advance(m, n, _kernels.ways(density, m, HELD_OUT_EXAMPLES), W.dtype)
     losses = np.empty((len(parts), 1))
     with Threads() as threads:
         threads.share_steps(
-            _advance(m, n, W.dtype), len(parts), 1, _kernels.SCORE, parts, *state, *gradients, *steps, data[-2], *data, seed,
-            0, np.array([True]), losses
+            kernel, len(parts), 1, _kernels.SCORE, parts, *state, *gradients, *steps, importance, *data, seed, 0,
+            np.array([True]), losses
         )  # fmt: skip
     return losses.reshape(*stack, -1).sum(axis=-1) / HELD_OUT_EXAMPLES
 
 
-def _advance(m, n, dtype):
-    """`_kernels.advance` with buffers of its own in every thread."""
+def _advance(m, n, way, dtype):
+    """`_kernels.advance` for models of these ways, with buffers of its own in every thread."""
     own = threading.local()
 
     def advance(first_part, last_part, first, last, task, *arguments):
         if not hasattr(own, "room"):
             own.room = _kernels.buffers(m, n, dtype)
-        _kernels.advance(first_part, last_part, first, last, task, own.room, *arguments)
+        _kernels.advance(first_part, last_part, first, last, task, way, own.room, *arguments)
 
     return advance
 
 
-def _data(features, m, batch_size, activation, dtype):
+def _data(features, activation, dtype):
     """The features and the activation as the kernels take them: (K, ...) arrays in the dtype of the weights.
 
-    They are `ways` and `word_bounds`; the density, its reciprocal and the importance; and the floor in
-    ``y = max(z, floor)``.
+    They are `word_bounds`, the density, its reciprocal and the importance; and the floor in ``y = max(z, floor)``.
     """
     arrays = *thresholds(features.density, dtype), features.importance.astype(dtype)
     density, reciprocal, importance = (np.ascontiguousarray(array.reshape(-1, features.n)) for array in arrays)
     floor = dtype.type(0 if activation == "relu" else -np.inf)
-    way, bounds = _kernels.ways(density, m, batch_size), _kernels.word_bounds(density)
-    return way, bounds, density, reciprocal, importance, floor
+    return _kernels.word_bounds(density), density, reciprocal, importance, floor
 
 
 def _parts(n, way, batch_size, models):

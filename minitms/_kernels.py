@@ -25,6 +25,8 @@ are added in their order. So the result has the same bits whichever thread did w
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numba
 import numpy as np
 from numba import types
@@ -513,16 +515,41 @@ def update_model(W, WT, b, dW, db, mean_W, square_W, mean_b, square_b, step, fix
 
 
 # ------------------------------------------------------------------------------------------------ training kernels
-# Models are (M, m, n); model k has the features of row k % K of way, bounds, density, reciprocal and importance (K, ...).
+# Models are (M, m, n); model k has the features of row k % K of bounds, density, reciprocal and importance (K, ...).
 # `weight` is 2 I / batch. A part is a range of the examples of one model's batch; kernels take a range of parts or
 # models, so that threads can share them out.
 
 TRAIN, ADD_UP, SCORE = 0, 1, 2  # what `advance` does
 
 
-@jit
-def advance(first_part, last_part, first, last, task, room, parts, W, WT, b, mean_W, square_W, mean_b, square_b, dW, db,
-            steps, fixed, weight, way, bounds, density, reciprocal, importance, floor, seed, start, recorded, losses):
+def advance_by(way):
+    """`advance` for one way: a kernel for each, so that only what a model needs is compiled."""
+
+    @jit
+    def advance(first_part, last_part, first, last, task, room, parts, W, WT, b, mean_W, square_W, mean_b, square_b, dW,
+                db, steps, fixed, weight, bounds, density, reciprocal, importance, floor, seed, start, recorded, losses):
+        for part in range(first_part, last_part):
+            model, first_example, last_example = parts[part]
+            k = model % density.shape[0]
+            stream, drawn_for = (HELD_OUT, k) if task == SCORE else (TRAINING, model)
+            for t in range(first, last):
+                key = stream_key(seed, stream, drawn_for, start + t)
+                loss = gradient(key, first_example, last_example, way, bounds[k], density[k], reciprocal[k], W[model],
+                                WT[model], b[model], importance[k], weight[k], floor, task == SCORE, room, dW[part],
+                                db[part])
+                if task == TRAIN:
+                    update_model(W[model], WT[model], b[model], dW[part], db[part], mean_W[model], square_W[model],
+                                 mean_b[model], square_b[model], steps[t], fixed)
+                if recorded[t]:
+                    losses[part, t] = loss
+
+    return advance
+
+
+KERNELS = {way: advance_by(way) for way in (ALL, ACTIVE_EXAMPLES, ACTIVE_VALUES)}
+
+
+def advance(first_part, last_part, first, last, task, way, room, parts, *arguments):
     """Take steps ``first .. last - 1`` with a range of `parts`, whose rows are model, first and last example.
 
     TRAIN updates the model after each step, whose part is its whole batch: for many models, or small ones.
@@ -530,22 +557,13 @@ def advance(first_part, last_part, first, last, task, room, parts, W, WT, b, mea
     SCORE computes the losses on the held-out examples of the model's features alone, which are the same for restarts.
 
     Step t of these is step ``start + t`` of the run. losses (P, steps) receives the sum over the part of the losses
-    before the update, at every step that is `recorded`.
+    before the update, at every step that is `recorded`. `way` (K,) is the way for each model's features, `room` made by
+    `buffers`.
     """
-    for part in range(first_part, last_part):
-        model, first_example, last_example = parts[part]
-        k = model % density.shape[0]
-        stream, drawn_for = (HELD_OUT, k) if task == SCORE else (TRAINING, model)
-        for t in range(first, last):
-            key = stream_key(seed, stream, drawn_for, start + t)
-            loss = gradient(key, first_example, last_example, way[k], bounds[k], density[k], reciprocal[k], W[model],
-                            WT[model], b[model], importance[k], weight[k], floor, task == SCORE, room, dW[part],
-                            db[part])
-            if task == TRAIN:
-                update_model(W[model], WT[model], b[model], dW[part], db[part], mean_W[model], square_W[model],
-                       mean_b[model], square_b[model], steps[t], fixed)
-            if recorded[t]:
-                losses[part, t] = loss
+    ways_of_parts = way[parts[first_part:last_part, 0] % len(way)]
+    turns = first_part + 1 + np.flatnonzero(np.diff(ways_of_parts))
+    for start, end in pairwise([first_part, *turns.tolist(), last_part]):
+        KERNELS[ways_of_parts[start - first_part]](start, end, first, last, task, room, parts, *arguments)
 
 
 @jit

@@ -115,7 +115,7 @@ class SparseFeatures:
         -------
         x : array of shape (..., batch_size, n)
         """
-        batch_size = _checks.integer("batch_size", batch_size, at_least=1)
+        batch_size = _checks.batch_size(batch_size, self.n + self.together)
         dtype = _checks.choice("dtype", np.dtype(dtype).name, ("float32", "float64"))
         models = np.arange(int(np.prod(self.stack))).reshape(self.stack)
         words = _checks.seed(seed), TRAINING, models, 0, batch_size

@@ -162,7 +162,7 @@ def phase_diagram(
         method,
         _checks.integer("restarts", restarts, at_least=1),
         _checks.integer("steps", 6000 if steps is None else steps, at_least=1),
-        _checks.integer("batch_size", 64 if batch_size is None else batch_size, at_least=1),
+        _checks.batch_size(64 if batch_size is None else batch_size, 2),
         _checks.number("learning_rate", 1e-2 if learning_rate is None else learning_rate, above=0),
         _checks.seed(seed),
     )

@@ -135,7 +135,7 @@ def train(
     _checks.choice("engine", engine, ("numba", "numpy"))
     _checks.choice("dtype", dtype, ("float32", "float64"))
     steps = _checks.integer("steps", steps, at_least=1)
-    batch_size = _checks.integer("batch_size", batch_size, at_least=1)
+    batch_size = _checks.batch_size(batch_size, n)
     restarts = _checks.integer("restarts", restarts, at_least=1)
     learning_rate = _checks.number("learning_rate", learning_rate, above=0)
     weight_decay = _checks.number("weight_decay", weight_decay, at_least=0)
