@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from minitms._kernels import draw, jit, stream_key
+from minitms._draw import draw, jit, stream_key
 from minitms._one_neuron import TINY
 from minitms._threads import Threads
 from minitms.adam import adam_update, fixed_numbers, learning_rates, step_sizes

@@ -11,6 +11,7 @@ import threading
 import numpy as np
 
 from minitms import _kernels, _one_neuron
+from minitms._draw import BLOCK, word_bounds
 from minitms._threads import Threads, cuts
 from minitms.features import thresholds
 
@@ -113,7 +114,7 @@ def _data(features, activation, dtype):
     arrays = *thresholds(features.density, dtype), features.importance.astype(dtype)
     density, reciprocal, importance = (np.ascontiguousarray(array.reshape(-1, features.n)) for array in arrays)
     floor = dtype.type(0 if activation == "relu" else -np.inf)
-    return _kernels.word_bounds(density), density, reciprocal, importance, floor
+    return word_bounds(density), density, reciprocal, importance, floor
 
 
 def _parts(n, way, batch_size, models):
@@ -124,7 +125,7 @@ def _parts(n, way, batch_size, models):
     """
     parts = []
     for model in range(models):
-        blocks = max(1, round(n / _kernels.BLOCK)) if way[model % len(way)] == _kernels.ACTIVE_VALUES else 1
-        size = blocks * _kernels.BLOCK
+        blocks = max(1, round(n / BLOCK)) if way[model % len(way)] == _kernels.ACTIVE_VALUES else 1
+        size = blocks * BLOCK
         parts += [(model, first, min(first + size, batch_size)) for first in range(0, batch_size, size)]
     return np.array(parts)

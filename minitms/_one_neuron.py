@@ -22,7 +22,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from minitms._kernels import draw, inner, jit, stream_key
+from minitms._draw import draw, inner, jit, stream_key
 from minitms.adam import adam_update
 from minitms.features import TRAINING
 
@@ -172,7 +172,8 @@ def train_rows(first_row, last_row, W, b, mean_W, square_W, mean_b, square_b, st
     """
     dtype, count = W.dtype, W.shape[1]
     width = -(-count // LANES) * LANES
-    models, sums, batch_loss = np.zeros((QUANTITIES, width), dtype), np.empty((SUMS, width), dtype), np.empty(width, dtype)
+    models, sums = np.zeros((QUANTITIES, width), dtype), np.empty((SUMS, width), dtype)
+    batch_loss = np.empty(width, dtype)
     X, sorted_x = np.empty((2, batch), dtype), np.empty((3, 2, batch + UNROLL), dtype)
     counts = np.empty(3, np.int64)
     floor = dtype.type(0) if relu else dtype.type(-np.inf)

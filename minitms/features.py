@@ -11,10 +11,10 @@ key of a batch, once; a shorter one of 32 bits, which processors multiply far fa
     key  = hash of (seed, stream, model, step)                                                         64 random bits
     word = hash of (low half of the key + c * WEYL, high half of the key)                              32 random bits
 
-with c = 1, 2, ... over the words of a batch: example by example, feature by feature. In float32 a feature takes one word, whose
-top 24 bits are u. (More than 24 bits could round up to 1.0.) In float64 it takes two, for 27 and 26 bits of u. One u
-serves a feature: it is on iff u < density, and then u / density is uniform again. With ``together=True`` one u more,
-drawn first, is the bit of all features, and the others are their values.
+with c = 1, 2, ... over the words of a batch: example by example, feature by feature. In float32 a feature takes one
+word, whose top 24 bits are u. (More than 24 bits could round up to 1.0.) In float64 it takes two, for 27 and 26 bits
+of u. One u serves a feature: it is on iff u < density, and then u / density is uniform again. With ``together=True``
+one u more, drawn first, is the bit of all features, and the others are their values.
 """
 
 from __future__ import annotations
@@ -107,7 +107,7 @@ class SparseFeatures:
         Parameters
         ----------
         batch_size : int
-            Number of examples, at least 1.
+            Number of examples, at least 1 and at most 2^31 / n: the words of a batch have a counter of 32 bits.
         seed : int in [0, 2**63), or None to draw one
         dtype : "float64" or "float32"
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import minitms as tms
-from minitms import _fused, _kernels, _one_neuron
+from minitms import _draw, _fused, _kernels, _one_neuron
 from minitms.adam import SCHEDULES
 from minitms.features import HELD_OUT, TRAINING, sparse, stream_key, thresholds, uniforms
 
@@ -67,7 +67,7 @@ def kernels_called(monkeypatch):
 def entry_points():
     """Every kernel that training calls."""
     called = re.findall(r"\b(_kernels|_one_neuron)\.([a-z]\w*)", Path(_fused.__file__).read_text(encoding="utf-8"))
-    plain = {"_kernels.ways", "_kernels.word_bounds", "_kernels.buffers"}  # no kernels
+    plain = {"_kernels.ways", "_kernels.buffers"}  # no kernels
     return {f"{module}.{name}" for module, name in called} - plain
 
 
@@ -173,7 +173,7 @@ def test_one_gradient_to_the_precision_of_its_dtype(way, n, m, batch, density, d
     weight = importance * np.dtype(dtype).type(2 / batch)
     floor = np.dtype(dtype).type(0 if activation == "relu" else -np.inf)
     total = _kernels.gradient(
-        np.uint64(key), 0, batch, way, _kernels.word_bounds(threshold), threshold, reciprocal, W,
+        np.uint64(key), 0, batch, way, _draw.word_bounds(threshold), threshold, reciprocal, W,
         np.ascontiguousarray(W.T), b, importance, weight, floor, False, _kernels.buffers(m, n, dtype), dW, db,
     )  # fmt: skip
     # A sum of N terms is off by at most N roundings of the largest; 8 for the products that make a term.
@@ -188,11 +188,11 @@ def test_the_kernels_draw_the_bits_of_the_definition(n, dtype):
     density = np.random.default_rng(n).uniform(0.1, 1, n)
     threshold, reciprocal = thresholds(density, dtype)
     key = stream_key(2**63 - 1, HELD_OUT, np.array(2**40), 2**40)
-    assert _kernels.stream_key(2**63 - 1, HELD_OUT, 2**40, 2**40) == key
+    assert _draw.stream_key(2**63 - 1, HELD_OUT, 2**40, 2**40) == key
     x = sparse(uniforms(2**63 - 1, HELD_OUT, np.array(2**40), 2**40, 2000, n, dtype), density)
     for first, width in ((0, 100), (33, 128), (1990, 1)):
         X = np.full((n, 128), np.nan, dtype)
-        _kernels.draw(np.uint64(key), first, width, threshold, reciprocal, X)
+        _draw.draw(np.uint64(key), first, width, threshold, reciprocal, X)
         np.testing.assert_array_equal(X[:, :width].T, x[first : first + width])
         assert np.isnan(X[:, width:]).all()
 
@@ -202,8 +202,8 @@ def found(key, first, count, density, dtype):
     n = density.size
     threshold, reciprocal = thresholds(density, dtype)
     _, _, _, _, _, _, _, start, who, value, words, _ = _kernels.buffers(1, n, dtype)
-    _kernels.find_active(
-        np.uint64(key), first, count, _kernels.word_bounds(threshold), threshold, reciprocal, words, who, value, start
+    _draw.find_active(
+        np.uint64(key), first, count, _draw.word_bounds(threshold), threshold, reciprocal, words, who, value, start
     )
     x = np.zeros((count, n), dtype)
     for i in range(n):
@@ -214,7 +214,7 @@ def found(key, first, count, density, dtype):
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("largest", [1e-5, _kernels.RARE, 0.1, 0.499])
+@pytest.mark.parametrize("largest", [1e-5, _draw.RARE, 0.1, 0.499])
 def test_the_active_features_are_all_found_and_no_others(largest, dtype):
     """Below and above the density where groups of examples are looked at first, and with the largest words."""
     n, examples = 7, 40_000
@@ -223,7 +223,7 @@ def test_the_active_features_are_all_found_and_no_others(largest, dtype):
     key = stream_key(5, TRAINING, np.array(0), 0)
     x = sparse(uniforms(5, TRAINING, np.array(0), 0, examples, n, dtype), density)
     assert largest < 1e-4 or (x > 0).sum() > 100
-    for count in (_kernels.BLOCK, _kernels.SEARCH + 1, 3):
+    for count in (_draw.BLOCK, _draw.SEARCH + 1, 3):
         for first in range(0, examples - count, 100 * count):
             np.testing.assert_array_equal(found(key, first, count, density, dtype), x[first : first + count])
 
@@ -234,7 +234,7 @@ def test_no_word_of_an_active_feature_is_above_its_bound(dtype):
     bits = 24 if dtype == "float32" else 27
     density = np.array([0, 2.0**-24, 2.0**-12 + 2.0**-24, 0.3, 0.5 - 2.0**-24], dtype)
     largest_word = np.ceil(density.astype(float) * 2.0**bits).astype(np.int64) * 2 ** (32 - bits) - 1
-    bounds = _kernels.word_bounds(density).astype(np.int64)
+    bounds = _draw.word_bounds(density).astype(np.int64)
     assert (bounds > largest_word).all()
     assert (bounds - largest_word <= 2 ** (32 - bits)).all()
     assert (bounds <= 2**31).all()

@@ -100,8 +100,8 @@ def main():
         f"{tables.ROUNDS} interleaved rounds on {tables.machine()} ({versions}). PyTorch runs the step of the authors' "
         "notebook; minitms is the whole call of `train`, with its loss history and final losses "
         "(`tests/benchmarks/training.py`).\n\n"
-        f"{speed}\n\nExamples in which no feature is on are found by their random numbers alone, and not computed. "
-        f"It pays once they are most of them, which with 80 features is below a density of 0.009:\n\n{sparsity}"
+        f"{speed}\n\nWhere few features are on, their gradient is computed from the active values alone, and examples in "
+        f"which none is on are only counted:\n\n{sparsity}"
     )
     print(text)
     tables.write_to_readme("training-speed", text)
