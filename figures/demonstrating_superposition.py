@@ -32,7 +32,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 import minitms as tms
-from figures import PAPER, THEORY, Claim, Result, always, at_least, at_most, exactly, near
+from figures import PAPER, PARTLY, THEORY, Claim, Result, always, at_least, at_most, exactly, near
 from figures.recipe import STEPS, train_seeds
 from minitms import plots
 
@@ -47,9 +47,11 @@ ALONE = 0.1  # a feature is alone below this interference, and superposed above 
 def claims(n):
     m, within, quick = {20: (5, 0.01, True), 80: (20, 0.02, False)}[n]
     linear, dense, rare = f"n = {n}, linear, every s: ", f"n = {n}, ReLU, s = 1: ", f"n = {n}, ReLU, s ≤ 0.01: "
+    # Importance falls by a tenth from the last feature kept to the first dropped, and for n = 20 by three tenths.
+    slow = {"expect": PARTLY, "reason": "5,000 steps do not always tell the 20th feature from the 21st to within 0.02"}
     return [
         Claim(f"linear_{n}", f"{linear}WᵀW is the projector on the top {m}, entry by entry", PAPER, at_most(within),
-              "model"),
+              "model", **(slow if n == 80 else {})),
         Claim(f"linear_bias_{n}", f"{linear}b = (I - WᵀW) s/2", THEORY, at_most(within), "model", quick=quick),
         Claim(f"dense_{n}", f"{dense}WᵀW is the projector on the top {m}", PAPER, at_most(0.05), quick=quick),
         Claim(f"dense_count_{n}", f"{dense}exactly {m} features are represented", PAPER, exactly(m), quick=quick),
