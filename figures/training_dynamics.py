@@ -28,9 +28,9 @@ from minitms import plots
 
 FRAMES, HOLD, LIMIT = 64, 14, 1.65
 CLAIMS = [
-    Claim("five", "s = 0.05: all five features end up represented", PAPER, exactly(5), quick=True),
-    Claim("pentagon", "s = 0.05: as a pentagon, 72° between neighbours", PAPER, near(72, 5), "gap", "°", quick=True),
-    Claim("apart", "s = 0.05: the two closest features end further apart than they began", OURS, always(), quick=True),
+    Claim("five", "s = 0.05: all five features end up represented", PAPER, exactly(5)),
+    Claim("pentagon", "s = 0.05: as a pentagon, 72° between neighbours", PAPER, near(72, 5), "gap", "°"),
+    Claim("apart", "s = 0.05: the two closest features end further apart than they began", OURS, always()),
 ]
 
 

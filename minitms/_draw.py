@@ -2,8 +2,8 @@
 
 `features.py` is the definition; this file draws the same bits faster, and the tests hold it to that.
 
-Numba's cache on disk does not notice that a kernel calls one of another file that has changed: after an edit here or
-in `adam.py`, remove ``minitms/__pycache__``.
+Numba's cache on disk does not notice that a kernel calls one of another file that has changed: after an edit here, in
+`features.py` or in `adam.py`, remove the files ``*.nbi`` in every ``__pycache__``.
 """
 
 from __future__ import annotations
@@ -127,8 +127,9 @@ def find_active(key, first, count, bounds, density, reciprocal, words, who, valu
     """List example and value of all active features of examples first, first + 1, ..., feature by feature.
 
     There is no branch on a single word: which are active cannot be predicted, and a wrong guess would cost more than
-    to write each example down and keep it or not. Only where next to none is active does a first look pay: the top
-    bit of ``(z - t) & ~z`` says z < t for t up to 2^31, and the bits of many words are or-ed by vector instructions.
+    to write each example down and keep it or not (so `who` and `value` need a place to spare). Only where next to none
+    is active does a first look pay: the top bit of ``(z - t) & ~z`` says z < t for t up to 2^31, and the bits of many
+    words are or-ed by vector instructions.
     """
     n, size = density.size, value.itemsize // 4
     one = value.dtype.type(2.0**53 if size == 2 else 2.0**24)
@@ -139,9 +140,9 @@ def find_active(key, first, count, bounds, density, reciprocal, words, who, valu
         start[i] = found
         bound, threshold, scale = bounds[i], density[i] * one, reciprocal[i] / one
         rare = density[i] < RARE
-        together = SEARCH if rare else BLOCK
-        for part in range(0, count, together):
-            width = min(together, count - part)
+        stretch = SEARCH if rare else BLOCK
+        for part in range(0, count, stretch):
+            width = min(stretch, count - part)
             zeroth = u32(low + u32(u32(((first + part) * n + i) * size + 1) * _WEYL))
             if rare:
                 below, counter = u32(0), zeroth

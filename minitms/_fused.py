@@ -81,7 +81,7 @@ def held_out_losses(W, b, features, activation, seed):
     parts = np.array([(model, *cut) for model in range(len(W)) for cut in cuts(HELD_OUT_EXAMPLES, PARTS_SCORED)])
     # Nothing moves: there are no running means, no gradients of W and no steps.
     state = W, np.ascontiguousarray(W.mT), b, W, W, b, b
-    gradients = np.empty((len(parts), 0, 0), W.dtype), np.empty((len(parts), n), W.dtype)
+    gradients = np.empty((len(parts), 0, 0), W.dtype), np.zeros((len(parts), n), W.dtype)
     steps = np.zeros((1, 3), W.dtype), np.zeros(4, W.dtype)
     data = _, density, _, importance, _ = _data(features, activation, W.dtype)
     kernel = _advance(m, n, _kernels.ways(density, m, HELD_OUT_EXAMPLES), W.dtype)
@@ -100,7 +100,7 @@ def _advance(m, n, way, dtype):
 
     def advance(first_part, last_part, first, last, task, *arguments):
         if not hasattr(own, "room"):
-            own.room = _kernels.buffers(m, n, dtype)
+            own.room = _kernels.buffers(m, n, way, dtype)
         _kernels.advance(first_part, last_part, first, last, task, way, own.room, *arguments)
 
     return advance

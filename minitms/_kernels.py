@@ -97,36 +97,37 @@ def encode_active(start, who, value, WT, rows, H):
 
 @inner
 def active_errors(Z, rows, b, importance, floor, start, who, value, db):
-    """`error_signal` for rows of examples, but without the factor 2 I / batch: as if x = 0, then put right."""
+    """`error_signal` for rows of examples, but without the factor 2 I / batch: y, then y - x where x is not 0."""
     n, loss = b.size, 0.0
     for r in range(rows):
-        squares = Z.dtype.type(0)
         for i in range(n):
-            y = max(Z[r, i] + b[i], floor)
-            Z[r, i] = y
-            db[i] += y
-            squares += importance[i] * (y * y)
-        loss += squares
+            Z[r, i] = max(Z[r, i] + b[i], floor)
     for i in range(n):
         for p in range(start[i], start[i + 1]):
             y, x = Z[who[p], i], value[p]
-            loss += importance[i] * (x * (x - y - y))
             if y > floor:
                 Z[who[p], i] = y - x
-                db[i] -= x
+            else:  # no signal, and the error is all of x
+                loss += importance[i] * x * x
+    for r in range(rows):
+        squares = Z.dtype.type(0)
+        for i in range(n):
+            error = Z[r, i]
+            db[i] += error
+            squares += importance[i] * (error * error)
+        loss += squares
     return loss
 
 
 @inner
 def correlate(start, who, value, Z, G):
     """``G += xᵀ dz``: a row of Z for each active value, four at a time."""
-    n = G.shape[0]
+    n, zero = G.shape[0], Z.dtype.type(0)
     for i in range(n):
-        p, last = start[i], start[i + 1]
-        while p < last:
-            x0 = x1 = x2 = x3 = Z.dtype.type(0)
+        last = start[i + 1]
+        for p in range(start[i], last, 4):
             r0 = r1 = r2 = r3 = who[p]
-            x0 = value[p]
+            x0, x1, x2, x3 = value[p], zero, zero, zero
             if p + 1 < last:
                 r1, x1 = who[p + 1], value[p + 1]
             if p + 2 < last:
@@ -135,7 +136,6 @@ def correlate(start, who, value, Z, G):
                 r3, x3 = who[p + 3], value[p + 3]
             for j in range(n):
                 G[i, j] += (x0 * Z[r0, j] + x1 * Z[r1, j]) + (x2 * Z[r2, j] + x3 * Z[r3, j])
-            p += 4
 
 
 @inner
@@ -274,15 +274,16 @@ def empty_examples(count, b, importance, weight, floor, db):
     return loss
 
 
-def buffers(m, n, dtype):
-    """What `gradient` works in, for all of its ways; memory that is not touched costs nothing."""
+def buffers(m, n, way, dtype):
+    """What `gradient` works in, for models of these ways."""
     dense = np.empty((n, BLOCK), dtype), np.empty((n, BLOCK), dtype), np.empty((m, BLOCK), dtype)
-    rows = np.empty((BLOCK, m), dtype), np.empty((BLOCK, n), dtype), np.empty((n, n), dtype)
-    active = np.empty(n + 1, np.int64), np.empty(n * BLOCK + 1, np.int32), np.empty(n * BLOCK + 1, dtype)
+    g, listed = n * (way == ACTIVE_VALUES).any(), n * BLOCK * (way != ALL).any() + 1
+    rows = np.empty((BLOCK, m), dtype), np.empty((BLOCK, n), dtype), np.empty((g, g), dtype)
+    active = np.empty(n + 1, np.int64), np.empty(listed, np.int32), np.empty(listed, dtype)
     return *dense, np.empty((m, BLOCK), dtype), *rows, *active, np.empty(BLOCK, u32), np.empty(BLOCK, np.int64)
 
 
-@jit(inline="always")  # into its one caller: so its code is optimised once, not twice
+@jit(inline="always")  # so that `way` is known to the compiler, which leaves out what is not needed
 def gradient(key, first, last, way, bounds, density, reciprocal, W, WT, b, importance, weight, floor, only_loss, room,
              dW, db):
     """Write the gradient of examples ``first .. last - 1`` of a batch to dW and db; return their loss (a sum)."""
@@ -291,7 +292,7 @@ def gradient(key, first, last, way, bounds, density, reciprocal, W, WT, b, impor
     width = BLOCK if n <= LARGE else BLOCK // 2
     loss, empty = 0.0, 0
     clear(dW, db)
-    if way == ACTIVE_VALUES:
+    if way == ACTIVE_VALUES and not only_loss:
         clear(G, db)
     for block in range(first, last, width):
         count = active = min(width, last - block)
@@ -324,7 +325,7 @@ def gradient(key, first, last, way, bounds, density, reciprocal, W, WT, b, impor
 
 @inner
 def clear(dW, db):
-    """Loops, here and below: on small arrays they compile and run faster than array expressions."""
+    """Set both to 0. (Loops: on small arrays they compile and run faster than array expressions.)"""
     m, n = dW.shape
     for k in range(m):
         for i in range(n):

@@ -27,7 +27,7 @@ import numpy as np
 
 from minitms import _checks
 
-VERSION = 1  # of the folder's layout
+VERSION = 2  # of the folder's layout, and of what decides the bits in it: random numbers, chunks, parts
 ALLOWED = ("cpu", "numba", "numpy")
 _DIGEST = 32  # bytes of SHA-256
 SAVE_EVERY = 1.0  # seconds between two states of a checkpoint

@@ -107,7 +107,8 @@ class SparseFeatures:
         Parameters
         ----------
         batch_size : int
-            Number of examples, at least 1 and at most 2^31 / n: the words of a batch have a counter of 32 bits.
+            Number of examples, at least 1 and at most 2^31 / n: the words of a batch have a counter of 32 bits. (With
+            ``together=True`` the bit counts as a feature.)
         seed : int in [0, 2**63), or None to draw one
         dtype : "float64" or "float32"
 
@@ -151,7 +152,7 @@ def uniforms(seed, stream, models, step, batch_size, n, dtype):
     """Uniform numbers u in [0, 1), shape ``models.shape + (batch_size, n)``: the definition that the kernels repeat."""
     words = n * WORDS[dtype]
     key = stream_key(seed, stream, models, step)[..., None, None]
-    c = 1 + np.arange(batch_size * words, dtype=np.uint32).reshape(batch_size, words)
+    c = np.arange(1, batch_size * words + 1, dtype=np.uint64).astype(np.uint32).reshape(batch_size, words)
     word = hash_words(key.astype(np.uint32) + c * np.uint32(WEYL), (key >> np.uint64(32)).astype(np.uint32))
     if dtype == "float32":
         return (word >> np.uint32(8)).astype(np.float32) * np.float32(2.0**-24)

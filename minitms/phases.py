@@ -1,10 +1,10 @@
 """The sweep over density x importance x restarts: one-neuron models of two features, by the million.
 
 The models of one restart and one density, which differ only in importance, form a row and are trained on the same data:
-a column of the diagram is what `train` makes of these densities with the same seed. Rows, restarts first, are cut into
-chunks, which depend on the settings only, and a chunk is one task from its initial weights to its exact losses: for a
-thread of this process, or for a worker of any executor. Every random number is a function of the row (of data) or of
-the model's place (of initial weights), so a chunk gives the same bits wherever it runs.
+a column of the diagram is what `train` makes of these densities from the same start and seed. Rows, restarts first, go
+into chunks, which depend on the settings only, and a chunk is one task from its initial weights to its exact losses:
+for a thread of this process, or for a worker of any executor. Every random number is a function of the row (of data) or
+of the model's place (of initial weights), so a chunk gives the same bits wherever it runs.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from minitms.training import DivergenceError
 RECORDS = 600  # losses kept of a sweep, at most
 CHUNK_EXAMPLES = 3e9  # model-examples of a chunk: a second or two
 CHUNK_MODELS = 8192  # at most, so that a chunk stays in the cache
-CHUNKS = 32  # and at least so many chunks, if there are that many models
+CHUNKS = 32  # and at least so many chunks, if there are that many rows
 LOOK_EVERY = 3e7  # model-examples between two looks at Ctrl-C: some tens of milliseconds
 LOOK_EVERY_MODELS = 512  # the same for Newton's method
 WAITING = 64  # chunks that an executor is given ahead of their results
@@ -60,11 +60,18 @@ class _Sweep:
         return np.unique(np.linspace(1, self.steps, count).round().astype(int))
 
     def chunks(self):
-        """Pairs (first model, last model + 1) of whole rows."""
-        rows, models = self.shape[0] * self.shape[1], self.shape[2]
-        work = CHUNK_EXAMPLES / (self.steps * self.batch_size) if self.method == "sampled" else CHUNK_MODELS
-        size = max(1, round(min(rows / CHUNKS, min(work, CHUNK_MODELS) / models)))
-        return [(first * models, min(first + size, rows) * models) for first in range(0, rows, size)]
+        """Pairs (first model, last model + 1): some rows, or a part of one that is longer than a chunk."""
+        rows, columns, work = self.shape[0] * self.shape[1], self.shape[2], CHUNK_MODELS
+        if self.method == "sampled":
+            work = max(1, min(work, int(CHUNK_EXAMPLES / (self.steps * self.batch_size))))
+        if columns > work:
+            return [
+                (row * columns + left, row * columns + min(left + work, columns))
+                for row in range(rows)
+                for left in range(0, columns, work)
+            ]
+        size = max(1, int(min(rows / CHUNKS, work / columns)))
+        return [(first * columns, min(first + size, rows) * columns) for first in range(0, rows, size)]
 
     def cells(self, first, last):
         """Density (K, 2) and importance (K, 2) of a chunk's models."""
@@ -283,7 +290,7 @@ def _train_chunk(sweep, first, last, initial, stopped: Callable[[], bool] = lamb
 
 
 def _sampled(sweep, first, last, W, b, stopped):
-    dtype, columns = np.dtype(np.float32), sweep.shape[2]
+    dtype, columns = np.dtype(np.float32), min(sweep.shape[2], last - first)  # whole rows, or a part of one
     W, b = np.array(W, dtype).reshape(-1, columns, 1, 2), np.array(b, dtype).reshape(-1, columns, 2)
     means = [np.zeros_like(array) for array in (W, W, b, b)]
     density, importance = sweep.cells(first, last)
@@ -300,7 +307,7 @@ def _sampled(sweep, first, last, W, b, stopped):
         losses = np.empty((*b.shape[:-1], end - start))
         _one_neuron.train_rows(
             0, len(W), W, b, *means, step_sizes(rates, start, end, dtype), fixed, *data, sweep.activation == "relu",
-            sweep.seed, start, sweep.batch_size, recorded[start:end], losses, first // columns,
+            sweep.seed, start, sweep.batch_size, recorded[start:end], losses, first // sweep.shape[2],
         )  # fmt: skip
         losses = losses[..., recorded[start:end]]
         sound = np.isfinite(losses).all(axis=-1) & np.isfinite(W).all(axis=(-2, -1)) & np.isfinite(b).all(axis=-1)

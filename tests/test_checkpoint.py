@@ -17,7 +17,7 @@ import pytest
 import minitms as tms
 from minitms import checkpoint as checkpoints
 from minitms import phases, training
-from minitms.checkpoint import Checkpoint, Store
+from minitms.checkpoint import VERSION, Checkpoint, Store
 
 ROOT = Path(__file__).resolve().parent.parent
 SETTINGS = {"what": "a test", "steps": 7, "grid": np.arange(3.0)}
@@ -169,8 +169,8 @@ def test_a_newer_layout_is_refused(tmp_path):
     with Store(tmp_path / "run", SETTINGS):
         pass
     path = tmp_path / "run" / "run.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | {"version": 2}))
-    with pytest.raises(ValueError, match="layout 2"), Store(tmp_path / "run", SETTINGS):
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"version": VERSION + 1}))
+    with pytest.raises(ValueError, match=f"layout {VERSION + 1}"), Store(tmp_path / "run", SETTINGS):
         pass
 
 
@@ -242,7 +242,7 @@ def test_a_killed_sweep_goes_on_to_the_same_bits(tmp_path, monkeypatch, diagram,
     assert len(list((tmp_path / "sweep").glob("chunk*.npz"))) == finished
     trained = count_chunks(monkeypatch)
     same_diagram(tms.phase_diagram(**SWEEP, checkpoint=tmp_path / "sweep"), diagram)
-    assert len(trained) == 8 - finished  # what was finished is not computed again
+    assert len(trained) == 32 - finished  # what was finished is not computed again
 
 
 def test_a_finished_sweep_is_simply_loaded(tmp_path, monkeypatch, diagram):
@@ -274,7 +274,7 @@ def test_ctrl_c_keeps_what_is_finished_and_says_how_to_go_on(tmp_path, monkeypat
 
     with monkeypatch.context() as patch:
         patch.setattr(Store, "save", interrupted)
-        with pytest.raises(KeyboardInterrupt, match=r"of 8 chunks, .*kept in .*run the same call again"):
+        with pytest.raises(KeyboardInterrupt, match=r"of 32 chunks, .*kept in .*run the same call again"):
             tms.phase_diagram(**SWEEP, checkpoint=tmp_path / "sweep")
     same_diagram(tms.phase_diagram(**SWEEP, checkpoint=tmp_path / "sweep"), diagram)
 

@@ -106,6 +106,15 @@ def test_neither_chunks_nor_threads_change_a_bit_of_a_model(threads, rows_a_chun
     np.testing.assert_allclose(other.history, small.history, rtol=1e-13)  # a sum over other chunks
 
 
+def test_a_long_row_is_cut_too(monkeypatch, small):
+    monkeypatch.setattr(phases, "CHUNK_MODELS", 3)
+    sweep = phases._Sweep(SMALL["densities"], SMALL["importances"], "relu", "sampled", 3, 40, 13, 1e-2, 5)
+    assert sweep.chunks()[:4] == [(0, 3), (3, 6), (6, 7), (7, 10)]
+    other = tms.phase_diagram(**SMALL)
+    np.testing.assert_array_equal(other.W, small.W)
+    np.testing.assert_array_equal(other.loss, small.loss)
+
+
 @pytest.mark.parametrize("look_every", [1, 3e3])
 def test_how_often_we_look_at_ctrl_c_changes_no_bit(look_every, monkeypatch, small):
     monkeypatch.setattr(phases, "LOOK_EVERY", look_every)

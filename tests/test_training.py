@@ -393,6 +393,7 @@ def test_ctrl_c_is_answered(n, m, batch, restarts):
         ({"steps": 0}, ValueError, "steps is 0; expected at least 1"),
         ({"steps": 1e4}, TypeError, r"steps is 10000\.0"),
         ({"batch_size": -1}, ValueError, "batch_size is -1"),
+        ({"batch_size": 2**30}, ValueError, "batch_size is 1073741824 with 5 features; expected at most 2\\^31 / n"),
         ({"restarts": 0}, ValueError, "restarts is 0"),
         ({"learning_rate": 0}, ValueError, "learning_rate is 0; expected a finite number above 0"),
         ({"learning_rate": np.nan}, ValueError, "learning_rate is nan"),
@@ -423,7 +424,7 @@ def test_bad_arguments(wrong, error, message):
         {"restarts": 10**12},
         {"n_hidden": 10**12},
         {"snapshots": 10**13, "steps": 10**14},
-        {"batch_size": 10**13, "engine": "numpy"},
+        {"batch_size": 4 * 10**8, "engine": "numpy"},
     ],
 )
 def test_more_than_fits_in_memory_is_refused_before_any_work(wrong):

@@ -471,7 +471,8 @@ assert np.allclose(compiled[1], matrices[1])
 #
 # - they draw the random examples a few hundred at a time, right where they are used, and never keep them;
 # - they turn the order around, so that the innermost loop runs over *examples*: then the processor does several of them
-#   (4 to 16, depending on the processor) with one instruction.
+#   (4 to 16, depending on the processor) with one instruction;
+# - where few features are on, they compute with these alone.
 #
 # A fast program that computes something else is worth nothing. So the library keeps both: `engine="numpy"` is the loop
 # you can read, `engine="numba"` the fast one, and given the same seed they take the same path.
