@@ -281,8 +281,8 @@ for S in (0.8, 0.9):
 #
 # <details><summary>Answer</summary>
 #
-# About half, or somewhat fewer; the next cell prints the share. The others are stuck higher up. Whoever trains such a
-# model once and draws the result may be drawing an accident.
+# Few: about one in three or four; the next cell prints the share. The others are stuck higher up. Whoever trains such
+# a model once and draws the result is likely to be drawing an accident.
 #
 # </details>
 
@@ -295,7 +295,7 @@ runs = tms.train(
     learning_rate=1e-2,
     schedule="cosine",
     restarts=48,
-    seed=1,
+    seed=5,
 )
 order = runs.loss.argsort()
 good = runs.loss < 1.01 * runs.loss.min()
@@ -303,7 +303,7 @@ lowest, highest = runs.loss.min(), runs.loss.max()
 share = good.mean()
 print(f"{share:.0%} of {len(good)} runs end within 1 % of the best loss, {lowest:.4f}")
 print(f"the worst ends at {highest:.4f}, {highest / lowest - 1:.0%} above it")
-assert 0.2 < share < 0.65
+assert 0.1 < share < 0.5
 assert highest > 1.05 * lowest
 
 # %%
