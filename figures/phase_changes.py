@@ -4,7 +4,8 @@
 
 **Set-up.** n = 2, m = 1. ReLU: {{relu_models}} models, {{restarts}} restarts of each of {{cells}} cells, {{steps}}
 steps of 64 examples. Linear: {{linear_models}} models of 128 examples a step. Adam at 0.01, W ~ 1.5 N, b ~ 0.5 N; every
-feature of every example draws its own on/off. The best of a cell is the restart with the lowest exact expected loss.
+feature of every example draws its own on/off, and the models of one restart and density, which differ in importance,
+see the same examples. The best of a cell is the restart with the lowest exact expected loss.
 Upper row: the paper's colours, |W| and interference of the extra feature averaged over the restarts, the worst one left
 out. Lower row: the class of the best restart, in the earlier replication's colours.
 
@@ -18,8 +19,8 @@ three {{three:.1%}}. So the upper row is mottled in the middle, where the lower 
 earlier replication, also with a million models, found that trained models "do not align with the theoretical phase
 diagram"; why, is told in `broadcast_slip`. It deserves credit for the idea of this experiment and its size.
 
-**How sure.** Restarts are independent in data and start. Between the two halves of the restarts the best class differs
-in {{halves:.2%}} of the cells.
+**How sure.** Restarts are independent in data and start; cells of one density in their starts alone. Between the two
+halves of the restarts the best class differs in {{halves:.2%}} of the cells.
 """
 
 import matplotlib.pyplot as plt
