@@ -16,8 +16,8 @@ from numba.extending import overload
 from minitms.features import GAMMA, WEYL
 
 BLOCK = 256  # examples, at most; measured: fewer lose time at the loop ends, more fall out of the innermost cache
-SEARCH = 32  # examples of a block that are searched together for an active feature
-RARE = 0.0125  # density below which it pays to look first whether there is any
+SEARCH = 64  # examples of a block that are searched together for an active feature
+RARE = 0.006  # density below which it pays to look first whether there is any
 
 # The sums over examples may be reordered and fused. NaN and infinity stay visible.
 FASTMATH = {"reassoc", "contract", "nsz", "arcp"}
