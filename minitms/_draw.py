@@ -27,10 +27,15 @@ _GAMMA, _WEYL = u64(GAMMA), u32(WEYL)
 
 
 def jit(function=None, **options):
-    """`numba.njit` with our flags, cached on disk; without the cache where no folder can be written."""
+    """`numba.njit` with our flags, cached on disk; without the cache where no folder can be written.
+
+    Kernels are given all the memory they need (but for one, which says so), so no references are counted in them:
+    that would be a sixth of the time to compile.
+    """
     if function is None:
         return lambda f: jit(f, **options)
-    options = {"fastmath": FASTMATH, "nogil": True, "no_cfunc_wrapper": True, "error_model": "numpy", **options}
+    flags = {"fastmath": FASTMATH, "nogil": True, "error_model": "numpy", "no_cfunc_wrapper": True, "_nrt": False}
+    options = flags | options
     try:
         return numba.njit(cache=True, **options)(function)
     except RuntimeError:
@@ -65,9 +70,10 @@ def mix(z):
 
 @jit
 def stream_key(seed, stream, model, step):
-    key = mix(u64(seed) + u64(stream) * _GAMMA)
-    key = mix(key + u64(model) * _GAMMA)
-    return mix(key + u64(step) * _GAMMA)
+    key = u64(seed)
+    for part in (u64(stream), u64(model), u64(step)):
+        key = mix(key + part * _GAMMA)
+    return key
 
 
 def integer(word, counter, high, like):
@@ -128,8 +134,7 @@ def find_active(key, first, count, bounds, density, reciprocal, words, who, valu
 
     There is no branch on a single word: which are active cannot be predicted, and a wrong guess would cost more than
     to write each example down and keep it or not (so `who` and `value` need a place to spare). Only where next to none
-    is active does a first look pay: the top bit of ``(z - t) & ~z`` says z < t for t up to 2^31, and the bits of many
-    words are or-ed by vector instructions.
+    is active does a first look pay: at the least of many words, found by vector instructions.
     """
     n, size = density.size, value.itemsize // 4
     one = value.dtype.type(2.0**53 if size == 2 else 2.0**24)
@@ -145,12 +150,12 @@ def find_active(key, first, count, bounds, density, reciprocal, words, who, valu
             width = min(stretch, count - part)
             zeroth = u32(low + u32(u32(((first + part) * n + i) * size + 1) * _WEYL))
             if rare:
-                below, counter = u32(0), zeroth
+                least, counter = u32(0xFFFFFFFF), zeroth
                 for _ in range(width):
                     z = hash_word(counter, high)
-                    below = np.bitwise_or(below, np.bitwise_and(np.subtract(z, bound), np.invert(z)))
+                    least = np.minimum(least, z)
                     counter = np.add(counter, stride)
-                if not below >> u32(31):
+                if least >= bound:
                     continue
             counter = zeroth
             for e in range(width):

@@ -33,16 +33,14 @@ from minitms._draw import BLOCK, draw, find_active, inner, jit, stream_key, u32
 from minitms.adam import adam_update
 from minitms.features import HELD_OUT, TRAINING
 
-LARGE = 256  # features; with more of them a block is half as long
-
 ALL, ACTIVE_EXAMPLES, ACTIVE_VALUES = 0, 1, 2  # what a model's gradient is computed from
 
 
 def ways(density, m, batch_size):
     """The cheapest way for each model, for density (..., n) -> (...); the bounds are measured.
 
-    Densities of 1/2 and more are no case for a search: see `word_bounds`. G must stay in the cache, and the product
-    W (G + Gᵀ), which a batch costs whatever its size, below what it saves.
+    Where half of the values are active, a search finds too much, and `word_bounds` has no bounds. G must stay in the
+    cache, and the product W (G + Gᵀ), which a batch costs whatever its size, below what it saves.
     """
     n, active = density.shape[-1], density.sum(axis=-1, dtype=float)
     any_active = 1 - np.prod(1 - density.astype(float), axis=-1)
@@ -152,53 +150,52 @@ def weigh(G, db, weight):
 
 @inner
 def product(A, Q, out, p, width):
-    """``out = A Q`` for p rows of A (.., q) and `width` columns of Q (q, ..): three rows by four at a time."""
-    q = A.shape[1]
-    for k in range(p):
-        for e in range(width):
-            out[k, e] = 0
-    whole, threes = q - q % 4, p - p % 3
-    for k in range(0, threes, 3):
-        for i in range(0, whole, 4):
-            a0, a1, a2, a3 = A[k, i], A[k, i + 1], A[k, i + 2], A[k, i + 3]
-            c0, c1, c2, c3 = A[k + 1, i], A[k + 1, i + 1], A[k + 1, i + 2], A[k + 1, i + 3]
-            d0, d1, d2, d3 = A[k + 2, i], A[k + 2, i + 1], A[k + 2, i + 2], A[k + 2, i + 3]
+    """``out = A Q`` for p rows of A (.., q) and `width` columns of Q (q, ..): three rows by four at a time.
+
+    The last three rows may be partly those of the tile before, and the last four terms partly 0, so that there is one
+    loop to compile. Where p is below 3 a row is written more than once, or one behind the last, if `out` has any: two
+    stores to one place would keep the compiler from vector instructions, so let it have three rows.
+    """
+    q, zero = A.shape[1], out.dtype.type(0)
+    last, last_out = p - 1, out.shape[0] - 1
+    for top in range(0, p, 3):
+        k = min(top, max(p - 3, 0))
+        c, d, c_out, d_out = min(k + 1, last), min(k + 2, last), min(k + 1, last_out), min(k + 2, last_out)
+        for i in range(0, q, 4):
+            i1, i2, i3 = min(i + 1, q - 1), min(i + 2, q - 1), min(i + 3, q - 1)
+            a0, a1, a2, a3 = A[k, i], A[k, i1], A[k, i2], A[k, i3]
+            c0, c1, c2, c3 = A[c, i], A[c, i1], A[c, i2], A[c, i3]
+            d0, d1, d2, d3 = A[d, i], A[d, i1], A[d, i2], A[d, i3]
+            if i + 3 >= q:
+                a3 = c3 = d3 = zero
+                if i + 2 >= q:
+                    a2 = c2 = d2 = zero
+                    if i + 1 >= q:
+                        a1 = c1 = d1 = zero
             for e in range(width):
-                q0, q1, q2, q3 = Q[i, e], Q[i + 1, e], Q[i + 2, e], Q[i + 3, e]
-                out_a = out[k, e] + (a0 * q0 + a1 * q1 + a2 * q2 + a3 * q3)
-                out_c = out[k + 1, e] + (c0 * q0 + c1 * q1 + c2 * q2 + c3 * q3)
-                out_d = out[k + 2, e] + (d0 * q0 + d1 * q1 + d2 * q2 + d3 * q3)
-                out[k, e], out[k + 1, e], out[k + 2, e] = out_a, out_c, out_d
-        for i in range(whole, q):
-            a0, c0, d0 = A[k, i], A[k + 1, i], A[k + 2, i]
-            for e in range(width):
-                q0 = Q[i, e]
-                out_a, out_c, out_d = out[k, e] + a0 * q0, out[k + 1, e] + c0 * q0, out[k + 2, e] + d0 * q0
-                out[k, e], out[k + 1, e], out[k + 2, e] = out_a, out_c, out_d
-    for k in range(threes, p):
-        for i in range(0, whole, 4):
-            a0, a1, a2, a3 = A[k, i], A[k, i + 1], A[k, i + 2], A[k, i + 3]
-            for e in range(width):
-                out[k, e] += a0 * Q[i, e] + a1 * Q[i + 1, e] + a2 * Q[i + 2, e] + a3 * Q[i + 3, e]
-        for i in range(whole, q):
-            a0 = A[k, i]
-            for e in range(width):
-                out[k, e] += a0 * Q[i, e]
+                q0, q1, q2, q3 = Q[i, e], Q[i1, e], Q[i2, e], Q[i3, e]
+                sum_a = (out[k, e] if i > 0 else zero) + (a0 * q0 + a1 * q1 + a2 * q2 + a3 * q3)
+                sum_c = (out[c_out, e] if i > 0 else zero) + (c0 * q0 + c1 * q1 + c2 * q2 + c3 * q3)
+                sum_d = (out[d_out, e] if i > 0 else zero) + (d0 * q0 + d1 * q1 + d2 * q2 + d3 * q3)
+                out[k, e], out[c_out, e], out[d_out, e] = sum_a, sum_c, sum_d
 
 
 @inner
 def add_outers(H, dZ, dH, X, dW, width):
-    """``dW += H dZᵀ + dH Xᵀ``, W as decoder and as encoder: two rows of dW by four columns at a time."""
+    """``dW += H dZᵀ + dH Xᵀ``, W as decoder and as encoder: two rows of dW by four columns at a time.
+
+    Where a last tile is not full, a row or column stands in for those that lack, and is added once.
+    """
     m, n = dW.shape
-    whole = n - n % 4
     zero = dW.dtype.type(0)
     for k in range(0, m, 2):
-        j = min(k + 1, m - 1)  # of an odd number of rows the last is its own partner, and added once
-        for i in range(0, whole, 4):
+        j = min(k + 1, m - 1)
+        for i in range(0, n, 4):
+            i1, i2, i3 = min(i + 1, n - 1), min(i + 2, n - 1), min(i + 3, n - 1)
             s0, s1, s2, s3, t0, t1, t2, t3 = zero, zero, zero, zero, zero, zero, zero, zero
             for e in range(width):
                 h, g = H[k, e], H[j, e]
-                z0, z1, z2, z3 = dZ[i, e], dZ[i + 1, e], dZ[i + 2, e], dZ[i + 3, e]
+                z0, z1, z2, z3 = dZ[i, e], dZ[i1, e], dZ[i2, e], dZ[i3, e]
                 s0 += h * z0
                 s1 += h * z1
                 s2 += h * z2
@@ -208,7 +205,7 @@ def add_outers(H, dZ, dH, X, dW, width):
                 t2 += g * z2
                 t3 += g * z3
                 h, g = dH[k, e], dH[j, e]
-                z0, z1, z2, z3 = X[i, e], X[i + 1, e], X[i + 2, e], X[i + 3, e]
+                z0, z1, z2, z3 = X[i, e], X[i1, e], X[i2, e], X[i3, e]
                 s0 += h * z0
                 s1 += h * z1
                 s2 += h * z2
@@ -217,23 +214,10 @@ def add_outers(H, dZ, dH, X, dW, width):
                 t1 += g * z1
                 t2 += g * z2
                 t3 += g * z3
-            dW[k, i] += s0
-            dW[k, i + 1] += s1
-            dW[k, i + 2] += s2
-            dW[k, i + 3] += s3
-            if j > k:
-                dW[j, i] += t0
-                dW[j, i + 1] += t1
-                dW[j, i + 2] += t2
-                dW[j, i + 3] += t3
-        for i in range(whole, n):
-            s0, t0 = zero, zero
-            for e in range(width):
-                s0 += H[k, e] * dZ[i, e] + dH[k, e] * X[i, e]
-                t0 += H[j, e] * dZ[i, e] + dH[j, e] * X[i, e]
-            dW[k, i] += s0
-            if j > k:
-                dW[j, i] += t0
+            for c in range(min(4, n - i)):
+                dW[k, i + c] += (s0, s1, s2, s3)[c]
+                if j > k:
+                    dW[j, i + c] += (t0, t1, t2, t3)[c]
 
 
 # ----------------------------------------------------------------------------------------------- loss and gradient
@@ -275,12 +259,13 @@ def empty_examples(count, b, importance, weight, floor, db):
 
 
 def buffers(m, n, way, dtype):
-    """What `gradient` works in, for models of these ways."""
-    dense = np.empty((n, BLOCK), dtype), np.empty((n, BLOCK), dtype), np.empty((m, BLOCK), dtype)
+    """What `gradient` works in, for models of these ways. The results of `product` have three rows or more."""
+    X, Z = np.empty((n, BLOCK), dtype), np.empty((max(n, 3), BLOCK), dtype)
+    H, dH = np.empty((max(m, 3), BLOCK), dtype), np.empty((max(m, 3), BLOCK), dtype)
     g, listed = n * (way == ACTIVE_VALUES).any(), n * BLOCK * (way != ALL).any() + 1
     rows = np.empty((BLOCK, m), dtype), np.empty((BLOCK, n), dtype), np.empty((g, g), dtype)
     active = np.empty(n + 1, np.int64), np.empty(listed, np.int32), np.empty(listed, dtype)
-    return *dense, np.empty((m, BLOCK), dtype), *rows, *active, np.empty(BLOCK, u32), np.empty(BLOCK, np.int64)
+    return X, Z, H, dH, *rows, *active, np.empty(BLOCK, u32), np.empty(BLOCK, np.int64)
 
 
 @jit(inline="always")  # so that `way` is known to the compiler, which leaves out what is not needed
@@ -289,13 +274,12 @@ def gradient(key, first, last, way, bounds, density, reciprocal, W, WT, b, impor
     """Write the gradient of examples ``first .. last - 1`` of a batch to dW and db; return their loss (a sum)."""
     m, n = W.shape
     X, Z, H, dH, rows_H, rows_Z, G, start, who, value, words, row = room
-    width = BLOCK if n <= LARGE else BLOCK // 2
     loss, empty = 0.0, 0
     clear(dW, db)
     if way == ACTIVE_VALUES and not only_loss:
         clear(G, db)
-    for block in range(first, last, width):
-        count = active = min(width, last - block)
+    for block in range(first, last, BLOCK):
+        count = active = min(BLOCK, last - block)
         if way == ALL:
             draw(key, block, count, density, reciprocal, X)
         else:
@@ -320,7 +304,9 @@ def gradient(key, first, last, way, bounds, density, reciprocal, W, WT, b, impor
     if way == ACTIVE_VALUES and not only_loss:
         weigh(G, db, weight)
         product(W, G, dW, m, n)
-    return loss + empty_examples(empty, b, importance, weight, floor, db)
+    if way != ALL:
+        loss += empty_examples(empty, b, importance, weight, floor, db)
+    return loss
 
 
 @inner

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import time
 import warnings
 from collections.abc import Sequence
 
@@ -24,8 +25,7 @@ from minitms.run import Snapshots, TrainingRun
 
 RECORDS = 200  # losses kept of a run, at most
 MOST_FEATURES_SCORED_EXACTLY = 3  # with a ReLU; each feature more makes the exact loss some thirty times slower
-CHUNK_STEPS = 10_000  # and never more steps than this: the smallest of them cost more than their operations
-CHUNK_OPERATIONS = 2e9  # floating-point operations between two looks at Ctrl-C: less than a tenth of a second
+CHUNK_SECONDS = 0.1  # between two looks at Ctrl-C
 
 
 class DivergenceError(ArithmeticError):
@@ -157,6 +157,11 @@ def train(
         np.empty((*stack, len(snapshot_steps), m, n), dtype),
         np.empty((*stack, len(snapshot_steps), n), dtype),
     )
+
+    def keep(step):
+        kept.W[..., snapshot_steps == step, :, :] = W[..., None, :, :]
+        kept.b[..., snapshot_steps == step, :] = b[..., None, :]
+
     means = [np.zeros_like(array) for array in (W, W, b, b)]
     settings = {
         "what": "train", "density": features.density, "importance": features.importance, "m": m,
@@ -174,20 +179,21 @@ def train(
         advance = {"numba": _fused.engine, "numpy": _numpy_engine}[engine](
             features, activation, seed, batch_size, W, b, means, threads
         )
-        first = saved.step
+        first, chunk = saved.step, 1
         bar.update(first)
-        for last in _boundaries(steps, snapshot_steps, W.size * batch_size):
-            if last < first or last == first > 0:
-                continue
-            if last > first:
-                losses = advance(first, step_sizes(rates, first, last, dtype), fixed, recorded[first:last])
-                _check_finite(losses, W, b, last)
-                history.append(losses)
-            kept.W[..., snapshot_steps == last, :, :] = W[..., None, :, :]
-            kept.b[..., snapshot_steps == last, :] = b[..., None, :]
+        if first == 0:
+            keep(0)
+        while first < steps:
+            last = int(min(first + chunk, steps, *snapshot_steps[snapshot_steps > first]))
+            begun = time.perf_counter()
+            losses = advance(first, step_sizes(rates, first, last, dtype), fixed, recorded[first:last])
+            chunk = max(1, int((last - first) * CHUNK_SECONDS / (time.perf_counter() - begun)))
+            _check_finite(losses, W, b, last)
+            history.append(losses)
+            keep(last)
             bar.update(last - first)
-            first = last
             saved.now_and_then(last)
+            first = last
     history = np.concatenate(history, axis=-1)
     score = _exact_losses if activation == "linear" or n <= MOST_FEATURES_SCORED_EXACTLY else _fused.held_out_losses
     final = score(W, b, features, activation, seed)
@@ -252,12 +258,6 @@ def _snapshot_steps(snapshots, steps):
     if len(wanted) and wanted[-1] > steps:
         raise ValueError(f"a snapshot is wanted after step {wanted[-1]}; the run has {steps} steps")
     return wanted
-
-
-def _boundaries(steps, snapshot_steps, weights_by_batch):
-    """Where Python takes over from the kernel: at snapshots, and often enough for Ctrl-C."""
-    chunk = max(1, min(CHUNK_STEPS, int(CHUNK_OPERATIONS / _fused.operations(weights_by_batch))))
-    return np.unique(np.concatenate([snapshot_steps, np.arange(chunk, steps, chunk), [steps]]))
 
 
 def _check_memory(stack, m, n, steps, batch_size, snapshots, engine, itemsize):

@@ -177,7 +177,7 @@ def test_a_seed_repeats_a_run_and_none_draws_one_that_is_kept():
 def test_one_chunk_or_many_give_the_same_bits(engine, monkeypatch):
     options = {"restarts": 3, "schedule": "cosine", "weight_decay": 0.1, "engine": engine, "steps": 207}
     whole = quick(GRID, **options)
-    monkeypatch.setattr(training, "CHUNK_OPERATIONS", 1)
+    monkeypatch.setattr(training, "CHUNK_SECONDS", 0)
     assert same(quick(GRID, **options), whole)
 
 
@@ -283,7 +283,7 @@ def test_nothing_is_printed_without_a_terminal(capfd):
 
 def test_a_bar_is_shown_on_request(capfd, monkeypatch):
     monkeypatch.setattr(_progress, "SHOWN_AFTER", 0)
-    monkeypatch.setattr(training, "CHUNK_OPERATIONS", 1)
+    monkeypatch.setattr(training, "CHUNK_SECONDS", 0)
     quick(progress=True)
     shown = capfd.readouterr()
     assert "steps" in shown.err
