@@ -27,24 +27,24 @@ _GAMMA, _WEYL = u64(GAMMA), u32(WEYL)
 
 
 def jit(function=None, **options):
-    """`numba.njit` with our flags, cached on disk; without the cache where no folder can be written.
-
-    Kernels are given all the memory they need (but for one, which says so), so no references are counted in them:
-    that would be a sixth of the time to compile.
-    """
+    """`numba.njit` with our flags, cached on disk; without the cache where no folder can be written."""
     if function is None:
         return lambda f: jit(f, **options)
-    flags = {"fastmath": FASTMATH, "nogil": True, "error_model": "numpy", "no_cfunc_wrapper": True, "_nrt": False}
-    options = flags | options
+    options = {"fastmath": FASTMATH, "nogil": True, "no_cfunc_wrapper": True, "error_model": "numpy", **options}
     try:
         return numba.njit(cache=True, **options)(function)
     except RuntimeError:
         return numba.njit(**options)(function)
 
 
+def lean(function, **options):
+    """`jit` for what is given all the memory it needs: to count references would be a sixth of the time to compile."""
+    return jit(function, _nrt=False, **options)
+
+
 def inner(function):
-    """`jit` for what only kernels call: a way in from Python would be a tenth of the time to compile."""
-    return jit(function, no_cpython_wrapper=True)
+    """`lean` for what only kernels call: a way in from Python would be a tenth of the time to compile."""
+    return lean(function, no_cpython_wrapper=True)
 
 
 # ------------------------------------------------------------------------------------------------ random numbers
@@ -68,7 +68,7 @@ def mix(z):
     return z ^ (z >> u64(31))
 
 
-@jit
+@lean
 def stream_key(seed, stream, model, step):
     key = u64(seed)
     for part in (u64(stream), u64(model), u64(step)):
@@ -100,7 +100,7 @@ def _compiled_integer(word, counter, high, like):
     return _integer_single if like.dtype == types.float32 else _integer_double
 
 
-@jit
+@lean
 def draw(key, first, count, density, reciprocal, X):
     """Fill X[:, :count] with examples first, first + 1, ... of a batch: features.uniforms and features.sparse."""
     n, words = X.shape[0], X.itemsize // 4
@@ -128,7 +128,7 @@ def word_bounds(density):
     return bounds.astype(np.uint32) << u32(32 - bits)
 
 
-@jit
+@lean
 def find_active(key, first, count, bounds, density, reciprocal, words, who, value, start):
     """List example and value of all active features of examples first, first + 1, ..., feature by feature.
 

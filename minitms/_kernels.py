@@ -29,7 +29,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from minitms._draw import BLOCK, draw, find_active, inner, jit, stream_key, u32
+from minitms._draw import BLOCK, draw, find_active, inner, jit, lean, stream_key, u32
 from minitms.adam import adam_update
 from minitms.features import HELD_OUT, TRAINING
 
@@ -359,7 +359,7 @@ TRAIN, ADD_UP, SCORE = 0, 1, 2  # what `advance` does
 def advance_by(way):
     """`advance` for one way: a kernel for each, so that only what a model needs is compiled."""
 
-    @jit
+    @lean
     def advance(first_part, last_part, first, last, task, room, parts, W, WT, b, mean_W, square_W, mean_b, square_b,
                 dW, db, steps, fixed, weight, bounds, density, reciprocal, importance, floor, seed, start, recorded,
                 losses):
@@ -401,7 +401,7 @@ def advance(first_part, last_part, first, last, task, way, room, parts, *argumen
         KERNELS[ways_of_parts[start - first_part]](start, end, first, last, task, room, parts, *arguments)
 
 
-@jit
+@lean
 def finish_step(first_model, last_model, t, offsets, W, WT, b, mean_W, square_W, mean_b, square_b, dW, db, steps,
                 fixed):
     """Add the parts ``offsets[k] .. offsets[k + 1] - 1`` of each gradient in their order, and update."""

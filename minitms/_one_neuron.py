@@ -152,7 +152,7 @@ def update(models, sums, left, width, floor, step, fixed):
             models[SQUARES + p, i] = square
 
 
-@jit(_nrt=True)  # the memory that it works in is its own
+@jit
 def train_rows(first_row, last_row, W, b, mean_W, square_W, mean_b, square_b, steps, fixed, density, reciprocal, weight,
                relu, seed, first_step, batch, recorded, losses, offset):
     """Advance the models of rows ``first_row .. last_row - 1`` by ``len(steps)`` steps, in place.

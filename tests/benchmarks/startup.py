@@ -1,7 +1,8 @@
 """What one waits for: ``python tests/benchmarks/startup.py``.
 
 The import of minitms beside that of numba alone, and the first call of `train` with an empty compile cache and with a
-filled one, each in fresh processes. Prints medians of interleaved rounds, in seconds.
+filled one, each in fresh processes, beside that of the smallest function that numba can compile: what any first call
+costs. Prints medians of interleaved rounds, in seconds.
 """
 
 from __future__ import annotations
@@ -10,45 +11,53 @@ import os
 import subprocess
 import sys
 import tempfile
+from pathlib import Path
 
 import tables
 
-FIRST_CALL = """
-import time
-import minitms as tms
-features = tms.SparseFeatures({n}, 0.1)
-start = time.perf_counter()
-tms.train(features, 2, steps=1, batch_size={batch}, seed=0)
-print(time.perf_counter() - start)
-"""
-IMPORT = "import time; start = time.perf_counter(); import {module}; print(time.perf_counter() - start)"
+TIMED = "import time; start = time.perf_counter(); {}; print(time.perf_counter() - start)"
+SMALLEST = "import numba\n@numba.njit(cache=True)\ndef smallest(x):\n    return x\n" + TIMED.format("smallest(1.0)")
+TRAIN = "import minitms as tms\nfeatures = tms.SparseFeatures({n}, 0.1)\n" + TIMED.format(
+    "tms.train(features, {m}, steps=1, batch_size={batch}, seed=0)"
+)
+FIRST_CALLS = {
+    "the smallest function of numba": SMALLEST,
+    "train, one-thread-a-model kernel": TRAIN.format(n=5, m=2, batch=16),
+    "train, part-by-part kernel": TRAIN.format(n=400, m=30, batch=1024),
+}
 
 
-def seconds(code, cache):
-    """What the code prints, in a fresh process with this compile cache."""
-    environment = {**os.environ, "NUMBA_CACHE_DIR": cache}
-    return float(subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, check=True).stdout)
+def seconds(script, cache):
+    """What the script prints, in a fresh process with this compile cache."""
+    environment = {**os.environ, "NUMBA_CACHE_DIR": str(cache)}
+    command = [sys.executable, "-W", "ignore", script]
+    return float(subprocess.run(command, env=environment, capture_output=True, check=True).stdout)
 
 
 def main():
-    with tempfile.TemporaryDirectory() as filled:
+    with tempfile.TemporaryDirectory() as folder:
 
-        def fresh(code):
+        def script(name, code):
+            path = Path(folder, f"time_{name.replace(' ', '_')}.py")
+            path.write_text(code)
+            return path
+
+        def compiled(path):
             with tempfile.TemporaryDirectory() as empty:
-                return seconds(code, empty)
+                return seconds(path, empty)
 
         print("import, seconds")
+        imports = {name: script(name, TIMED.format(f"import {name}")) for name in ("numba", "minitms")}
         median = tables.interleaved({
-            name: lambda name=name: seconds(IMPORT.format(module=name), filled) for name in ("numba", "minitms")
+            name: lambda path=path: seconds(path, folder) for name, path in imports.items()
         })  # fmt: skip
         print(f"    minitms takes {median['minitms'] - median['numba']:.2f} s more than numba")
-        for name, n, batch in (("one-thread-a-model kernel", 5, 16), ("part-by-part kernel", 400, 1024)):
-            code = FIRST_CALL.format(n=n, batch=batch)
-            print(f"first call of train, {name}, seconds")
-            tables.interleaved({
-                "compiled": lambda code=code: fresh(code),
-                "from cache": lambda code=code: seconds(code, filled),
-            }, rounds=3)  # fmt: skip
+
+        scripts = {name: script(name, code) for name, code in FIRST_CALLS.items()}
+        print("first call, compiled, seconds")
+        tables.interleaved({name: lambda path=path: compiled(path) for name, path in scripts.items()})
+        print("first call, from cache, seconds")
+        tables.interleaved({name: lambda path=path: seconds(path, folder) for name, path in scripts.items()})
 
 
 if __name__ == "__main__":
