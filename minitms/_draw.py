@@ -15,7 +15,7 @@ from numba.extending import overload
 
 from minitms.features import GAMMA, WEYL
 
-BLOCK = 256  # examples, at most; measured: fewer lose time at the loop ends, more fall out of the innermost cache
+BLOCK = 256  # examples of a block; measured: fewer lose time at the loop ends, more fall out of the inner caches
 SEARCH = 64  # examples of a block that are searched together for an active feature
 RARE = 0.006  # density below which it pays to look first whether there is any
 
@@ -38,7 +38,7 @@ def jit(function=None, **options):
 
 
 def lean(function, **options):
-    """`jit` for what is given all the memory it needs: to count references would be a sixth of the time to compile."""
+    """`jit` for what makes no arrays: counting references (`_nrt`) would be a sixth of the time to compile."""
     return jit(function, _nrt=False, **options)
 
 
@@ -70,6 +70,7 @@ def mix(z):
 
 @lean
 def stream_key(seed, stream, model, step):
+    """features.stream_key."""
     key = u64(seed)
     for part in (u64(stream), u64(model), u64(step)):
         key = mix(key + part * _GAMMA)
@@ -133,8 +134,9 @@ def find_active(key, first, count, bounds, density, reciprocal, words, who, valu
     """List example and value of all active features of examples first, first + 1, ..., feature by feature.
 
     There is no branch on a single word: which are active cannot be predicted, and a wrong guess would cost more than
-    to write each example down and keep it or not (so `who` and `value` need a place to spare). Only where next to none
-    is active does a first look pay: at the least of many words, found by vector instructions.
+    to write each example down and keep it or not (so `who` and `value` need a place to spare). Only below the
+    density RARE does it pay to look first whether any is active, at the least of SEARCH words: that takes vector
+    instructions.
     """
     n, size = density.size, value.itemsize // 4
     one = value.dtype.type(2.0**53 if size == 2 else 2.0**24)

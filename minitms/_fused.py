@@ -17,12 +17,7 @@ from minitms.features import thresholds
 
 HELD_OUT_EXAMPLES, PARTS_SCORED = 2**16, 8
 FEW_MODELS = 4  # so many or fewer share the cores part by part, if a step is worth the hand-over
-LARGE_STEP = 1e7  # floating-point operations
-
-
-def operations(weights_by_batch):
-    """Floating-point operations of a step: five products of one multiplication and one addition a weight."""
-    return 10 * weights_by_batch
+LARGE_STEP = 1e6  # weights x examples of a step, each some ten floating-point operations
 
 
 def engine(features, activation, seed, batch_size, W, b, means, threads):
@@ -51,7 +46,7 @@ def engine(features, activation, seed, batch_size, W, b, means, threads):
 
     way = _kernels.ways(density, m, batch_size)
     parts = _parts(n, way, batch_size, models)
-    together = models <= FEW_MODELS and len(parts) > models and operations(W.size * batch_size) > LARGE_STEP
+    together = models <= FEW_MODELS and len(parts) > models and W.size * batch_size > LARGE_STEP
     if not together:
         parts = np.array([(model, 0, batch_size) for model in range(models)])
     offsets = np.searchsorted(parts[:, 0], np.arange(models + 1))
@@ -79,7 +74,7 @@ def held_out_losses(W, b, features, activation, seed):
     m, n = W.shape[-2:]
     stack, W, b = b.shape[:-1], W.reshape(-1, m, n), b.reshape(-1, n)
     parts = np.array([(model, *cut) for model in range(len(W)) for cut in cuts(HELD_OUT_EXAMPLES, PARTS_SCORED)])
-    # Nothing moves: there are no running means, no gradients of W and no steps.
+    # Nothing moves: the running means, gradients and steps only fill their places (db is written, but not read).
     state = W, np.ascontiguousarray(W.mT), b, W, W, b, b
     gradients = np.empty((len(parts), 0, 0), W.dtype), np.zeros((len(parts), n), W.dtype)
     steps = np.zeros((1, 3), W.dtype), np.zeros(4, W.dtype)

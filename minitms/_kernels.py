@@ -3,7 +3,7 @@
 `model.py` and `features.py` are the definition; this file says the same thing faster, and the tests hold it to that.
 A batch passes through in blocks of BLOCK examples, in one of three ways, whichever is less work for the density.
 
-**All values**, or all those of the **active examples**, in which any feature is on: in the others h = 0 and z = b, and
+**All values**; or all values of the **active examples**, those with any feature on: in the others h = 0 and z = b, and
 one sum does for them all. Features are rows and examples run along them, so that the innermost loops stream over
 examples and the compiler turns them into vector instructions. The gradient is `backward`'s, term by term.
 
@@ -39,8 +39,8 @@ ALL, ACTIVE_EXAMPLES, ACTIVE_VALUES = 0, 1, 2  # what a model's gradient is comp
 def ways(density, m, batch_size):
     """The cheapest way for each model, for density (..., n) -> (...); the bounds are measured.
 
-    Where half of the values are active, a search finds too much, and `word_bounds` has no bounds. G must stay in the
-    cache, and the product W (G + Gᵀ), which a batch costs whatever its size, below what it saves.
+    Where half of the values are active a search would find too much, and `word_bounds` does not hold. G must stay in
+    the cache, and the product W (G + Gᵀ), which a batch costs whatever its size, below what it saves.
     """
     n, active = density.shape[-1], density.sum(axis=-1, dtype=float)
     any_active = 1 - np.prod(1 - density.astype(float), axis=-1)
@@ -150,34 +150,35 @@ def weigh(G, db, weight):
 
 @inner
 def product(A, Q, out, p, width):
-    """``out = A Q`` for p rows of A (.., q) and `width` columns of Q (q, ..): three rows by four at a time.
+    """``out = A Q`` for p rows of A (.., q) and `width` columns of Q (q, ..): three rows by four terms at a time.
 
-    The last three rows may be partly those of the tile before, and the last four terms partly 0, so that there is one
-    loop to compile. Where p is below 3 a row is written more than once, or one behind the last, if `out` has any: two
-    stores to one place would keep the compiler from vector instructions, so let it have three rows.
+    There is one loop, so that there is little to compile. If p is no multiple of 3, the last tile reaches back over
+    rows already done and writes them again; if q is no multiple of 4, the terms that lack count 0. Below p = 3 a tile
+    has rows too many: they go to the rows behind p if `out` has any, or else, with the same values, onto the last one.
+    That is right but keeps the compiler from vector instructions, so give `out` three rows.
     """
     q, zero = A.shape[1], out.dtype.type(0)
     last, last_out = p - 1, out.shape[0] - 1
     for top in range(0, p, 3):
-        k = min(top, max(p - 3, 0))
-        c, d, c_out, d_out = min(k + 1, last), min(k + 2, last), min(k + 1, last_out), min(k + 2, last_out)
+        r0 = min(top, max(p - 3, 0))
+        r1, r2, out1, out2 = min(r0 + 1, last), min(r0 + 2, last), min(r0 + 1, last_out), min(r0 + 2, last_out)
         for i in range(0, q, 4):
             i1, i2, i3 = min(i + 1, q - 1), min(i + 2, q - 1), min(i + 3, q - 1)
-            a0, a1, a2, a3 = A[k, i], A[k, i1], A[k, i2], A[k, i3]
-            c0, c1, c2, c3 = A[c, i], A[c, i1], A[c, i2], A[c, i3]
-            d0, d1, d2, d3 = A[d, i], A[d, i1], A[d, i2], A[d, i3]
+            a0, a1, a2, a3 = A[r0, i], A[r0, i1], A[r0, i2], A[r0, i3]
+            b0, b1, b2, b3 = A[r1, i], A[r1, i1], A[r1, i2], A[r1, i3]
+            c0, c1, c2, c3 = A[r2, i], A[r2, i1], A[r2, i2], A[r2, i3]
             if i + 3 >= q:
-                a3 = c3 = d3 = zero
+                a3 = b3 = c3 = zero
                 if i + 2 >= q:
-                    a2 = c2 = d2 = zero
+                    a2 = b2 = c2 = zero
                     if i + 1 >= q:
-                        a1 = c1 = d1 = zero
+                        a1 = b1 = c1 = zero
             for e in range(width):
                 q0, q1, q2, q3 = Q[i, e], Q[i1, e], Q[i2, e], Q[i3, e]
-                sum_a = (out[k, e] if i > 0 else zero) + (a0 * q0 + a1 * q1 + a2 * q2 + a3 * q3)
-                sum_c = (out[c_out, e] if i > 0 else zero) + (c0 * q0 + c1 * q1 + c2 * q2 + c3 * q3)
-                sum_d = (out[d_out, e] if i > 0 else zero) + (d0 * q0 + d1 * q1 + d2 * q2 + d3 * q3)
-                out[k, e], out[c_out, e], out[d_out, e] = sum_a, sum_c, sum_d
+                sum0 = (out[r0, e] if i > 0 else zero) + (a0 * q0 + a1 * q1 + a2 * q2 + a3 * q3)
+                sum1 = (out[out1, e] if i > 0 else zero) + (b0 * q0 + b1 * q1 + b2 * q2 + b3 * q3)
+                sum2 = (out[out2, e] if i > 0 else zero) + (c0 * q0 + c1 * q1 + c2 * q2 + c3 * q3)
+                out[r0, e], out[out1, e], out[out2, e] = sum0, sum1, sum2
 
 
 @inner
@@ -259,7 +260,7 @@ def empty_examples(count, b, importance, weight, floor, db):
 
 
 def buffers(m, n, way, dtype):
-    """What `gradient` works in, for models of these ways. The results of `product` have three rows or more."""
+    """What `gradient` works in, for models of these ways. What `product` writes to has three rows or more."""
     X, Z = np.empty((n, BLOCK), dtype), np.empty((max(n, 3), BLOCK), dtype)
     H, dH = np.empty((max(m, 3), BLOCK), dtype), np.empty((max(m, 3), BLOCK), dtype)
     g, listed = n * (way == ACTIVE_VALUES).any(), n * BLOCK * (way != ALL).any() + 1
@@ -316,7 +317,7 @@ def clear(dW, db):
     for k in range(m):
         for i in range(n):
             dW[k, i] = 0
-    for i in range(n):
+    for i in range(db.size):
         db[i] = 0
 
 
@@ -356,7 +357,7 @@ def update_model(W, WT, b, dW, db, mean_W, square_W, mean_b, square_b, step, fix
 TRAIN, ADD_UP, SCORE = 0, 1, 2  # what `advance` does
 
 
-def advance_by(way):
+def kernel_for(way):
     """`advance` for one way: a kernel for each, so that only what a model needs is compiled."""
 
     @lean
@@ -381,7 +382,7 @@ def advance_by(way):
     return advance
 
 
-KERNELS = {way: advance_by(way) for way in (ALL, ACTIVE_EXAMPLES, ACTIVE_VALUES)}
+KERNELS = {way: kernel_for(way) for way in (ALL, ACTIVE_EXAMPLES, ACTIVE_VALUES)}
 
 
 def advance(first_part, last_part, first, last, task, way, room, parts, *arguments):
@@ -410,4 +411,4 @@ def finish_step(first_model, last_model, t, offsets, W, WT, b, mean_W, square_W,
         for part in range(whole + 1, offsets[model + 1]):
             add(dW[part], db[part], dW[whole], db[whole])
         update_model(W[model], WT[model], b[model], dW[whole], db[whole], mean_W[model], square_W[model], mean_b[model],
-               square_b[model], steps[t], fixed)
+                     square_b[model], steps[t], fixed)

@@ -27,7 +27,7 @@ import numpy as np
 
 from minitms import _checks
 
-VERSION = 2  # of the folder's layout, and of what decides the bits in it: random numbers, chunks, parts
+VERSION = 3  # of the folder's layout, and of what decides the bits in it: random numbers, chunks, parts, order of sums
 ALLOWED = ("cpu", "numba", "numpy")
 _DIGEST = 32  # bytes of SHA-256
 SAVE_EVERY = 1.0  # seconds between two states of a checkpoint
@@ -241,7 +241,7 @@ class SavedState:
 
     def now_and_then(self, step):
         """Save the state after `step` if it is time, and always after the last."""
-        if self.store and (step == self.steps or (step and time.monotonic() >= self.due)):
+        if self.store and (step == self.steps or time.monotonic() >= self.due):
             begun = time.monotonic()
             history = np.concatenate(self.history, axis=-1)
             self.store.save("state", self.arrays | {"step": np.array(step), "history": history})

@@ -25,7 +25,7 @@ from minitms.run import Snapshots, TrainingRun
 
 RECORDS = 200  # losses kept of a run, at most
 MOST_FEATURES_SCORED_EXACTLY = 3  # with a ReLU; each feature more makes the exact loss some thirty times slower
-CHUNK_SECONDS = 0.1  # between two looks at Ctrl-C
+CHUNK_SECONDS = 0.1  # about, between two returns to Python, for Ctrl-C, progress and checkpoint; at least one step
 
 
 class DivergenceError(ArithmeticError):
@@ -66,14 +66,15 @@ def train(
     learning_rate : float
         Adam's η at the first step.
     schedule : "constant", "linear" or "cosine"
-        How η falls: not at all, or to 0 at the last step.
+        How η falls: not at all, or towards 0, which the step after the last would have.
     weight_decay : float
         Decoupled weight decay λ.
     restarts : int
         Starts of each model, with their own initial weights and data.
     seed : int in [0, 2**63), or None to draw one, which ``run.seed`` keeps
     engine : "numba" or "numpy"
-        The fused kernels, or the loop over `model.backward` that one can read. Same random numbers, same result.
+        The fused kernels, or the loop over `model.backward` that one can read. Same random numbers, same result up to
+        rounding.
     dtype : "float32" or "float64"
     initial : (W, b), or None
         Initial weights that broadcast to (restarts, ..., m, n) and (restarts, ..., n). None: W normal with standard
@@ -95,7 +96,7 @@ def train(
         Before any work, if an argument is not as described, or the models do not fit in memory.
     DivergenceError
         If a loss or weight is not finite, or a final loss is above 1.5 times that of the best constant answer
-        (the sum of importance times variance); names the model and the step.
+        (the sum of importance times variance); names the model, and the step after which it was found.
     RuntimeError
         If another process is at work on the checkpoint.
     OSError
@@ -184,7 +185,7 @@ def train(
         if first == 0:
             keep(0)
         while first < steps:
-            last = int(min(first + chunk, steps, *snapshot_steps[snapshot_steps > first]))
+            last = int(min(first + chunk, steps, *snapshot_steps[snapshot_steps > first][:1]))
             begun = time.perf_counter()
             losses = advance(first, step_sizes(rates, first, last, dtype), fixed, recorded[first:last])
             chunk = max(1, int((last - first) * CHUNK_SECONDS / (time.perf_counter() - begun)))
@@ -236,7 +237,7 @@ def _initial_weights(initial, stack, m, n, seed, dtype):
         for name, array, shape in (("W", W, (*stack, m, n)), ("b", b, (*stack, n))):
             array = _checks.finite(f"initial {name}", _checks.real_array(f"initial {name}", array))
             try:
-                given.append(np.array(np.broadcast_to(array, shape), dtype))
+                given.append(np.array(np.broadcast_to(array, shape), dtype, order="C"))
             except ValueError:
                 raise ValueError(
                     f"initial {name} has shape {array.shape}; expected one that broadcasts to {shape}"

@@ -140,6 +140,20 @@ def test_given_initial_weights_broadcast_and_are_left_alone():
     assert (quick(restarts=3, initial=(each, 0.0), snapshots=[0]).snapshots.W[:, 0] == each).all()
 
 
+@pytest.mark.parametrize("restarts", [1, 3])
+def test_initial_weights_of_a_stack_are_trained_whatever_axis_they_broadcast_along(restarts):
+    rng = np.random.default_rng(0)
+    four = tms.SparseFeatures(5, np.full((4, 1), 0.5))
+    for W, b in (((4, 2, 5), (4, 5)), ((4, 1, 1), (4, 1)), ((restarts, 1, 2, 5), (restarts, 1, 5))):
+        initial = rng.normal(size=W) / 2, rng.normal(size=b) / 9
+        options = {"restarts": restarts, "dtype": "float64", "initial": initial, "steps": 20, "snapshots": [0, 20]}
+        runs = [quick(four, engine=engine, **options) for engine in ("numba", "numpy")]
+        np.testing.assert_allclose(runs[0].W, runs[1].W, rtol=1e-9)
+        np.testing.assert_allclose(runs[0].b, runs[1].b, rtol=1e-9, atol=1e-12)
+        moved = runs[0].snapshots.W[..., 0, :, :] != runs[0].W
+        assert moved.any(axis=(-2, -1)).all()
+
+
 # --------------------------------------------------------------------------------------------------------- snapshots
 
 
@@ -174,7 +188,7 @@ def test_a_seed_repeats_a_run_and_none_draws_one_that_is_kept():
 
 
 @pytest.mark.parametrize("engine", ["numba", "numpy"])
-def test_one_chunk_or_many_give_the_same_bits(engine, monkeypatch):
+def test_the_lengths_of_the_chunks_change_no_bit(engine, monkeypatch):
     options = {"restarts": 3, "schedule": "cosine", "weight_decay": 0.1, "engine": engine, "steps": 207}
     whole = quick(GRID, **options)
     monkeypatch.setattr(training, "CHUNK_SECONDS", 0)
