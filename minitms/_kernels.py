@@ -44,7 +44,7 @@ def ways(density, m, batch_size):
     """
     n, active = density.shape[-1], density.sum(axis=-1, dtype=float)
     any_active = 1 - np.prod(1 - density.astype(float), axis=-1)
-    values = (active * (n + 150) <= 1.5 * n * m) & (64 <= n <= min(batch_size, 1000))
+    values = (active * (n + 150) <= n * m) & (64 <= n <= min(batch_size, 1000))
     found = np.where(values, ACTIVE_VALUES, np.where(any_active < 0.4, ACTIVE_EXAMPLES, ALL))
     return np.where(density.max(axis=-1) < 0.5, found, ALL)
 
