@@ -18,7 +18,7 @@ from dataclasses import asdict, dataclass
 import numba
 import numpy as np
 
-from minitms import _checks, _one_neuron, _progress
+from minitms import _checks, _interrupt, _one_neuron, _progress
 from minitms import checkpoint as checkpoints
 from minitms.adam import fixed_numbers, learning_rates, step_sizes
 from minitms.diagram import PhaseDiagram
@@ -226,7 +226,11 @@ def _run(sweep, initial, executor, progress, store):
             bar.update(chunks[k][1] - chunks[k][0])
         done = len(chunks) - len(missing)
         try:
-            with contextlib.closing(_results(sweep, initial, executor, [(k, *chunks[k]) for k in missing])) as results:
+            tasks = [(k, *chunks[k]) for k in missing]
+            with (
+                _interrupt.deferred() as answer_interrupt,
+                contextlib.closing(_results(sweep, initial, executor, tasks, answer_interrupt)) as results,
+            ):
                 for k, chunk in results:
                     if store:
                         _same_host(store, chunk.pop("host"))
@@ -242,8 +246,8 @@ def _run(sweep, initial, executor, progress, store):
     return arrays | {"history": histories.sum(axis=0)}
 
 
-def _results(sweep, initial, executor, tasks):
-    """Run the tasks (k, first, last) and yield (k, chunk) as they are finished."""
+def _results(sweep, initial, executor, tasks, answer_interrupt):
+    """Run the tasks (k, first, last) and yield (k, chunk) as they are finished, or answer Ctrl-C in between."""
     if not tasks:
         return
     stop = threading.Event()
@@ -265,7 +269,7 @@ def _results(sweep, initial, executor, tasks):
                     raise ValueError(f"{executor!r} takes no work ({error}); give one that is running") from error
             if not waiting:
                 return
-            # With a time-out, Ctrl-C is answered on every system.
+            answer_interrupt()
             done, _ = concurrent.futures.wait(waiting, 0.1, return_when=concurrent.futures.FIRST_COMPLETED)
             for future in done:
                 yield waiting.pop(future), future.result()

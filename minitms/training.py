@@ -14,7 +14,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from minitms import _checks, _fused, _progress
+from minitms import _checks, _fused, _interrupt, _progress
 from minitms._threads import Threads
 from minitms.adam import SCHEDULES, adam_update, fixed_numbers, learning_rates, step_sizes
 from minitms.checkpoint import SavedState, Store
@@ -176,6 +176,7 @@ def train(
         Threads() as threads,
         _progress.bar(steps, " steps", progress) as bar,
         saved.to(store, history, steps),
+        _interrupt.deferred() as answer_interrupt,
     ):
         advance = {"numba": _fused.engine, "numpy": _numpy_engine}[engine](
             features, activation, seed, batch_size, W, b, means, threads
@@ -185,6 +186,7 @@ def train(
         if first == 0:
             keep(0)
         while first < steps:
+            answer_interrupt()
             last = int(min(first + chunk, steps, *snapshot_steps[snapshot_steps > first][:1]))
             begun = time.perf_counter()
             losses = advance(first, step_sizes(rates, first, last, dtype), fixed, recorded[first:last])
