@@ -288,6 +288,16 @@ def test_ctrl_c_stops_chunks_that_are_at_work():
     assert time.monotonic() - begun < 60
 
 
+def test_ctrl_c_stops_a_training_between_two_chunks(tmp_path):
+    """It would take minutes to its end."""
+    threading.Timer(1.0, _thread.interrupt_main).start()
+    begun = time.monotonic()
+    options = {"steps": 10**6, "batch_size": 4096, "seed": 0, "progress": False, "checkpoint": tmp_path / "run"}
+    with pytest.raises(KeyboardInterrupt, match=r"state after step \d+ of 1000000 .*run the same call again"):
+        tms.train(tms.SparseFeatures(20, 0.5), 5, **options)
+    assert time.monotonic() - begun < 60
+
+
 def test_a_checkpoint_needs_a_seed(tmp_path):
     with pytest.raises(ValueError, match="seed is None"):
         tms.phase_diagram([0.1], [1.0], checkpoint=tmp_path / "sweep")

@@ -232,14 +232,13 @@ def test_the_kernels_draw_the_bits_of_the_definition(n, dtype):
         assert np.isnan(X[:, width:]).all()
 
 
-def found(key, first, count, density, dtype):
-    """What `find_active` lists, put back into a batch."""
+def found(key, first, count, density, dtype, looser=1):
+    """What `find_active` lists, put back into a batch. Its bounds may be looser than need be by a factor."""
     n = density.size
     threshold, reciprocal = thresholds(density, dtype)
     *_, start, who, value, words, _ = _kernels.buffers(1, n, np.array([_kernels.ACTIVE_EXAMPLES]), dtype)
-    _draw.find_active(
-        np.uint64(key), first, count, _draw.word_bounds(threshold), threshold, reciprocal, words, who, value, start
-    )
+    bounds = _draw.word_bounds(looser * threshold)
+    _draw.find_active(np.uint64(key), first, count, bounds, threshold, reciprocal, words, who, value, start)
     x = np.zeros((count, n), dtype)
     for i in range(n):
         listed = slice(start[i], start[i + 1])
@@ -250,7 +249,8 @@ def found(key, first, count, density, dtype):
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("largest", [1e-3, _draw.RARE, 0.1, 0.499])
-def test_the_active_features_are_all_found_and_no_others(largest, dtype):
+@pytest.mark.parametrize("looser", [1, 1.5])
+def test_the_active_features_are_all_found_and_no_others(looser, largest, dtype):
     """Below and above the density where groups of examples are looked at first, and with the largest words."""
     n, examples = 7, 40_000
     density = np.random.default_rng(0).uniform(0, largest, n)
@@ -260,7 +260,7 @@ def test_the_active_features_are_all_found_and_no_others(largest, dtype):
     listed = 0
     for count in (_draw.BLOCK, _draw.SEARCH + 1, 3):
         for first in range(0, examples - count, 4 * count if count > 3 else 400):
-            got = found(key, first, count, density, dtype)
+            got = found(key, first, count, density, dtype, looser)
             np.testing.assert_array_equal(got, x[first : first + count])
             listed += (got > 0).sum()
     assert listed > 30
