@@ -281,12 +281,12 @@ def test_no_first_word_of_an_active_feature_is_above_its_bound(dtype):
 
 def test_the_cheapest_way_by_density():
     """All values where most examples are active, lists where few features are; never lists for densities of 1/2."""
-    density = np.array([1.0, 0.5, 0.05, 0.01])[:, None]
+    density = np.array([1.0, 0.5, 0.1, 0.05, 0.01])[:, None]
     of = _kernels
-    assert of.ways(np.broadcast_to(density, (4, 80)), 20, 1024).tolist() == [
-        of.ALL, of.ALL, of.ACTIVE_VALUES, of.ACTIVE_VALUES
+    assert of.ways(np.broadcast_to(density, (5, 80)), 20, 1024).tolist() == [
+        of.ALL, of.ALL, of.ALL, of.ACTIVE_VALUES, of.ACTIVE_VALUES
     ]  # fmt: skip
-    assert of.ways(np.broadcast_to(density, (4, 20)), 5, 256).tolist() == [of.ALL, of.ALL, of.ALL, of.ACTIVE_EXAMPLES]
+    assert of.ways(np.broadcast_to(density, (5, 20)), 5, 256).tolist() == [of.ALL] * 4 + [of.ACTIVE_EXAMPLES]
     assert of.ways(np.full((1, 2000), 1e-3), 100, 1024).tolist() == [of.ALL]  # G would be 2000 x 2000
     assert of.ways(np.array([[0.001] * 99 + [0.5]]), 20, 1024).tolist() == [of.ALL]
 
