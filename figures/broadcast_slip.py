@@ -227,7 +227,7 @@ def loss_deviations(batch_size=100_000):
     rng = np.random.default_rng(0)
     W, b = 0.7 * rng.standard_normal((len(DENSITIES), 1, 2)), 0.3 * rng.standard_normal((len(DENSITIES), 2))
     importance = np.array([1, 2])
-    x = tms.SparseFeatures(2, DENSITIES[:, None], importance, together=True).sample(batch_size, seed=0)
+    x = tms.SparseFeatures(2, DENSITIES[:, None], importance, pattern="together").sample(batch_size, seed=0)
     deviations = []
     for activation in ("relu", "linear"):
         losses = (importance * (tms.forward(W, b, x, activation) - x) ** 2).sum(axis=-1)

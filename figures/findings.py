@@ -11,6 +11,7 @@ import contextlib
 import json
 import os
 import re
+import tempfile
 import textwrap
 from importlib.util import find_spec
 from pathlib import Path
@@ -118,14 +119,12 @@ def table(rows, width):
 
 
 def write_whole(path, write):
-    """Call `write` with a temporary path beside `path`, then move the file into place: whole or not at all."""
+    """Call `write` with a path in a folder of its own, then move the file into place: whole or not at all."""
     path.parent.mkdir(exist_ok=True)
-    temporary = path.with_stem(f".{path.stem}.part")
-    try:
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".") as folder:
+        temporary = Path(folder) / path.name
         write(temporary)
         os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _png(figure):

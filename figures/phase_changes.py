@@ -31,7 +31,6 @@ import minitms as tms
 from figures import EARLIER, NOT, OURS, PAPER, PARTLY, THEORY, Claim, Result, always, at_least, at_most, near, sweeps
 from figures.theoretical_phases import boundaries
 from minitms import plots, theory
-from minitms._files import write_npz
 
 SLIP = "a slip of broadcasting made its features always on together: see broadcast_slip"
 CLAIMS = [
@@ -81,8 +80,9 @@ def make(quick):
 
     fig, axes = plt.subplots(2, 3, figsize=(8.3, 6.4), sharex=True, sharey=True)
     norm, interference = predicted != "first", predicted == "superposed"
-    columns = [("theory", norm, interference, predicted), ("ReLU, trained", relu.norm, relu.interference, classes),
-               ("linear, trained", linear.norm, linear.interference, linear.classes)]
+    columns = [("theory", norm, interference, predicted),
+               ("ReLU, trained", relu.paper_norm, relu.paper_interference, classes),
+               ("linear, trained", linear.paper_norm, linear.paper_interference, linear.classes)]
     for (upper, lower), (title, norm, interference, names) in zip(axes.T, columns, strict=True):
         plots.phase_map(upper, relu.densities, r, plots.superposition_colors(norm, interference))
         plots.phase_map(lower, relu.densities, r, plots.class_colors(names))
@@ -123,8 +123,8 @@ def boundary(diagram):
 def write_example(path, diagram, classes):
     """Write the best models, small enough to come with the package: see `minitms.load_example`."""
     names = np.array(["first", "extra", "superposed", "neither"])
-    write_npz(path, {
-        "densities": diagram.densities, "importances": diagram.importances, "W": diagram.best().W.astype(np.float16),
-        "classes": (classes[..., None] == names).argmax(axis=-1).astype(np.uint8), "class_names": names,
-        "activation": diagram.activation, "restarts": len(diagram.loss), "seed": diagram.seed, **diagram.settings,
-    })  # fmt: skip
+    np.savez_compressed(
+        path, densities=diagram.densities, importances=diagram.importances, W=diagram.best().W.astype(np.float16),
+        classes=(classes[..., None] == names).argmax(axis=-1).astype(np.uint8), class_names=names,
+        activation=diagram.activation, restarts=len(diagram.loss), seed=diagram.seed, **diagram.settings,
+    )  # fmt: skip

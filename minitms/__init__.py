@@ -1,6 +1,7 @@
 """Toy Models of Superposition in pure NumPy, with every gradient written by hand and trained fast by Numba."""
 
 from importlib import import_module as _import_module
+from typing import TYPE_CHECKING as _TYPE_CHECKING
 
 from minitms.checkpoint import Checkpoint as Checkpoint
 from minitms.diagram import PhaseDiagram as PhaseDiagram
@@ -8,10 +9,12 @@ from minitms.diagram import classify as classify
 from minitms.examples import load_example as load_example
 from minitms.expected import expected_gradients as expected_gradients
 from minitms.expected import expected_loss as expected_loss
+from minitms.features import Examples as Examples
 from minitms.features import SparseFeatures as SparseFeatures
 from minitms.geometry import dimensionality as dimensionality
 from minitms.geometry import dimensions_per_feature as dimensions_per_feature
 from minitms.geometry import feature_norms as feature_norms
+from minitms.geometry import features_learned as features_learned
 from minitms.geometry import features_represented as features_represented
 from minitms.geometry import interference as interference
 from minitms.model import backward as backward
@@ -22,11 +25,27 @@ from minitms.phases import phase_diagram as phase_diagram
 from minitms.run import TrainingRun as TrainingRun
 from minitms.training import DivergenceError as DivergenceError
 from minitms.training import train as train
+from minitms.weights import Weights as Weights
+
+if _TYPE_CHECKING:
+    from minitms import plots as plots
+    from minitms import testing as testing
 
 __version__ = "0.1.0"
+
+__all__ = [
+    "Checkpoint", "DivergenceError", "Examples", "PhaseDiagram", "SparseFeatures", "TrainingRun", "Weights", "backward",
+    "classify", "dimensionality", "dimensions_per_feature", "expected_gradients", "expected_loss", "feature_norms",
+    "features_learned", "features_represented", "forward", "interference", "load_example", "loss", "loss_and_gradients",
+    "phase_diagram", "plots", "testing", "theory", "train",
+]  # fmt: skip
 
 
 def __getattr__(name):
     if name in ("plots", "testing"):  # imported on first use: matplotlib is slow to import
         return _import_module(f"minitms.{name}")
     raise AttributeError(f"module 'minitms' has no attribute {name!r}")
+
+
+def __dir__():
+    return [*__all__, "__version__"]

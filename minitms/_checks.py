@@ -8,20 +8,56 @@ from numbers import Integral, Real
 
 import numpy as np
 
+# Every word that a user can give. A file that does something else for each of them asks `lookup`, never an `else`.
 ACTIVATIONS = ("linear", "relu")
+SET_PATTERNS = ("independent", "together", "at_most_one")
+PATTERNS = ("independent", "together", "at_most_one", "exactly_one")
+TARGETS = ("x", "abs")
+SCHEDULES = ("constant", "linear", "cosine")
+METHODS = ("sampled", "expected")
+ENGINES = ("numba", "numpy")
+DTYPES = ("float32", "float64")
+
 SEED_LIMIT = 2**63
+IMPORTANCE_LIMITS = {"float32": 1e15, "float64": 1e50}
 
 
-def choice(name: str, value, allowed) -> str:
-    """Return `value` if it is one of the `allowed` words."""
-    if value not in allowed:
+def choice(name: str, value, allowed):
+    """Return `value` if it is one of the `allowed` words, whole numbers or truth values."""
+    like = isinstance(value, (str, Integral)) and isinstance(value, bool) == isinstance(allowed[0], bool)
+    if not like or value not in allowed:
         raise ValueError(f"{name} is {value!r}; expected one of {', '.join(map(repr, allowed))}")
     return value
 
 
+def lookup(name: str, value, table):
+    """Return what the word `value` stands for in the `table`."""
+    return table[choice(name, value, tuple(table))]
+
+
+def is_relu(activation, name: str = "activation") -> bool:
+    """True for "relu", False for "linear": the one place that tells the models apart."""
+    return lookup(name, activation, {"linear": False, "relu": True})
+
+
+def dtype(value) -> str:
+    """Return "float32" or "float64", for NumPy's own names of them too."""
+    if isinstance(value, (type, np.dtype)):
+        value = next((word for word in DTYPES if value in (getattr(np, word), np.dtype(word))), value)
+    return choice("dtype", value, DTYPES)
+
+
+def flag(name: str, value) -> bool:
+    """Return `value` if it is True or False."""
+    if not isinstance(value, (bool, np.bool_)):
+        raise TypeError(f"{name} is {value!r}; expected True or False")
+    return bool(value)
+
+
 def integer(name: str, value, at_least: int) -> int:
     """Return `value` as an int that is not below `at_least`."""
-    if isinstance(value, bool) or not isinstance(value, Integral):
+    # NumPy counts a time span among the whole numbers.
+    if isinstance(value, (bool, np.timedelta64)) or not isinstance(value, Integral):
         raise TypeError(f"{name} is {value!r} ({type(value).__name__}); expected a whole number")
     if value < at_least:
         raise ValueError(f"{name} is {value}; expected at least {at_least}")
@@ -39,7 +75,7 @@ def batch_size(value, n: int) -> int:
 
 def number(name: str, value, at_least: float = -math.inf, above: float = -math.inf) -> float:
     """Return `value` as a finite float within its bounds."""
-    if isinstance(value, bool) or not isinstance(value, Real):
+    if isinstance(value, (bool, np.timedelta64)) or not isinstance(value, Real):
         raise TypeError(f"{name} is {value!r} ({type(value).__name__}); expected a real number")
     if not math.isfinite(value) or value < at_least or value <= above:
         bounds = f" above {above:g}" if above > -math.inf else ""
@@ -60,12 +96,29 @@ def seed(value) -> int:
 
 def real_array(name: str, value) -> np.ndarray:
     """Return `value` as a float32 or float64 array; whole numbers become float64."""
-    array = np.asarray(value)
+    array = plain_array(name, value)
     if array.dtype.kind in "iub":
         return array.astype(np.float64)
     if array.dtype not in (np.float32, np.float64):
         raise TypeError(f"{name} has dtype {array.dtype}; expected float32 or float64: {name}.astype(np.float64)")
     return array
+
+
+def plain_array(name: str, value) -> np.ndarray:
+    """Return `value` as an array; one with a mask is refused, since what lies under it is no data."""
+    if _masked(value):
+        raise TypeError(f"{name} is a masked array, whose mask would be lost; expected a plain one: {name}.filled(...)")
+    try:
+        return np.asarray(value)
+    except ValueError as error:  # rows of unequal lengths
+        raise ValueError(f"{name} is no array ({error}); expected numbers in rows of equal length") from None
+
+
+def _masked(value) -> bool:
+    """Whether it is a masked array, or a list that holds one at some depth."""
+    if isinstance(value, (list, tuple)):
+        return any(_masked(item) for item in value)
+    return isinstance(value, np.ma.MaskedArray)
 
 
 def finite(name: str, array: np.ndarray) -> np.ndarray:
@@ -77,6 +130,30 @@ def finite(name: str, array: np.ndarray) -> np.ndarray:
             f"{name} holds {array[where]} at index {where} ({bad.sum()} such entries); expected finite numbers"
         )
     return array
+
+
+def fits(name: str, array, dtype) -> np.ndarray:
+    """Return `array` in `dtype`, in which its largest entry has a place."""
+    limits = np.finfo(dtype)
+    largest, least, most = (float(number) for number in (np.abs(array).max(initial=0), limits.tiny, limits.max))
+    if largest > most or 0 < largest < least:
+        raise ValueError(
+            f"{name} is {largest:g} where it is largest; expected {least:g} to {most:g}, the range of {limits.dtype}"
+            + ("; float64 has more" if limits.bits == 32 else "")
+        )
+    return np.asarray(array).astype(dtype)
+
+
+def trainable(name: str, importance: np.ndarray, dtype) -> None:
+    """Refuse an importance with which gradients, or their squares in Adam, would overflow or vanish."""
+    most = IMPORTANCE_LIMITS[np.dtype(dtype).name]
+    largest = importance.max(axis=-1)
+    strange = (largest > most) | ((largest > 0) & (largest < 1 / most))
+    if strange.any():
+        raise ValueError(
+            f"{name} is {largest[strange].flat[0]:g} where it is largest; expected {1 / most:g} to {most:g} there, "
+            f"or 0, for training in {dtype}, or the squares of gradients overflow or vanish"
+        )
 
 
 def bounded(name: str, value, at_most: float = math.inf) -> np.ndarray:
@@ -106,7 +183,7 @@ def per_feature(name: str, value, n: int, at_most: float = math.inf) -> np.ndarr
     return np.broadcast_to(array, (*array.shape[:-1], n))
 
 
-def memory(needed: int, what: str) -> None:
+def memory(needed: int, what: str, mend: str = "train fewer models at once") -> None:
     """Raise ValueError if `needed` bytes exceed the physical memory, where that is known."""
     try:
         physical = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
@@ -114,6 +191,5 @@ def memory(needed: int, what: str) -> None:
         return
     if needed > physical:
         raise ValueError(
-            f"{what} need {needed / 2**30:,.1f} GiB, and this machine has {physical / 2**30:,.1f} GiB; "
-            "train fewer models at once"
+            f"{what} need {needed / 2**30:,.1f} GiB, and this machine has {physical / 2**30:,.1f} GiB; {mend}"
         )

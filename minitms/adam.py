@@ -13,17 +13,36 @@ Source: Kingma & Ba, *Adam* (2015), algorithm 1; Loshchilov & Hutter, *Decoupled
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
-import numba
 import numpy as np
 
+from minitms import _checks
+from minitms.fast.jit import inner
+
 BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8
-SCHEDULES = ("constant", "linear", "cosine")
 
 
-@numba.njit(inline="always")
-def adam_update(w, g, m, v, step, fixed):
-    """One Adam step on one weight; on whole arrays it is ``adam_update.py_func``, the same lines in plain NumPy.
+class Constants(NamedTuple):
+    """What is the same at every step."""
+
+    gain_m: np.floating  # 1 - β₁
+    gain_v: np.floating  # 1 - β₂
+    epsilon: np.floating
+    decay: np.floating   # λ
+
+
+class Step(NamedTuple):
+    """What differs from step to step: numbers, or arrays of shape (steps,)."""
+
+    rate: np.floating      # η
+    unbias_m: np.floating  # 1 / c₁
+    unbias_v: np.floating  # 1 / √c₂
+
+
+@inner
+def adam_update(w, g, m, v, step, constants):
+    """One Adam step on one weight; `rule` is the same in plain NumPy, for whole arrays.
 
     The two means are written as steps towards the new value, m + (1 - β₁)(g - m), which is the same thing.
 
@@ -31,8 +50,8 @@ def adam_update(w, g, m, v, step, fixed):
     ----------
     w, g : weight and its gradient
     m, v : running means of g and g²
-    step : η, 1 / c₁ and 1 / √c₂ of this step: a row of `step_sizes`
-    fixed : 1 - β₁, 1 - β₂, ε and λ: `fixed_numbers`
+    step : Step
+    constants : Constants
 
     Returns
     -------
@@ -42,32 +61,37 @@ def adam_update(w, g, m, v, step, fixed):
     -----
     Kingma & Ba (2015), algorithm 1; Loshchilov & Hutter (2019), algorithm 2.
     """
-    m = m + fixed[0] * (g - m)
-    v = v + fixed[1] * (g * g - v)
-    move = m * step[1] / (np.sqrt(v) * step[2] + fixed[2])
-    return w - step[0] * (move + fixed[3] * w), m, v
+    m = m + constants.gain_m * (g - m)
+    v = v + constants.gain_v * (g * g - v)
+    move = m * step.unbias_m / (np.sqrt(v) * step.unbias_v + constants.epsilon)
+    return w - step.rate * (move + constants.decay * w), m, v
 
 
-def fixed_numbers(weight_decay: float, dtype) -> np.ndarray:
-    """1 - β₁, 1 - β₂, ε and λ, in the dtype of the weights so that float32 stays float32."""
-    return np.array([1 - BETA1, 1 - BETA2, EPSILON, weight_decay], dtype)
+rule = getattr(adam_update, "py_func", adam_update)  # in plain NumPy; under NUMBA_DISABLE_JIT it is plain already
 
 
-def step_sizes(rates: np.ndarray, first: int, last: int, dtype) -> np.ndarray:
-    """η, 1 / c₁ and 1 / √c₂ of steps ``first .. last - 1`` (step 0 is Adam's t = 1), shape (last - first, 3)."""
+def constants(weight_decay: float, dtype) -> Constants:
+    """The constants in the dtype of the weights, so that float32 stays float32."""
+    dtype = np.dtype(dtype).type
+    return Constants(*(dtype(value) for value in (1 - BETA1, 1 - BETA2, EPSILON, weight_decay)))
+
+
+def steps(rates: np.ndarray, first: int, last: int, dtype) -> Step:
+    """Steps ``first .. last - 1`` (step 0 is Adam's t = 1), arrays of shape (last - first,)."""
     t = np.arange(first + 1, last + 1)
-    return np.stack([rates[first:last], 1 / (1 - BETA1**t), 1 / np.sqrt(1 - BETA2**t)], axis=-1).astype(dtype)
+    values = rates[first:last], 1 / (1 - BETA1**t), 1 / np.sqrt(1 - BETA2**t)
+    return Step(*(value.astype(dtype) for value in values))
 
 
-def learning_rates(schedule: str, learning_rate: float, steps: int) -> np.ndarray:
+def learning_rates(schedule: str, learning_rate: float, steps: int, warmup: int = 0) -> np.ndarray:
     """The learning rate of each step t = 0 .. steps - 1, shape (steps,).
 
     ``"constant"``: η. ``"linear"``: η (1 - t / steps). ``"cosine"``: η (1 + cos(π t / steps)) / 2.
-    Both decays start at η and would reach 0 at the step after the last.
+    Both decays start at η and would reach 0 at the step after the last. During the `warmup` η rises evenly from
+    η / warmup, and the schedule begins after it.
     """
-    t = np.arange(steps) / steps
-    if schedule == "linear":
-        return learning_rate * (1 - t)
-    if schedule == "cosine":
-        return learning_rate * (1 + np.cos(math.pi * t)) / 2
-    return np.full(steps, learning_rate, dtype=np.float64)
+    t = np.arange(steps - warmup) / max(steps - warmup, 1)
+    factor = _checks.lookup("schedule", schedule, {
+        "constant": np.ones_like(t), "linear": 1 - t, "cosine": (1 + np.cos(math.pi * t)) / 2
+    })  # fmt: skip
+    return learning_rate * np.concatenate([np.arange(1, warmup + 1) / max(warmup, 1), factor])

@@ -3,18 +3,40 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from minitms import _checks, theory
-from minitms._files import read_npz, write_npz
+from minitms._fields import FLOATS, SEED, Field, checked, increasing, read_npz, word
+from minitms._files import as_path, write_npz
 from minitms.geometry import feature_norms, interference
+from minitms.weights import best_restart, single
 
 CLASSES = ("first", "extra", "superposed", "neither")
 REPRESENTED, DROPPED = 0.8, 0.2  # |w| above and below which a feature counts as kept by itself, and as left out
 
+# What `save` writes; the last ones for the method they are named after.
+FIELDS = {
+    "densities": Field("D", ("float64",), partial(increasing, at_least=0, at_most=1)),
+    "importances": Field("I", ("float64",), partial(increasing, at_least=0)),
+    "W": Field("restarts D I 1 2", FLOATS, _checks.finite),
+    "b": Field("restarts D I 2", FLOATS, _checks.finite),
+    "loss": Field("restarts D I", ("float64",), _checks.finite),
+    "steps": Field("records*", ("int64",), partial(increasing, at_least=1)),
+    "history": Field("records*", ("float64",)),
+    "activation": word(*_checks.ACTIVATIONS),
+    "method": word("sampled", "expected"),
+    "seed": SEED,
+    "gradient": Field("restarts D I", ("float64",), group="expected"),
+    "settings_steps": Field("", ("int64",), partial(_checks.integer, at_least=1), "sampled"),
+    "settings_batch_size": Field("", ("int64",), partial(_checks.integer, at_least=1), "sampled"),
+    "settings_learning_rate": Field("", ("float64",), partial(_checks.number, above=0), "sampled"),
+}
 
-def classify(W):
+
+def classify(W: ArrayLike) -> np.ndarray:
     """Name what one-neuron models of two features do: "first", "extra", "superposed" or "neither".
 
     first        |w_1| > 0.8 and |w_2| < 0.2        the first feature alone has the neuron
@@ -39,7 +61,7 @@ def classify(W):
     -----
     The thresholds of the first two are those of an earlier replication, zroe1/toy-models-of-superposition (2023).
     """
-    W = _checks.finite("W", _checks.real_array("W", W))
+    W = _checks.finite("W", single("W", W))
     if W.ndim < 2 or W.shape[-2:] != (1, 2):
         raise ValueError(f"W has shape {W.shape}; expected (..., 1, 2), one neuron and two features")
     first, extra = W[..., 0, 0], W[..., 0, 1]
@@ -47,7 +69,7 @@ def classify(W):
         [
             (abs(first) > REPRESENTED) & (abs(extra) < DROPPED),
             (abs(extra) > REPRESENTED) & (abs(first) < DROPPED),
-            (abs(first) > DROPPED) & (abs(extra) > DROPPED) & (first * extra < 0),
+            (abs(first) > DROPPED) & (abs(extra) > DROPPED) & ((first < 0) != (extra < 0)),
         ],
         CLASSES[:3],
         CLASSES[3],
@@ -117,19 +139,33 @@ class PhaseDiagram:
 
     def best(self) -> BestModels:
         """The restart with the lowest exact loss, chosen for each cell by itself."""
-        restart = self.loss.argmin(axis=0)
-        W = np.take_along_axis(self.W, restart[None, ..., None, None], axis=0)[0]
-        b = np.take_along_axis(self.b, restart[None, ..., None], axis=0)[0]
-        return BestModels(W, b, self.loss.min(axis=0), restart, feature_norms(W)[..., 1], interference(W)[..., 1])
+        restart, taken = best_restart(self.loss)
+        W = taken(self.W)
+        return BestModels(
+            W, taken(self.b), taken(self.loss), restart, feature_norms(W)[..., 1], interference(W)[..., 1]
+        )
 
     @property
-    def norm(self):
-        """|W_2| of the extra feature as the paper reads it: the mean over restarts, the worst one left out; (D, I)."""
+    def norm(self) -> np.ndarray:
+        """|W_2| of the extra feature, in the best model of each cell; (D, I)."""
+        return self.best().norm
+
+    @property
+    def interference(self) -> np.ndarray:
+        """Interference of the extra feature, in the best model of each cell; (D, I)."""
+        return self.best().interference
+
+    @property
+    def paper_norm(self) -> np.ndarray:
+        """|W_2| of the extra feature as the paper reads it: the mean over restarts, the worst one left out; (D, I).
+
+        A cell whose restarts end in different configurations shows a mixture of them.
+        """
         return self._mean_without_the_worst(feature_norms(self.W)[..., 1])
 
     @property
-    def interference(self):
-        """Interference of the extra feature, averaged like `norm`; (D, I)."""
+    def paper_interference(self) -> np.ndarray:
+        """Interference of the extra feature, averaged like `paper_norm`; (D, I)."""
         return self._mean_without_the_worst(interference(self.W)[..., 1])
 
     @property
@@ -171,8 +207,8 @@ class PhaseDiagram:
             With the density and importance of the cell, W, b, loss of every restart, the class of the best, theory's
             class and losses.
         """
-        d = int(abs(self.densities - _checks.number("density", density)).argmin())
-        i = int(abs(self.importances - _checks.number("importance", importance)).argmin())
+        d = int(abs(self.densities - _checks.number("density", density, at_least=0)).argmin())
+        i = int(abs(self.importances - _checks.number("importance", importance, at_least=0)).argmin())
         return {
             "density": float(self.densities[d]), "importance": float(self.importances[i]),
             "W": self.W[:, d, i], "b": self.b[:, d, i], "loss": self.loss[:, d, i],
@@ -185,16 +221,20 @@ class PhaseDiagram:
 
         Raises
         ------
-        ValueError
-            If the path does not end in ``.npz``.
+        ValueError, TypeError
+            If the path is none, or does not end in ``.npz``, or a field is not what `phase_diagram` returns.
+        OSError
+            If the file cannot be written. A file that was there under this name still is.
         """
-        arrays = {name: getattr(self, name) for name in _FIELDS}
+        path = as_path("path", path)
+        arrays = {name: getattr(self, name) for name, field in FIELDS.items() if field.group is None}
+        if self.gradient is not None:
+            arrays["gradient"] = self.gradient
+        arrays = checked(path, arrays | {f"settings_{name}": value for name, value in self.settings.items()}, FIELDS)
         for name in ("W", "b"):  # sampled training runs in float32: nothing is lost, half is saved
             single = arrays[name].astype(np.float32)
             arrays[name] = single if (single == arrays[name]).all() else arrays[name]
-        if self.gradient is not None:
-            arrays["gradient"] = self.gradient
-        write_npz(path, arrays | {f"settings_{name}": value for name, value in self.settings.items()})
+        write_npz(path, arrays)
 
     @classmethod
     def load(cls, path) -> PhaseDiagram:
@@ -202,16 +242,24 @@ class PhaseDiagram:
 
         Raises
         ------
-        ValueError
-            If the file does not hold a phase diagram.
+        ValueError, TypeError
+            If the path is none, or anything in the file is not as `save` writes it: names the field and what was
+            expected. Shapes and dtypes are compared before the arrays are read.
+        OSError
+            If there is no such file, or it cannot be opened.
         """
-        arrays = read_npz(path, set(_FIELDS))
-        fields = {name: arrays[name] for name in _FIELDS}
-        fields |= {name: fields[name].astype(np.float64) for name in ("W", "b")}
-        fields |= {"activation": str(fields["activation"]), "method": str(fields["method"])}
+        path = as_path("path", path)
+        arrays = read_npz(path, FIELDS)
+        groups = {FIELDS[name].group for name in arrays} - {None}
+        if groups != {arrays["method"]}:
+            raise ValueError(
+                f"{path}: method is {arrays['method']!r}, and there are fields of {sorted(groups)}; expected those of "
+                "the method alone"
+            )
         start = "settings_"
-        settings = {name.removeprefix(start): arrays[name].item() for name in arrays if name.startswith(start)}
-        return cls(**fields | {"seed": int(fields["seed"])}, settings=settings, gradient=arrays.get("gradient"))
+        settings = {name.removeprefix(start): arrays.pop(name) for name in list(arrays) if name.startswith(start)}
+        arrays |= {name: arrays[name].astype(np.float64) for name in ("W", "b")}
+        return cls(**arrays, settings=settings)
 
     @property
     def _grid(self):
@@ -226,9 +274,6 @@ class PhaseDiagram:
             return values[0]
         kept = np.arange(len(values))[:, None, None] != self.loss.argmax(axis=0)
         return values.mean(axis=0, where=kept)
-
-
-_FIELDS = ("densities", "importances", "W", "b", "loss", "history", "steps", "activation", "method", "seed")
 
 
 def _range(axis):

@@ -29,7 +29,7 @@ part of the cube where the output is on: the boundary terms vanish, since ReLU(z
 **Back to W.** A = WᵀW holds W twice. With G = ∂L/∂A, dA = dWᵀ W + Wᵀ dW gives ∂L/∂W = W (G + Gᵀ).
 
 The number of sets and of pieces doubles with every feature, so features under a ReLU that are on in any combination are
-served up to n = 5. One neuron and two features have a jitted voice, `minitms._newton`, for millions of models.
+served up to n = 5. One neuron and two features have a jitted voice, `minitms.fast.newton`, for millions of models.
 """
 
 from __future__ import annotations
@@ -38,18 +38,25 @@ from itertools import combinations
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 
-from minitms import _checks, _newton
-from minitms._threads import Threads
+from minitms import _checks, _pace
+from minitms._checks import PATTERNS as PATTERNS
+from minitms.fast import newton
+from minitms.fast.threads import Threads
+from minitms.weights import single
 
-PATTERNS = ("independent", "together", "at_most_one", "exactly_one")
+ALONE = ("at_most_one", "exactly_one")  # patterns in which no two features are on together
 MOST_FEATURES = 5      # of a ReLU model whose features can be on in any combination; one more costs 100 times as much
 POINTS_AT_ONCE = 2**18  # models times nodes in one pass, which bounds the memory
-GROUP = 2**15          # one-neuron models between two looks at Ctrl-C
-LARGEST = 1e50         # weights and biases: their fourth powers still fit into float64
+GROUP = 2**9           # one-neuron models until it is known how long they take
+LARGEST = _checks.IMPORTANCE_LIMITS["float64"]  # of weights, biases, importances: I W⁴ still fits into float64
 
 
-def expected_loss(W, b, density=None, importance=1.0, activation="relu", pattern="independent"):
+def expected_loss(
+    W: ArrayLike, b: ArrayLike, density: ArrayLike | None = None, importance: ArrayLike = 1.0, activation: str = "relu",
+    pattern: str = "independent",
+) -> np.ndarray:  # fmt: skip
     """Expected loss ``L = E sum_i I_i (y_i - x_i)²``, exact to rounding: what `minitms.loss` estimates.
 
     Parameters
@@ -81,7 +88,10 @@ def expected_loss(W, b, density=None, importance=1.0, activation="relu", pattern
     return model.evaluate()[0].reshape(model.stack)
 
 
-def expected_gradients(W, b, density=None, importance=1.0, activation="relu", pattern="independent"):
+def expected_gradients(
+    W: ArrayLike, b: ArrayLike, density: ArrayLike | None = None, importance: ArrayLike = 1.0, activation: str = "relu",
+    pattern: str = "independent",
+) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
     """Gradient of `expected_loss` by W and b, exact to rounding: what `minitms.backward` estimates.
 
     Parameters, errors and source are those of `expected_loss`.
@@ -110,8 +120,10 @@ class Minimum(NamedTuple):
     evaluations: np.ndarray  # (...), of the loss
 
 
-def minimise_expected_loss(W, b, density=None, importance=1.0, activation="relu", pattern="independent",
-                           evaluations=200, threads=None):
+def minimise_expected_loss(
+    W: ArrayLike, b: ArrayLike, density: ArrayLike | None = None, importance: ArrayLike = 1.0, activation: str = "relu",
+    pattern: str = "independent", evaluations: int = 200, threads: int | None = None,
+) -> Minimum:  # fmt: skip
     """Train one-neuron models of two features without sampling: Newton's method on `expected_loss`, from (W, b).
 
     A model ends at the local minimum (or on the plateau of a dead output) that its start leads to, with a gradient
@@ -125,7 +137,7 @@ def minimise_expected_loss(W, b, density=None, importance=1.0, activation="relu"
         As in `expected_loss`.
     evaluations : int
         The most that a model may use of the loss with its gradient and Hessian.
-    threads : int, or None for as many as Numba uses
+    threads : int, at least 1, or None for as many as Numba uses
         How many threads share the models. The result is the same to the bit.
 
     Returns
@@ -148,8 +160,8 @@ def minimise_expected_loss(W, b, density=None, importance=1.0, activation="relu"
         raise ValueError(f"W has shape {np.shape(W)}; expected (..., 1, 2), one neuron and two features")
     x = np.concatenate([model.W[:, 0], model.b], axis=-1)
     loss, gradient, used = np.empty(len(x)), np.empty(len(x)), np.empty(len(x), np.int64)
-    arrays = x, model.pair_probabilities(), model.importance, activation == "relu", evaluations, loss, gradient, used
-    _share(lambda first, last: _newton.descend_range(*arrays, first, last), len(x), threads)
+    arrays = x, model.pair_probabilities(), model.importance, model.relu, evaluations, loss, gradient, used
+    _share(lambda first, last: newton.descend_range(*arrays, first, last), len(x), threads)
     stack = model.stack
     return Minimum(x[:, :2].reshape(*stack, 1, 2), x[:, 2:].reshape(*stack, 2),
                    loss.reshape(stack), gradient.reshape(stack), used.reshape(stack))
@@ -158,9 +170,9 @@ def minimise_expected_loss(W, b, density=None, importance=1.0, activation="relu"
 def _share(function, models, threads=None):
     """Call ``function(first, last)`` on all models, group by group, so that Ctrl-C is answered; threads share each."""
     with Threads(threads) as pool:
-        for start in range(0, models, GROUP):
-            group = min(GROUP, models - start)
-            pool.share(lambda first, last, start=start: function(start + first, start + last), group)
+        for start, end in _pace.chunks(0, models, size=GROUP):
+            pool.share(lambda first, last, start=start: function(start + first, start + last), end - start)
+            pool.answer()
 
 
 class _Models:
@@ -170,17 +182,15 @@ class _Models:
     """
 
     def __init__(self, W, b, density, importance, activation, pattern):
-        self.activation = _checks.choice("activation", activation, _checks.ACTIVATIONS)
+        self.relu = _checks.is_relu(activation)
         self.pattern = _checks.choice("pattern", pattern, PATTERNS)
-        W, b = _checks.finite("W", _checks.real_array("W", W)), _checks.finite("b", _checks.real_array("b", b))
+        W, b = _checks.finite("W", single("W", W)), _checks.finite("b", _checks.real_array("b", b))
         if W.ndim < 2 or b.ndim < 1 or W.shape[-1] != b.shape[-1] or 0 in W.shape or 0 in b.shape:
             raise ValueError(f"got W {W.shape}, b {b.shape}; expected W (..., m, n) and b (..., n), none of them empty")
-        for name, array in (("W", W), ("b", b)):
-            largest = float(np.abs(array).max())  # LARGEST does not fit into float32
-            if largest > LARGEST:
-                raise ValueError(f"{name} holds {largest:g}; expected at most {LARGEST:g}, or the loss overflows")
+        _below_limit("W", W)
+        _below_limit("b", b)
         m, n = W.shape[-2:]
-        if (activation, pattern) in (("relu", "independent"), ("relu", "together")) and n > MOST_FEATURES:
+        if self.relu and pattern not in ALONE and n > MOST_FEATURES:
             raise ValueError(
                 f"a ReLU model of n = {n} features with pattern {pattern!r} has no exact form here. These have: "
                 "linear, any n, every pattern; relu, any n, 'at_most_one' and 'exactly_one'; "
@@ -189,6 +199,7 @@ class _Models:
             )
         density = self._density(density, n)
         importance = _checks.per_feature("importance", importance, n)
+        _below_limit("importance", importance)
         try:
             self.stack = np.broadcast_shapes(W.shape[:-2], b.shape[:-1], density.shape[:-1], importance.shape[:-1])
         except ValueError:
@@ -223,14 +234,14 @@ class _Models:
 
     def evaluate(self):
         """Loss (K,), dW (K, m, n) and db (K, n)."""
-        if self.is_one_neuron and self.activation == "relu":
+        if self.is_one_neuron and self.relu:
             loss, gradient = np.empty(len(self.W)), np.empty((len(self.W), 4))
             x = np.concatenate([self.W[:, 0], self.b], axis=-1)
             arrays = x, self.pair_probabilities(), self.importance, True, loss, gradient
-            _share(lambda first, last: _newton.evaluate_range(*arrays, first, last), len(x))
+            _share(lambda first, last: newton.evaluate_range(*arrays, first, last), len(x))
             return loss, gradient[:, None, :2], gradient[:, 2:]
         A = self.W.mT @ self.W
-        L, G, db = _linear(self, A) if self.activation == "linear" else _relu(self, A)     # G = ∂L/∂A
+        L, G, db = _relu(self, A) if self.relu else _linear(self, A)                      # G = ∂L/∂A
         return L, self.W @ (G + G.mT), db                                                  # ∂L/∂W = W (G + Gᵀ)
 
     def pair_probabilities(self):
@@ -239,21 +250,36 @@ class _Models:
         return np.stack([sets.get(on, np.zeros(len(self.W))) for on in ((), (0,), (1,), (0, 1))], axis=-1)
 
 
+def _below_limit(name, array):
+    largest = float(np.abs(array).max())  # LARGEST does not fit into float32
+    if largest > LARGEST:
+        raise ValueError(f"{name} holds {largest:g}; expected at most {LARGEST:g}, or the loss overflows")
+
+
 def _on_sets(pattern, density):
     """Yield every set of features that can be on together, as a tuple of indices, with its probability (K,)."""
+    return _checks.lookup("pattern", pattern, {
+        "independent": _any, "together": _all, "at_most_one": _one, "exactly_one": _one,
+    })(density)  # fmt: skip
+
+
+def _any(density):
     n = density.shape[-1]
-    if pattern == "together":
-        yield (), 1 - density[:, 0]
-        yield tuple(range(n)), density[:, 0]
-    elif pattern == "independent":
-        for size in range(n + 1):
-            for on in combinations(range(n), size):
-                off = [j for j in range(n) if j not in on]
-                yield on, density[:, list(on)].prod(axis=-1) * (1 - density[:, off]).prod(axis=-1)
-    else:
-        yield (), np.maximum(1 - density.sum(axis=-1), 0)
-        for j in range(n):
-            yield (j,), density[:, j]
+    for size in range(n + 1):
+        for on in combinations(range(n), size):
+            off = [j for j in range(n) if j not in on]
+            yield on, density[:, list(on)].prod(axis=-1) * (1 - density[:, off]).prod(axis=-1)
+
+
+def _all(density):
+    yield (), 1 - density[:, 0]
+    yield tuple(range(density.shape[-1])), density[:, 0]
+
+
+def _one(density):
+    yield (), np.maximum(1 - density.sum(axis=-1), 0)
+    for j in range(density.shape[-1]):
+        yield (j,), density[:, j]
 
 
 def _linear(model, A):
@@ -262,12 +288,11 @@ def _linear(model, A):
     n = s.shape[-1]
     mu = s / 2                                                        # E x_j = s_j/2, whatever the pattern
     outer = s[:, :, None] * s[:, None, :]
-    if model.pattern == "independent":
-        second = outer / 4                                            # E x_j x_k for j != k ...
-    elif model.pattern == "together":
-        second = np.repeat(s[:, :, None] / 4, n, axis=-1)
-    else:
-        second = np.zeros_like(outer)
+    alone = np.zeros_like(outer)
+    second = _checks.lookup("pattern", model.pattern, {               # E x_j x_k for j != k ...
+        "independent": outer / 4, "together": np.repeat(s[:, :, None] / 4, n, axis=-1),
+        "at_most_one": alone, "exactly_one": alone,
+    })  # fmt: skip
     diagonal = np.arange(n)
     second[:, diagonal, diagonal] = s / 3                             # ... and E x_j² = s_j/3
     C = second - outer / 4
@@ -284,7 +309,7 @@ def _linear(model, A):
 def _relu(model, A):
     """L (K,), ∂L/∂A (K, n, n) and ∂L/∂b (K, n) of ReLU models."""
     K, n = model.b.shape
-    if model.pattern in ("at_most_one", "exactly_one"):
+    if model.pattern in ALONE:
         return _relu_alone(model, A)
     L, G, db = np.zeros(K), np.zeros((K, n, n)), np.zeros((K, n))
     for on, probability in _on_sets(model.pattern, model.density):

@@ -1,37 +1,46 @@
-"""Sparse features: the data of every experiment.
+"""What the data is: sparse features, alone or in sets, and fixed sets of examples.
 
-    x_i = 0 with probability S = 1 - density, else uniform on [0, 1),
-    drawn anew for every feature of every example. No two features share a draw (but for ``together=True``, below).
+    x_i = 0 with probability S = 1 - density, else uniform on [0, 1), or on [-1, 1) if `signed`,
+    drawn anew for every feature of every example.
 
-Random numbers are a pure function of (seed, stream, model, step, example, feature): there is no hidden state, so the
-same numbers come out in any order, in one piece or in many, on one thread or two. Two hashes make them. SplitMix64
-(Steele, Lea & Flood, *Fast splittable pseudorandom number generators*, OOPSLA 2014) turns all but the last two into the
-key of a batch, once; a shorter one of 32 bits, which processors multiply far faster than 64, makes its many words:
+Which features are on at the same time, says `pattern`, in each of the `sets` by itself:
 
-    key  = hash of (seed, stream, model, step)                                                         64 random bits
-    word = hash of (low half of the key + c * WEYL, high half of the key)                              32 random bits
+    independent     no two features share a draw
+    together        one on/off bit for all features of a set (the paper's correlated features)
+    at_most_one     one feature of a set at the most (its anti-correlated features)
 
-with c = 1, 2, ... over the words of a batch: example by example, feature by feature. In float32 a feature takes one
-word, whose top 24 bits are u. (More than 24 bits could round up to 1.0.) In float64 it takes two, for 27 and 26 bits
-of u. One u serves a feature: it is on iff u < density, and then u / density is uniform again. With ``together=True``
-one u more, drawn first, is the bit of all features, and the others are their values.
+The density is that of the feature, whatever its set. One uniform number u serves a feature: it is on iff u < density,
+and then u / density is uniform again. In a set one u more decides for all of them, and their own are their values. A
+feature that is rarer than RARE is decided by gaps (`draws.on_by_gaps`), and its own u is its value.
+
+How random numbers are made stands in `draws.py`.
+
+Source: Elhage et al., Toy Models of Superposition (2022), section 2, "The Feature Vector (x)"; section 4, "Correlated
+and Anticorrelated Features"; section 8 for signed values and the target |x|.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
 from minitms import _checks
+from minitms.draws import TRAINING, batch_key, on_by_gaps, uniforms
 
-GAMMA = 0x9E3779B97F4A7C15  # SplitMix64's increment: 2^64 divided by the golden ratio, made odd
-WEYL = 0x9E3779B9  # the same for 32 bits
+RARE = 1 / 64  # density below which gaps are fewer than words
 
-WORDS = {"float32": 1, "float64": 2}  # words that make one u
 
-# Separate streams of random numbers for the separate uses within one run.
-TRAINING, HELD_OUT, INITIAL = 0, 1, 2
+class Law(NamedTuple):
+    """What decides which features are on, in a dtype; arrays of shape (..., n) unless said otherwise."""
+
+    low: np.ndarray       # on iff low <= u < high ...
+    high: np.ndarray
+    scale: np.ndarray     # ... and then the value is scale times the feature's own u
+    decider: np.ndarray   # (n,), the column of the u that decides
+    by_gaps: np.ndarray   # where gaps decide in place of u
+    columns: int          # of u: one a feature, and one a set
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,37 +56,52 @@ class SparseFeatures:
         ``(K, 1)`` one per model of a stack; ``(K, n)`` both.
     importance : array that broadcasts to (..., n)
         Weight I_i of each feature's squared error, at least 0.
-    together : bool
-        One on/off bit for all features of an example, with independent values: pattern "together" of
-        `minitms.expected_loss`. They share one density. For `sample` only; `minitms.train` refuses it.
+    sets : sequence of n whole numbers, or None for one set of all features
+        A label for each feature: those with the same label are in one set. Sets are independent of each other.
+    pattern : "independent", "together" or "at_most_one"
+        Which features of a set are on at the same time. Features that come together share one density; the densities of
+        features that exclude one another add up to at most 1.
+    signed : bool
+        Values uniform on [-1, 1) in place of [0, 1).
+    target : "x" or "abs"
+        What the model should answer: x, or |x|, the paper's section 8.
 
     Attributes
     ----------
-    n, together : int and bool
+    n, pattern, signed, target : as given
     density, importance : float64 arrays of shape (..., n)
+    sets : int array of shape (n,), the number of each feature's set, from 0
     stack : tuple of int
         The shape ``...`` of the stack of models; ``()`` for one.
 
     Raises
     ------
     ValueError, TypeError
-        If a value is outside its range or a shape does not fit n, or features that are on together differ in density.
+        If a value is outside its range, a shape does not fit n, or densities do not fit the pattern.
 
     Notes
     -----
-    Elhage et al. (2022), section 2, "The Feature Vector (x)".
+    Elhage et al. (2022), section 2, "The Feature Vector (x)", and section 4, "Correlated and Anticorrelated Features".
 
     Examples
     --------
-    >>> features = SparseFeatures(n=5, density=0.1, importance=0.9 ** np.arange(5))
+    >>> import numpy as np, minitms as tms
+    >>> features = tms.SparseFeatures(n=5, density=0.1, importance=0.9 ** np.arange(5))
     >>> features.sample(1024, seed=0).shape
     (1024, 5)
+    >>> pairs = tms.SparseFeatures(n=4, density=0.25, sets=[0, 0, 1, 1], pattern="together")
+    >>> on = pairs.sample(1000, seed=0) > 0
+    >>> bool((on[:, 0] == on[:, 1]).all()), bool((on[:, 0] == on[:, 2]).all())
+    (True, False)
     """
 
     n: int
     density: np.ndarray | float
     importance: np.ndarray | float = 1.0
-    together: bool = False
+    sets: np.ndarray | None = None
+    pattern: str = "independent"
+    signed: bool = False
+    target: str = "x"
 
     def __post_init__(self):
         n = _checks.integer("n", self.n, at_least=1)
@@ -89,26 +113,44 @@ class SparseFeatures:
             raise ValueError(
                 f"density {density.shape} and importance {importance.shape} do not broadcast; expected equal stacks"
             ) from None
-        if not isinstance(self.together, bool):
-            raise TypeError(f"together is {self.together!r}; expected True or False")
-        if self.together and (density != density[..., :1]).any():
-            raise ValueError("density differs between features; with together=True one on/off bit serves all of them")
-        object.__setattr__(self, "n", n)
-        object.__setattr__(self, "density", density)
-        object.__setattr__(self, "importance", importance)
+        _checks.choice("pattern", self.pattern, _checks.SET_PATTERNS)
+        _checks.choice("target", self.target, _checks.TARGETS)
+        if self.sets is not None and self.pattern == "independent":
+            raise ValueError('sets are given, and pattern is "independent"; expected "together" or "at_most_one"')
+        values = {"n": n, "density": density, "importance": importance, "sets": _labels(self.sets, n),
+                  "signed": _checks.flag("signed", self.signed)}  # fmt: skip
+        for name, value in values.items():
+            object.__setattr__(self, name, value)
+        self._check_sets()
+
+    def _check_sets(self):
+        """Whether the densities of each set fit the pattern."""
+        for label in np.unique(self.sets):
+            density = self.density[..., self.sets == label]
+            if self.pattern == "together" and (density != density[..., :1]).any():
+                raise ValueError(
+                    f"density differs between the features of set {label}; "
+                    'with pattern "together" one on/off bit serves all of them'
+                )
+            total = density.sum(axis=-1).max()
+            if self.pattern == "at_most_one" and total > 1 + 1e-12:
+                raise ValueError(
+                    f"the densities of set {label} add up to {total:g}; with pattern \"at_most_one\", at most 1. "
+                    "Density is that of a feature, not of its set"
+                )
 
     @property
     def stack(self) -> tuple[int, ...]:
         return self.density.shape[:-1]
 
-    def sample(self, batch_size, seed=None, dtype="float64"):
+    def sample(self, batch_size: int, seed: int | None = None, dtype="float64") -> np.ndarray:
         """Draw a batch of examples for every model of the stack.
 
         Parameters
         ----------
         batch_size : int
-            Number of examples, at least 1 and at most 2^31 / n: the words of a batch have a counter of 32 bits. (With
-            ``together=True`` the bit counts as a feature.)
+            Number of examples, at least 1 and at most 2^31 / n: the words of a batch have a counter of 32 bits. (A set
+            counts as a feature.)
         seed : int in [0, 2**63), or None to draw one
         dtype : "float64" or "float32"
 
@@ -116,73 +158,177 @@ class SparseFeatures:
         -------
         x : array of shape (..., batch_size, n)
         """
-        batch_size = _checks.batch_size(batch_size, self.n + self.together)
-        dtype = _checks.choice("dtype", np.dtype(dtype).name, ("float32", "float64"))
+        batch_size = _checks.batch_size(batch_size, self.law("float64").columns)
         models = np.arange(int(np.prod(self.stack))).reshape(self.stack)
-        words = _checks.seed(seed), TRAINING, models, 0, batch_size
-        if self.together:
-            u = uniforms(*words, self.n + 1, dtype)
-            return np.where(u[..., :1] < self.density[..., None, :].astype(dtype), u[..., 1:], u.dtype.type(0))
-        return sparse(uniforms(*words, self.n, dtype), self.density)
+        return self.batch(batch_key(_checks.seed(seed), TRAINING, models, 0), batch_size, _checks.dtype(dtype))
+
+    def law(self, dtype) -> Law:
+        """What decides which features are on: the same numbers for every voice, rounded once."""
+        own, dtype = np.arange(self.n), np.dtype(dtype)
+        if self.pattern == "independent":
+            by_gaps = self.density < RARE
+            high = np.where(by_gaps, 1, self.density).astype(dtype)
+            return Law(np.zeros_like(high), high, _reciprocals(high), own, by_gaps, self.n)
+        low, high = np.zeros(self.density.shape), self.density.copy()
+        if self.pattern == "at_most_one":  # one interval of [0, 1] for each feature of a set, side by side
+            for label in np.unique(self.sets):
+                edges = np.minimum(self.density[..., self.sets == label].cumsum(axis=-1), 1)
+                high[..., self.sets == label] = edges
+                low[..., self.sets == label] = np.concatenate([0 * edges[..., :1], edges[..., :-1]], axis=-1)
+        never = np.zeros(self.density.shape, bool)
+        scale = np.ones(self.density.shape, dtype)
+        decider = self.n + self.sets
+        return Law(low.astype(dtype), high.astype(dtype), scale, decider, never, decider.max() + 1)
+
+    def batch(self, key, batch_size, dtype):
+        """The examples of the batches with these keys (...), shape (..., batch_size, n): what the kernels repeat."""
+        law = self.law(dtype)
+        u = uniforms(key, batch_size, law.columns, dtype)
+        decider, own = u[..., law.decider], u[..., : self.n]
+        on = (law.low[..., None, :] <= decider) & (decider < law.high[..., None, :])
+        if law.by_gaps.any():
+            rare = on_by_gaps(key, batch_size, np.where(law.by_gaps, self.density, 0))
+            on = np.where(law.by_gaps[..., None, :], rare, on)
+        value = law.scale[..., None, :] * own
+        return np.where(on, 2 * value - 1 if self.signed else value, u.dtype.type(0))
+
+    def targets(self, x):
+        """What a model should answer to x."""
+        return abs(x) if self.target == "abs" else x
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether `minitms.expected_loss` knows them: one set, values in [0, 1), and x itself the target."""
+        return not self.signed and self.target == "x" and (self.pattern == "independent" or self.sets.max() == 0)
+
+    def take(self, models) -> SparseFeatures:
+        """The features of some models, (len(models), n), which are counted along the stack."""
+        rows = (array.reshape(-1, self.n)[models] for array in (self.density, self.importance))
+        sets = None if self.pattern == "independent" else self.sets
+        return SparseFeatures(self.n, *rows, sets, self.pattern, self.signed, self.target)
+
+    def mean_target(self):
+        """The mean of the target, shape (..., n): the best answer that is the same for every example."""
+        return self.density / 2 * (not self.signed or self.target == "abs")
 
 
-def sparse(u, density):
-    """Turn uniforms u (..., batch, n) into sparse features: on iff u < density, with value u / density.
+@dataclass(frozen=True, eq=False)
+class Examples:
+    """A fixed set of T examples, on which models are trained as a whole, for ever the same.
 
-    The reciprocal is rounded once, in the dtype of u; the kernels use the same one, so they give the same bits.
+    Parameters
+    ----------
+    x : array of shape (..., T, n)
+        One set of examples for each model of the stack ``...``.
+    importance : array that broadcasts to (..., n)
+        Weight I_i of each feature's squared error, at least 0.
+    target : array of the shape of x, or None for x itself
+
+    Attributes
+    ----------
+    x, target : float arrays of shape (..., T, n)
+    importance : float64 array of shape (..., n)
+    n, count : int, features and examples
+    stack : tuple of int
+
+    Raises
+    ------
+    ValueError, TypeError
+        If the examples are empty or not finite, do not fit in memory, or shapes do not fit.
+
+    Notes
+    -----
+    Henighan et al., *Superposition, Memorization, and Double Descent* (2023).
+
+    Examples
+    --------
+    >>> import minitms as tms
+    >>> x = tms.SparseFeatures(n=50, density=0.1).sample(20, seed=0)
+    >>> tms.Examples(x).count
+    20
     """
-    density, reciprocal = thresholds(density, u.dtype)
-    return np.where(u < density[..., None, :], u * reciprocal[..., None, :], u.dtype.type(0))
+
+    x: np.ndarray
+    importance: np.ndarray | float = 1.0
+    target: np.ndarray | None = None
+
+    def __post_init__(self):
+        x = _given("x", self.x)
+        if x.ndim < 2 or 0 in x.shape:
+            raise ValueError(f"x has shape {x.shape}; expected (..., T, n), at least one example of one feature")
+        target = x
+        if self.target is not None:
+            target = _given("target", self.target)
+            if target.shape != x.shape:
+                raise ValueError(f"target has shape {target.shape}; expected that of x, {x.shape}")
+        importance = _checks.per_feature("importance", self.importance, x.shape[-1])
+        stack = x.shape[:-2]
+        try:
+            importance = np.broadcast_to(importance, (*stack, x.shape[-1]))
+        except ValueError:
+            raise ValueError(f"importance {importance.shape} does not fit x {x.shape}; expected (..., n)") from None
+        for name, value in {"x": x, "target": target, "importance": importance}.items():
+            object.__setattr__(self, name, value)
+
+    @property
+    def n(self) -> int:
+        return self.x.shape[-1]
+
+    @property
+    def count(self) -> int:
+        return self.x.shape[-2]
+
+    @property
+    def stack(self) -> tuple[int, ...]:
+        return self.x.shape[:-2]
+
+    def take(self, models) -> Examples:
+        """The examples of some models, (len(models), T, n), which are counted along the stack."""
+        x, target = (array.reshape(-1, *array.shape[-2:])[models] for array in (self.x, self.target))
+        return Examples(x, self.importance.reshape(-1, self.n)[models], None if self.target is self.x else target)
+
+    def mean_target(self):
+        """The mean of the target, shape (..., n): the best answer that is the same for every example."""
+        return self.target.mean(axis=-2)
 
 
-def thresholds(density, dtype):
-    """The density and its reciprocal in `dtype`, rounded such that u < density gives u * reciprocal < 1.
-
-    A density of 0, or too small to have a reciprocal, gets 0: no u but 0 is below it.
-    """
-    density = density.astype(dtype)
-    has_reciprocal = density >= np.finfo(dtype).tiny
-    reciprocal = np.divide(1, density, out=np.zeros_like(density), where=has_reciprocal)
-    # Rounded up, it could lift the largest u below the density to 1.0. That of a power of two (mantissa 1/2) is exact.
-    rounded_up = (reciprocal * density >= 1) & (np.frexp(density)[0] != 0.5)
-    return density, np.where(rounded_up, np.nextafter(reciprocal, 0), reciprocal)
+def _given(name, values):
+    """A copy of examples, which nobody else can change."""
+    values = _checks.plain_array(name, values)
+    _checks.memory(8 * values.size, f"examples {name} of shape {values.shape}", "give fewer of them")
+    return _checks.finite(name, _checks.real_array(name, values)).copy()
 
 
-def uniforms(seed, stream, models, step, batch_size, n, dtype):
-    """Uniform numbers u in [0, 1), shape ``models.shape + (batch_size, n)``: the definition that the kernels repeat."""
-    words = n * WORDS[dtype]
-    key = stream_key(seed, stream, models, step)[..., None, None]
-    c = np.arange(1, batch_size * words + 1, dtype=np.uint64).astype(np.uint32).reshape(batch_size, words)
-    word = hash_words(key.astype(np.uint32) + c * np.uint32(WEYL), (key >> np.uint64(32)).astype(np.uint32))
-    if dtype == "float32":
-        return (word >> np.uint32(8)).astype(np.float32) * np.float32(2.0**-24)
-    return ((word[..., 0::2] >> np.uint32(5)) * 2.0**26 + (word[..., 1::2] >> np.uint32(6))) * 2.0**-53
+def _labels(sets, n):
+    """The number of each feature's set."""
+    if sets is None:
+        return np.zeros(n, np.int64)
+    labels = _checks.plain_array("sets", sets)
+    if labels.shape != (n,) or labels.dtype.kind not in "iu":
+        raise ValueError(f"sets is {sets!r}; expected {n} whole numbers, the label of each feature's set")
+    return np.unique(labels, return_inverse=True)[1]
 
 
-def hash_words(z, high):
-    """Mix the counters z with the high half of the key: two rounds of shift and multiply; 32 bits throughout.
-
-    The multipliers are those of Wellons, *Prospecting for hash functions* (2018), in which every bit of z moves every
-    bit of the result with a probability near 1/2.
-    """
-    z = (z ^ (z >> np.uint32(16))) * np.uint32(0x7FEB352D)
-    z = z ^ high  # so that the counters of two batches that meet in their low halves make different words
-    z = (z ^ (z >> np.uint32(15))) * np.uint32(0x846CA68B)
-    return z ^ (z >> np.uint32(16))
+def _reciprocals(high):
+    """1 / high, rounded such that u < high gives u / high < 1."""
+    reciprocal = 1 / high
+    # Rounded up, it could lift the largest u below to 1.0. That of a power of two (mantissa 1/2) is exact.
+    rounded_up = (reciprocal * high >= 1) & (np.frexp(high)[0] != 0.5)
+    return np.where(rounded_up, np.nextafter(reciprocal, high.dtype.type(0)), reciprocal)
 
 
-def stream_key(seed, stream, models, step):
-    """Hash (seed, stream, model, step) to 64 bits, one level a coordinate; shape of `models`."""
-    gamma = np.uint64(GAMMA)
-    seed, stream, step = np.array([[seed], [stream], [step]], np.uint64)  # arrays wrap around without a warning
-    key = _mix(seed + stream * gamma)
-    key = _mix(key + np.asarray(models, np.uint64) * gamma)
-    key = _mix(key + step * gamma)
-    return key.reshape(np.shape(models))
-
-
-def _mix(z):
-    """SplitMix64's output function: a bijection of 64 bits in which every input bit moves every output bit."""
-    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return z ^ (z >> np.uint64(31))
+def checked_source(value) -> SparseFeatures | Examples:
+    """Return what models can be trained on; a subclass that would draw otherwise is refused: nobody would ask it to."""
+    if not isinstance(value, (SparseFeatures, Examples)):
+        raise TypeError(f"features is {value!r}; expected SparseFeatures(n, density, importance) or Examples(x)")
+    base = SparseFeatures if isinstance(value, SparseFeatures) else Examples
+    own = [name for name in vars(base) if not name.startswith("__") and hasattr(base, name)
+           and getattr(type(value), name) is not getattr(base, name)]  # fmt: skip
+    if own or vars(value).keys() & {"sample", "batch", "law", "targets"}:
+        name = own[0] if own else "sample"
+        raise TypeError(
+            f"{type(value).__name__} has a {name!r} of its own, which train would not call: its kernels draw the "
+            f"features of {base.__name__} themselves. Give Examples(x), or take your samples and "
+            "minitms.loss_and_gradients in a loop of your own"
+        )
+    return value

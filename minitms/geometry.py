@@ -2,16 +2,22 @@
 
 W_i is column i of W, the direction of feature i in the hidden space, and Ŵ_i = W_i / |W_i|. A feature that is not
 represented has W_i = 0 and no direction; every measure below is 0 for it, never NaN.
+
+Weights may be of any size. Squares of numbers above 1e154 or below 1e-162 have no place in float64 (1e19 and 1e-23 in
+float32), so each column is divided by a power of two first, which changes no digit. A result that has no place is an
+error.
 """
 
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from minitms import _checks
+from minitms.weights import single
 
 
-def feature_norms(W):
+def feature_norms(W: ArrayLike) -> np.ndarray:
     """Length |W_i| of each feature's direction: near 1 when it is represented, near 0 when it is not.
 
     Parameters
@@ -25,16 +31,17 @@ def feature_norms(W):
     Raises
     ------
     ValueError, TypeError
-        If W has fewer than two axes, a NaN or infinity, or is not real.
+        If W has fewer than two axes, a NaN or infinity, is not real, or so large that the result overflows.
 
     Notes
     -----
     Elhage et al. (2022), section 2, "Feature representation".
     """
-    return np.linalg.norm(_weights(W), axis=-2)
+    scaled, exponent = _scaled(W)
+    return _fits("|W_i|", _ldexp(np.linalg.norm(scaled, axis=-2), exponent))
 
 
-def interference(W):
+def interference(W: ArrayLike) -> np.ndarray:
     """How much the other features share feature i's direction: ``sum over j != i of (Ŵ_i · W_j)²``.
 
     Only W_i is normalised. 0 means that i has a dimension to itself; 1 means that as much lies along it from others
@@ -57,12 +64,15 @@ def interference(W):
     -----
     Elhage et al. (2022), section 2: the colour of the bars. (The authors' notebook colours by its square root.)
     """
-    overlap = _overlap(W)
+    overlap, exponent = _overlap(W)
     np.einsum("...ii->...i", overlap)[...] = 0  # leave out j = i
-    return (overlap**2).sum(axis=-1)
+    overlap = _fits("Ŵ_i · W_j", _ldexp(overlap, exponent[..., None, :]))
+    largest = _exponent(overlap, axis=-1)
+    squares = _ldexp(overlap, -largest[..., None]) ** 2
+    return _fits("the interference", _ldexp(squares.sum(axis=-1), 2 * largest))
 
 
-def dimensionality(W):
+def dimensionality(W: ArrayLike) -> np.ndarray:
     """Fraction of a hidden dimension that each feature has: ``D_i = |W_i|² / sum over j of (Ŵ_i · W_j)²``.
 
     1: a dimension of its own; 1/2: half of an antipodal pair; 2/5: one of a pentagon; 0: not represented.
@@ -85,12 +95,41 @@ def dimensionality(W):
     -----
     Elhage et al. (2022), section 4, "Feature dimensionality".
     """
-    squares = feature_norms(W) ** 2
-    shared = (_overlap(W) ** 2).sum(axis=-1)
+    overlap, exponent = _overlap(W)
+    squares = np.linalg.norm(_scaled(W)[0], axis=-2) ** 2
+    # Beside a feature that is larger by more than float64 can say, the share is 0.
+    with np.errstate(over="ignore"):
+        shared = (_ldexp(overlap, exponent[..., None, :] - exponent[..., :, None]) ** 2).sum(axis=-1)
     return np.divide(squares, shared, out=np.zeros_like(squares), where=shared > 0)
 
 
-def dimensions_per_feature(W):
+def features_learned(W: ArrayLike) -> np.ndarray:
+    """``|W|²_F = sum over i of |W_i|²``: how many features are learned, as the paper counts them.
+
+    A feature that is represented counts about 1, one that is not about 0, and one in between its share.
+
+    Parameters
+    ----------
+    W : array of shape (..., m, n)
+
+    Returns
+    -------
+    array of shape (...)
+
+    Raises
+    ------
+    ValueError, TypeError
+        As in `feature_norms`.
+
+    Notes
+    -----
+    Elhage et al. (2022), section 4. `features_represented` counts those above a threshold.
+    """
+    total, exponent = _squares(W)
+    return _fits("|W|²_F", _ldexp(total, exponent))
+
+
+def dimensions_per_feature(W: ArrayLike) -> np.ndarray:
     """``D* = m / |W|²_F``: hidden dimensions for each feature that is represented; 0 if none is.
 
     Parameters
@@ -108,14 +147,16 @@ def dimensions_per_feature(W):
 
     Notes
     -----
-    Elhage et al. (2022), section 4. |W|²_F, the sum of all |W_i|², counts the features represented.
+    Elhage et al. (2022), section 4. |W|²_F is what `features_learned` gives.
     """
-    W = _weights(W)
-    total = np.asarray((W**2).sum(axis=(-2, -1)))
-    return np.divide(W.shape[-2], total, out=np.zeros_like(total), where=total > 0)
+    total, exponent = _squares(W)
+    per_feature = np.divide(np.shape(W)[-2], total, out=np.zeros_like(total), where=total > 0)
+    result = _fits("m / |W|²_F", _ldexp(per_feature, -exponent))
+    vanished = (result == 0) & (total > 0)  # 0 would say that no feature is represented
+    return _fits("|W|²_F", np.where(vanished, np.inf, result))
 
 
-def features_represented(W, threshold=0.5):
+def features_represented(W: ArrayLike, threshold: float = 0.5) -> np.ndarray:
     """Number of features whose norm |W_i| is above `threshold`.
 
     Parameters
@@ -135,16 +176,49 @@ def features_represented(W, threshold=0.5):
     return (feature_norms(W) > _checks.number("threshold", threshold)).sum(axis=-1)
 
 
-def _overlap(W):
-    """Ŵ_i · W_j for all i, j, shape (..., n, n); row i is 0 where W_i = 0."""
+def _squares(W):
+    """|W|²_F / 2^e, and e; both of shape (...)."""
     W = _weights(W)
+    largest = _exponent(W, axis=(-2, -1))
+    return np.asarray((_ldexp(W, -largest[..., None, None]) ** 2).sum(axis=(-2, -1))), 2 * largest
+
+
+def _overlap(W):
+    """Ŵ_i · W_j / 2^e_j for all i, j, shape (..., n, n), and e, shape (..., n); row i is 0 where W_i = 0."""
+    W, exponent = _scaled(W)
     norms = np.linalg.norm(W, axis=-2)[..., None, :]
     directions = np.divide(W, norms, out=np.zeros_like(W), where=norms > 0)
-    return directions.mT @ W
+    return directions.mT @ W, exponent
+
+
+def _scaled(W):
+    """W with column i divided by 2^e_i, so that its largest entry is about 1; and e, shape (..., n)."""
+    W = _weights(W)
+    exponent = _exponent(W, axis=-2)
+    return _ldexp(W, -exponent[..., None, :]), exponent
+
+
+def _exponent(array, axis):
+    """The power of two just above the largest absolute entry; that of 0 is 0."""
+    return np.frexp(np.abs(array).max(axis=axis, initial=0))[1]
+
+
+def _ldexp(array, exponent):
+    """``array * 2**exponent``; too large becomes infinite without a warning, for `_fits` or the caller to see."""
+    with np.errstate(over="ignore", under="ignore"):
+        return np.ldexp(array, exponent)
+
+
+def _fits(what, array):
+    """Return a result if it holds no infinity."""
+    if np.isinf(array).any():
+        hint = "W.astype(np.float64)" if array.dtype == np.float32 else "weights nearer to 1"
+        raise ValueError(f"W is so far from 1 that {what} overflows in {array.dtype}; expected {hint}")
+    return array
 
 
 def _weights(W):
-    W = _checks.finite("W", _checks.real_array("W", W))
+    W = _checks.finite("W", single("W", W))
     if W.ndim < 2:
         raise ValueError(f"W has shape {W.shape}; expected (..., m, n)")
     return W

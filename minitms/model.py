@@ -1,19 +1,29 @@
-"""The model and its gradient, in the order in which one would derive them on paper.
+"""The models of the paper and their gradient, in the order in which one would derive them on paper.
 
-    n  features                    x  (..., batch, n)   input: sparse features
-    m  hidden dimensions, m < n    W  (..., m, n)       column W_i: the direction in which feature i is stored
-                                   b  (..., n)          bias
-    h = x Wᵀ        encode         h  (..., batch, m)
-    z = h W + b     decode         z  (..., batch, n)
-    y = z or ReLU(z)               y  (..., batch, n)   output: the features, reconstructed
+They are one chain: an encoder E reads m hidden values from n sparse features, and a decoder D writes features back.
 
-    L = mean over the batch of  sum_i I_i (y_i - x_i)²,    I_i the importance of feature i
+    a = x Eᵀ        encode        x        (..., batch, n)   input: the features, one example a row
+    h = f(a)        hidden        E, D     (..., m, n)       row k: what hidden dimension k reads, and what it writes
+    z = h D + b     decode        b        (..., n)          bias
+    y = g(z)        output        a, h     (..., batch, m)   hidden, before and after f; m < n in superposition
+                                  z, y     (..., batch, n)   output, before and after g
 
-Rows are examples, so x Wᵀ is "W x for every row" and h W is "Wᵀ h for every row": together Wᵀ W x + b.
-The leading axes ``...`` are a stack of models, as in `numpy.linalg`; one model is no special case.
-This file is the definition. The fused kernels say the same thing faster, and the tests hold them to it.
+    L = mean over the batch of  sum_i I_i (y_i - t_i)²,      I_i the importance of feature i, t_i what y_i should be
 
-Source: Elhage et al., Toy Models of Superposition (2022), section 2, "Demonstrating Superposition".
+Since rows are examples, x Eᵀ is "E x for every row" and h D is "Dᵀ h for every row". Tied weights are one array W in
+both places, y = g(Wᵀ f(W x) + b) for each example: column W_i is the direction in which feature i is stored.
+
+    section of the paper        hidden f    activation g    W         target t
+    2     linear model          linear      linear          tied      x           keeps what PCA keeps
+    2-6   superposition         linear      relu            tied      x           the defaults
+    7     privileged basis      relu        relu            tied      x           hidden dimensions become neurons
+    8     computation           relu        relu            (E, D)    |x|         neurons compute the absolute value
+
+The leading axes ``...`` are a stack of models, as in `numpy.linalg`; one model is no special case. The mathematics
+stands first; below it are the functions to call, which check what they are given. This file is the definition. The
+fused kernels say the same thing faster, and the tests hold them to it.
+
+Source: Elhage et al., Toy Models of Superposition (2022).
 """
 
 from __future__ import annotations
@@ -21,17 +31,63 @@ from __future__ import annotations
 import numpy as np
 
 from minitms import _checks
+from minitms.weights import Weights, both, checked, each
+
+# What f and g may be, and their derivatives. ReLU has no derivative at exactly 0; it is taken as 0 there.
+ACTIVATIONS = {"linear": lambda z: z, "relu": lambda z: np.maximum(z, 0)}
+SLOPES = {"linear": lambda z: 1, "relu": lambda z: z > 0}
 
 
-def forward(W, b, x, activation="relu"):
-    """Reconstruct the features: ``y = Wᵀ W x + b``, through a ReLU if `activation` is ``"relu"``.
+def _layers(W, b, x, activation, hidden):
+    """The forward pass."""
+    (E, D), f, g = both(W), ACTIVATIONS[hidden], ACTIVATIONS[activation]
+    a = x @ E.mT                                    # encode; .mT transposes the last two axes
+    h = f(a)
+    z = h @ D + b[..., None, :]                     # decode
+    y = g(z)
+    return a, h, z, y
+
+
+def _loss(y, t, importance):
+    return (importance * (y - t) ** 2).sum(axis=-1).mean(axis=-1)
+
+
+def _backward(W, x, t, importance, layers, activation, hidden):
+    """The forward pass in reverse, by the chain rule. d<thing> stands for ∂L/∂<thing> and has the shape of <thing>.
+
+    Each product is one rule, seen entry by entry. In z = h D, for each example, z_i = Σ_k h_k D_ki. So h_k reaches L
+    by every z_i, with slope D_ki: dh_k = Σ_i dz_i D_ki. And D_ki by the z_i of every example e, with slope h_ek:
+    dD_ki = Σ_e h_ek dz_ei.
+    """
+    (_, D), f_slope, g_slope = both(W), SLOPES[hidden], SLOPES[activation]
+    a, h, z, y = layers
+    batch = x.shape[-2]
+
+    dy = 2 * importance * (y - t) / batch           # L = 1/batch Σ I (y - t)²   ->  ∂L/∂y = 2 I (y - t) / batch
+    dz = dy * g_slope(z)                            # y = g(z)                   ->  ∂L/∂z = dy g'(z)
+    db = dz.sum(axis=-2)                            # z = h D + b, b in each row ->  ∂L/∂b = sum of the rows of dz
+    dW_decode = h.mT @ dz                           # z = h D + b                ->  ∂L/∂D = hᵀ dz
+    dh = dz @ D.mT                                  # z = h D + b                ->  ∂L/∂h = dz Dᵀ
+    da = dh * f_slope(a)                            # h = f(a)                   ->  ∂L/∂a = dh f'(a)
+    dW_encode = da.mT @ x                           # a = x Eᵀ                   ->  ∂L/∂E = daᵀ x
+    if isinstance(W, Weights):
+        return Weights(dW_encode, dW_decode), db
+    dW = dW_decode + dW_encode                      # tied: E = D = W            ->  ∂L/∂W = the sum of both paths
+    return dW, db
+
+
+def forward(W, b, x, activation="relu", *, hidden="linear") -> np.ndarray:
+    """Reconstruct the features: ``y = g(f(x Eᵀ) D + b)``, or ``g(Wᵀ f(W x) + b)`` for each example of a tied model.
+
+    Elhage et al., section 2, "Models"; with a ReLU on the hidden layer, sections 7 and 8.
 
     Parameters
     ----------
-    W : array of shape (..., m, n)
+    W : array of shape (..., m, n); or a tuple (encoder, decoder) of two such arrays, for untied weights
     b : array of shape (..., n)
     x : array of shape (..., batch, n)
-    activation : "relu" or "linear"
+    activation : "relu" or "linear", the function g of the output
+    hidden : "linear" or "relu", the function f of the hidden layer
 
     Returns
     -------
@@ -40,27 +96,24 @@ def forward(W, b, x, activation="relu"):
     Raises
     ------
     ValueError, TypeError
-        If the shapes do not fit each other, a dtype is not real, or the activation is unknown.
-
-    Notes
-    -----
-    Elhage et al. (2022), section 2, "Models".
+        If the shapes do not fit each other, a dtype is not real, or a word is unknown.
     """
-    W, b, x = _arrays(W, b, x, activation)
-    _, _, y = _layers(W, b, x, activation)
-    return y
+    W, b, x, *_ = _arrays(W, b, x, 1.0, None, activation, hidden)
+    return _layers(W, b, x, activation, hidden)[-1]
 
 
-def loss(W, b, x, importance=1.0, activation="relu"):
-    """Importance-weighted squared error: ``L = mean over the batch of sum_i I_i (y_i - x_i)²``.
+def loss(W, b, x, importance=1.0, activation="relu", *, hidden="linear", target=None) -> np.ndarray:
+    """Importance-weighted squared error: ``L = mean over the batch of sum_i I_i (y_i - t_i)²``.
 
-    The mean runs over examples and the sum over features, so that L estimates the expected loss of the theory.
+    The mean runs over examples and the sum over features, so that L estimates the expected loss of the theory
+    (Elhage et al., section 2, "Loss").
 
     Parameters
     ----------
-    W, b, x, activation
+    W, b, x, activation, hidden
         As in `forward`.
     importance : array that broadcasts to (..., n), every value at least 0
+    target : array of shape (..., batch, n): what y should be; None for x itself
 
     Returns
     -------
@@ -69,104 +122,79 @@ def loss(W, b, x, importance=1.0, activation="relu"):
     Raises
     ------
     ValueError, TypeError
-        As in `forward`; also if the importance is negative, not finite, or of another shape.
-
-    Notes
-    -----
-    Elhage et al. (2022), section 2, "Loss".
+        As in `forward`; also if the importance is negative or not finite, or if it or the target is of another shape.
     """
-    W, b, x = _arrays(W, b, x, activation)
-    importance = _importance(importance, W, b, x)
-    _, _, y = _layers(W, b, x, activation)
-    return (importance * (y - x) ** 2).sum(axis=-1).mean(axis=-1)
+    W, b, x, importance, t = _arrays(W, b, x, importance, target, activation, hidden)
+    return _loss(_layers(W, b, x, activation, hidden)[-1], t, importance)
 
 
-def backward(W, b, x, importance=1.0, activation="relu"):
-    """Gradient of `loss` by W and b, each line beside the derivative that it implements.
+def backward(W, b, x, importance=1.0, activation="relu", *, hidden="linear", target=None) -> tuple:
+    """Gradient of `loss` by W and b: the lines of `_backward`, each beside the derivative that it implements.
 
-    W enters the model twice, as encoder (h = x Wᵀ) and as decoder (z = h W + b). So the gradient by W is a sum of
-    two paths, and dropping either is this model's classic mistake.
+    A tied W enters the model twice, as encoder (a = x Wᵀ) and as decoder (z = h W + b). So the gradient by W is a sum
+    of two paths, and dropping either is this model's classic mistake. Untied, each path is a gradient of its own.
+    ReLU has no derivative at exactly 0; it is taken as 0 there, in the hidden layer as in the output.
 
     Parameters
     ----------
-    W, b, x, importance, activation
+    W, b, x, importance, activation, hidden, target
         As in `loss`.
 
     Returns
     -------
-    dW : array of shape (..., m, n)
+    dW : array of shape (..., m, n); or `minitms.weights.Weights`, a pair (encoder, decoder) of them, if W is a pair
     db : array of shape (..., n)
 
     Raises
     ------
     ValueError, TypeError
         As in `loss`.
-
-    Notes
-    -----
-    d<thing> stands for ∂L/∂<thing>. ReLU has no derivative at exactly z = 0; it is taken as 0 there.
     """
-    W, b, x = _arrays(W, b, x, activation)
-    importance = _importance(importance, W, b, x)
-    h, z, y = _layers(W, b, x, activation)
-    batch = x.shape[-2]
-
-    dy = 2 * importance * (y - x) / batch           # L = 1/batch Σ I (y - x)²   ->  ∂L/∂y = 2 I (y - x) / batch
-    dz = dy * (z > 0) if activation == "relu" else dy   # y = ReLU(z)            ->  ∂y/∂z = 1 where z > 0, else 0
-    db = dz.sum(axis=-2)                            # z = h W + b, b in each row ->  ∂L/∂b = sum of the rows of dz
-    dW_decode = h.mT @ dz                           # z = h W + b                ->  ∂L/∂W = hᵀ dz   (W as decoder)
-    dh = dz @ W.mT                                  # z = h W + b                ->  ∂L/∂h = dz Wᵀ
-    dW_encode = dh.mT @ x                           # h = x Wᵀ                   ->  ∂L/∂W = dhᵀ x   (W as encoder)
-    dW = dW_decode + dW_encode                      # one W in both places       ->  the sum of both paths
-    return dW, db
+    W, b, x, importance, t = _arrays(W, b, x, importance, target, activation, hidden)
+    layers = _layers(W, b, x, activation, hidden)
+    return _backward(W, x, t, importance, layers, activation, hidden)
 
 
-def loss_and_gradients(W, b, x, importance=1.0, activation="relu"):
-    """`loss` and `backward` in one call.
+def loss_and_gradients(W, b, x, importance=1.0, activation="relu", *, hidden="linear", target=None) -> tuple:
+    """`loss` and `backward` in one call, with one forward pass.
 
     Returns
     -------
     L : array of shape (...)
-    dW : array of shape (..., m, n)
-    db : array of shape (..., n)
+    dW, db : as `backward` returns them
     """
-    return loss(W, b, x, importance, activation), *backward(W, b, x, importance, activation)
+    W, b, x, importance, t = _arrays(W, b, x, importance, target, activation, hidden)
+    layers = _layers(W, b, x, activation, hidden)
+    return _loss(layers[-1], t, importance), *_backward(W, x, t, importance, layers, activation, hidden)
 
 
-def _layers(W, b, x, activation):
-    """The forward pass with what the backward pass needs of it: h, z and y."""
-    h = x @ W.mT                                    # encode
-    z = h @ W + b[..., None, :]                     # decode
-    y = np.maximum(z, 0) if activation == "relu" else z
-    return h, z, y
+def _arrays(W, b, x, importance, target, activation, hidden):
+    """Check words and shapes before any work, and bring all arrays to one dtype.
 
-
-def _arrays(W, b, x, activation):
-    """Check the shapes against each other before any work, and bring W, b and x to one dtype."""
-    _checks.choice("activation", activation, _checks.ACTIVATIONS)
-    W, b, x = _checks.real_array("W", W), _checks.real_array("b", b), _checks.real_array("x", x)
-    shapes = f"got W {W.shape}, b {b.shape}, x {x.shape}; expected W (..., m, n), b (..., n), x (..., batch, n)"
-    if W.ndim < 2 or b.ndim < 1 or x.ndim < 2:
+    The target comes back as an array, and the importance as (..., 1, n), so that it meets a batch (..., batch, n).
+    """
+    _checks.choice("activation", activation, tuple(ACTIVATIONS))
+    _checks.choice("hidden", hidden, tuple(ACTIVATIONS))
+    W, b, x = checked(W), _checks.real_array("b", b), _checks.real_array("x", x)
+    t = x if target is None else _checks.real_array("target", target)
+    E, _ = both(W)
+    shapes = f"got W {E.shape}, b {b.shape}, x {x.shape}; expected W (..., m, n), b (..., n), x (..., batch, n)"
+    if E.ndim < 2 or b.ndim < 1 or x.ndim < 2:
         raise ValueError(f"{shapes}" + (": one example is written x[None, :]" if x.ndim == 1 else ""))
-    if not W.shape[-1] == b.shape[-1] == x.shape[-1]:
+    if not E.shape[-1] == b.shape[-1] == x.shape[-1]:
         raise ValueError(f"the last axes differ: {shapes}")
     if x.shape[-2] == 0:
         raise ValueError(f"the batch is empty: {shapes}, batch at least 1")
+    if t.shape[-2:] != x.shape[-2:]:
+        raise ValueError(f"target {t.shape} does not fit x {x.shape}; expected (..., batch, n), a target a value")
+    dtype = np.result_type(*both(W), b, x, t)
+    importance = _checks.per_feature("importance", importance, E.shape[-1])
+    importance = _checks.fits("importance", importance, dtype)[..., None, :]
     try:
-        np.broadcast_shapes(W.shape[:-2], b.shape[:-1], x.shape[:-2])
+        np.broadcast_shapes(E.shape[:-2], b.shape[:-1], x.shape[:-2], t.shape[:-2], importance.shape[:-2])
     except ValueError:
-        raise ValueError(f"the leading axes do not broadcast: {shapes}") from None
-    dtype = np.result_type(W, b, x)
-    return W.astype(dtype, copy=False), b.astype(dtype, copy=False), x.astype(dtype, copy=False)
-
-
-def _importance(importance, W, b, x):
-    """Importance as ``(..., 1, n)``, so that it meets a batch ``(..., batch, n)``."""
-    importance = _checks.per_feature("importance", importance, W.shape[-1]).astype(W.dtype)
-    try:
-        np.broadcast_shapes(W.shape[:-2], b.shape[:-1], x.shape[:-2], importance.shape[:-1])
-    except ValueError:
-        raise ValueError(
-            f"importance {importance.shape} is for another stack of models than W {W.shape}, b {b.shape}, x {x.shape}"
-        ) from None
-    return importance[..., None, :]
+        others = f"target {t.shape}, importance {importance[..., 0, :].shape}"
+        raise ValueError(f"the leading axes do not broadcast: {shapes}; {others}") from None
+    W = each(lambda array: array.astype(dtype, copy=False), W)
+    b, x, t = (array.astype(dtype, copy=False) for array in (b, x, t))
+    return W, b, x, importance, t

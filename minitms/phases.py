@@ -10,29 +10,29 @@ of the model's place (of initial weights), so a chunk gives the same bits wherev
 from __future__ import annotations
 
 import concurrent.futures
-import contextlib
-import threading
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 
 import numba
 import numpy as np
 
-from minitms import _checks, _interrupt, _one_neuron, _progress
-from minitms import checkpoint as checkpoints
-from minitms.adam import fixed_numbers, learning_rates, step_sizes
+from minitms import _checks, _pace, adam
+from minitms._chunks import Stopped, gather
+from minitms.checkpoint import Store
 from minitms.diagram import PhaseDiagram
+from minitms.draws import INITIAL, TRAINING, batch_key, normals
 from minitms.expected import expected_loss, minimise_expected_loss
-from minitms.features import INITIAL, thresholds, uniforms
+from minitms.fast import one_neuron
+from minitms.fast.draws import data
+from minitms.fast.job import Job, State
+from minitms.features import SparseFeatures
 from minitms.training import DivergenceError
+from minitms.weights import single
 
 RECORDS = 600  # losses kept of a sweep, at most
 CHUNK_EXAMPLES = 3e9  # model-examples of a chunk: a second or two
 CHUNK_MODELS = 8192  # at most, so that a chunk stays in the cache
 CHUNKS = 32  # and at least so many chunks, if there are that many rows
-LOOK_EVERY = 3e7  # model-examples between two looks at Ctrl-C: some tens of milliseconds
-LOOK_EVERY_MODELS = 512  # the same for Newton's method
-WAITING = 64  # chunks that an executor is given ahead of their results
+LOOK_EVERY_MODELS = 512  # models between two looks at Ctrl-C, of Newton's method
 SCALE_W, SCALE_B = 1.5, 0.5  # standard deviations of the initial weights and biases
 
 
@@ -54,6 +54,11 @@ class _Sweep:
     def shape(self):
         return self.restarts, len(self.densities), len(self.importances)
 
+    @property
+    def floor(self):
+        """y = max(z, floor)."""
+        return 0.0 if _checks.is_relu(self.activation) else -np.inf
+
     def records(self):
         """The steps, counted from 1, after which the loss of their batch is kept."""
         count = min(RECORDS, self.steps) if self.method == "sampled" else 0
@@ -73,15 +78,15 @@ class _Sweep:
         size = max(1, int(min(rows / CHUNKS, work / columns)))
         return [(first * columns, min(first + size, rows) * columns) for first in range(0, rows, size)]
 
+    def names(self):
+        """The names of the chunks in a checkpoint."""
+        return [f"chunk-{k:06d}" for k in range(len(self.chunks()))]
+
     def cells(self, first, last):
         """Density (K, 2) and importance (K, 2) of a chunk's models."""
         _, d, i = np.unravel_index(np.arange(first, last), self.shape)
         density, r = self.densities[d], self.importances[i]
         return np.stack([density, density], axis=-1), np.stack([np.ones_like(r), r], axis=-1)
-
-
-class _Stopped(Exception):
-    """The sweep was stopped while this chunk was at work."""
 
 
 def phase_diagram(
@@ -151,20 +156,22 @@ def phase_diagram(
 
     Examples
     --------
-    >>> diagram = phase_diagram(np.geomspace(0.01, 1, 20), np.geomspace(0.1, 10, 20), method="expected", seed=0)
+    >>> import numpy as np, minitms as tms
+    >>> diagram = tms.phase_diagram(np.geomspace(0.01, 1, 20), np.geomspace(0.1, 10, 20), method="expected", seed=0)
     >>> diagram.at(density=0.1, importance=1)["class"]
     'superposed'
     """
-    _checks.choice("method", method, ("sampled", "expected"))
+    _checks.choice("method", method, _checks.METHODS)
     if method == "expected":
         for name, value in (("steps", steps), ("batch_size", batch_size), ("learning_rate", learning_rate)):
             if value is not None:
                 raise ValueError(f'{name} is {value!r}, but method="expected" draws no samples; leave {name} out')
     if checkpoint is not None and seed is None:
         raise ValueError("seed is None; a checkpoint needs one, or the same call could not go on: seed=0")
+    dtype = "float32" if method == "sampled" else "float64"
     sweep = _Sweep(
         _axis("densities", densities, at_most=1.0),
-        _axis("importances", importances),
+        _axis("importances", importances, at_most=_checks.IMPORTANCE_LIMITS[dtype]),
         _checks.choice("activation", activation, _checks.ACTIVATIONS),
         method,
         _checks.integer("restarts", restarts, at_least=1),
@@ -174,8 +181,13 @@ def phase_diagram(
         _checks.seed(seed),
     )
     models = int(np.prod(sweep.shape))
-    _checks.memory(models * 150 + 2**27, f"{models:,} models of a phase diagram")
-    initial = _given(initial, sweep.shape)
+    threads = numba.get_num_threads() if method == "sampled" else 0
+    needed = models * 150 + 2**27 + threads * (25 * sweep.steps + 40 * sweep.batch_size)
+    _checks.memory(needed, f"{models:,} models of a phase diagram in {sweep.steps:,} steps of {sweep.batch_size:,}")
+    _checks.fits("learning_rate", sweep.learning_rate, dtype)
+    initial = _given(initial, sweep.shape, dtype)
+    if progress is not None:
+        _checks.flag("progress", progress)
     if executor is not None and not isinstance(executor, concurrent.futures.Executor):
         raise TypeError(f"executor is {executor!r}; expected a concurrent.futures.Executor")
 
@@ -183,7 +195,8 @@ def phase_diagram(
         arrays = _run(sweep, initial, executor, progress, store=None)
     else:
         extra = {"initial W": initial[0], "initial b": initial[1]} if initial else {}
-        with checkpoints.Store(checkpoint, {"what": "phase_diagram"} | asdict(sweep) | extra) as store:
+        described, names = {"what": "phase_diagram"} | asdict(sweep) | extra, set(sweep.names())
+        with Store(checkpoint, described, lambda store: names <= store.names()) as store:
             arrays = _run(sweep, initial, executor, progress, store)
     sampled = method == "sampled"
     settings = {"steps": sweep.steps, "batch_size": sweep.batch_size, "learning_rate": sweep.learning_rate}
@@ -205,124 +218,61 @@ def phase_diagram(
 
 def _run(sweep, initial, executor, progress, store):
     """Get every chunk, from the store or by training it, and put them together."""
-    chunks = sweep.chunks()
-    names = [f"chunk-{k:06d}" for k in range(len(chunks))]
-    there = store.names() if store else set()
-    missing = [k for k, name in enumerate(names) if name not in there]
-    models, dtype = chunks[-1][1], np.float32 if sweep.method == "sampled" else np.float64
+    models, dtype = int(np.prod(sweep.shape)), np.float32 if sweep.method == "sampled" else np.float64
     arrays = {"W": np.empty((models, 1, 2), dtype), "b": np.empty((models, 2), dtype), "loss": np.empty(models)}
     if sweep.method == "expected":
         arrays["gradient"] = np.empty(models)
-    histories = np.zeros((len(chunks), len(sweep.records())))
-
-    def keep(k, chunk):
-        for name, array in arrays.items():
-            array[slice(*chunks[k])] = chunk[name]
-        histories[k] = chunk["history"]
-
-    with _progress.bar(models, " models", progress) as bar:
-        for k in set(range(len(chunks))) - set(missing):
-            keep(k, store.load(names[k]))
-            bar.update(chunks[k][1] - chunks[k][0])
-        done = len(chunks) - len(missing)
-        try:
-            tasks = [(k, *chunks[k]) for k in missing]
-            with (
-                _interrupt.deferred() as answer_interrupt,
-                contextlib.closing(_results(sweep, initial, executor, tasks, answer_interrupt)) as results,
-            ):
-                for k, chunk in results:
-                    if store:
-                        _same_host(store, chunk.pop("host"))
-                        store.save(names[k], chunk)
-                    keep(k, chunk)
-                    done += 1
-                    bar.update(chunks[k][1] - chunks[k][0])
-        except KeyboardInterrupt:
-            kept = f"kept in {store.path}: run the same call again to go on" if store else (
-                "lost; with checkpoint=FOLDER they are kept, and the same call goes on"
-            )
-            raise KeyboardInterrupt(f"stopped after {done} of {len(chunks)} chunks, which are {kept}") from None
+    parts = dict(zip(sweep.names(), sweep.chunks(), strict=True))
+    histories = np.zeros((len(parts), len(sweep.records())))
+    chunks = {
+        name: (*part, sweep, tuple(array[slice(*part)] for array in initial) if initial else None)
+        for name, part in parts.items()
+    }
+    places = {
+        name: {key: array[slice(*part)] for key, array in arrays.items()} | {"history": history}
+        for (name, part), history in zip(parts.items(), histories, strict=True)
+    }
+    with _pace.bar(models, " models", progress) as bar:
+        gather(_train_chunk, chunks, places, executor, store, bar)
     return arrays | {"history": histories.sum(axis=0)}
 
 
-def _results(sweep, initial, executor, tasks, answer_interrupt):
-    """Run the tasks (k, first, last) and yield (k, chunk) as they are finished, or answer Ctrl-C in between."""
-    if not tasks:
-        return
-    stop = threading.Event()
-    own = None
-    if executor is None:
-        own = executor = concurrent.futures.ThreadPoolExecutor(numba.get_num_threads())
-    shared = isinstance(executor, concurrent.futures.ThreadPoolExecutor)
-    waiting = {}
-    tasks = iter(tasks)
-    try:
-        while True:
-            while len(waiting) < WAITING and (task := next(tasks, None)):
-                k, first, last = task
-                start = tuple(array[first:last] for array in initial) if initial else None
-                arguments = sweep, first, last, start, *([stop.is_set] if shared else [])
-                try:
-                    waiting[executor.submit(_train_chunk, *arguments)] = k
-                except RuntimeError as error:
-                    raise ValueError(f"{executor!r} takes no work ({error}); give one that is running") from error
-            if not waiting:
-                return
-            answer_interrupt()
-            done, _ = concurrent.futures.wait(waiting, 0.1, return_when=concurrent.futures.FIRST_COMPLETED)
-            for future in done:
-                yield waiting.pop(future), future.result()
-    finally:
-        stop.set()
-        for future in waiting:
-            future.cancel()
-        if own:
-            own.shutdown()
-
-
-def _train_chunk(sweep, first, last, initial, stopped: Callable[[], bool] = lambda: False):
-    """Models ``first .. last - 1`` from start to end, on one thread."""
-    threads = numba.get_num_threads()
-    numba.set_num_threads(1)
-    try:
-        W, b = initial or _initial_weights(sweep, first, last)
-        train = {"sampled": _sampled, "expected": _expected}[sweep.method]
-        return train(sweep, first, last, W, b, stopped) | {"host": checkpoints.host()}
-    finally:
-        numba.set_num_threads(threads)
+def _train_chunk(first, last, sweep, initial, stopped):
+    """Models ``first .. last - 1`` from start to end."""
+    W, b = initial or _initial_weights(sweep, first, last)
+    train = _checks.lookup("method", sweep.method, {"sampled": _sampled, "expected": _expected})
+    return train(sweep, first, last, W, b, stopped)
 
 
 def _sampled(sweep, first, last, W, b, stopped):
     dtype, columns = np.dtype(np.float32), min(sweep.shape[2], last - first)  # whole rows, or a part of one
-    W, b = np.array(W, dtype).reshape(-1, columns, 1, 2), np.array(b, dtype).reshape(-1, columns, 2)
-    means = [np.zeros_like(array) for array in (W, W, b, b)]
+    theta = np.concatenate([W.reshape(-1, 2), b], axis=-1, dtype=dtype)
+    state = State(theta, np.zeros_like(theta), np.zeros_like(theta))
     density, importance = sweep.cells(first, last)
-    weight = (importance * (2 / sweep.batch_size)).astype(dtype).reshape(b.shape)
-    data = *thresholds(density[::columns], dtype), weight
-    rates, fixed = learning_rates("constant", sweep.learning_rate, sweep.steps), fixed_numbers(0.0, dtype)
-    recorded = np.isin(np.arange(1, sweep.steps + 1), sweep.records())
-    history = []
-    stride = max(1, int(LOOK_EVERY / (sweep.batch_size * (last - first))))
-    for start in range(0, sweep.steps, stride):
+    features = data(SparseFeatures(2, density, importance), dtype)
+    rates, constants = adam.learning_rates("constant", sweep.learning_rate, sweep.steps), adam.constants(0.0, dtype)
+    room = one_neuron.room(columns, sweep.batch_size, dtype)
+    recorded, history = np.isin(np.arange(1, sweep.steps + 1), sweep.records()), []
+    for start, end in _pace.chunks(0, sweep.steps):
         if stopped():
-            raise _Stopped
-        end = min(start + stride, sweep.steps)
-        losses = np.empty((*b.shape[:-1], end - start))
-        _one_neuron.train_rows(
-            0, len(W), W, b, *means, step_sizes(rates, start, end, dtype), fixed, *data, sweep.activation == "relu",
-            sweep.seed, start, sweep.batch_size, recorded[start:end], losses, first // sweep.shape[2],
+            raise Stopped
+        losses, steps = np.empty((len(theta), end - start)), adam.steps(rates, start, end, dtype)
+        share, row = dtype.type(1 / sweep.batch_size), first // sweep.shape[2]
+        job = Job(sweep.seed, TRAINING, row, start, share, recorded[start:end], losses)
+        one_neuron.train_rows(
+            0, len(theta) // columns, columns, state, features, (steps, constants), dtype.type(sweep.floor), job,
+            sweep.batch_size, room,
         )  # fmt: skip
-        losses = losses[..., recorded[start:end]]
-        sound = np.isfinite(losses).all(axis=-1) & np.isfinite(W).all(axis=(-2, -1)) & np.isfinite(b).all(axis=-1)
+        losses = losses[:, recorded[start:end]] / sweep.batch_size
+        sound = np.isfinite(losses).all(axis=-1) & np.isfinite(theta).all(axis=-1)
         if not sound.all():
             model = tuple(int(k) for k in np.unravel_index(first + int(np.argmin(sound)), sweep.shape))
             raise DivergenceError(
                 f"model {model} (restart, density, importance) has a loss or weight that is not finite, found after "
                 f"step {end} ({(~sound).sum()} of the {sound.size} models of its chunk); try a smaller learning_rate"
             )
-        history.append(losses.sum(axis=(0, 1)))
-    W, b = W.reshape(-1, 1, 2), b.reshape(-1, 2)
+        history.append(losses.sum(axis=0))
+    W, b = theta[:, None, :2].copy(), theta[:, 2:].copy()
     loss = expected_loss(W.astype(np.float64), b.astype(np.float64), density, importance, sweep.activation)
     return {"W": W, "b": b, "loss": loss, "history": np.concatenate(history)}
 
@@ -332,7 +282,7 @@ def _expected(sweep, first, last, W, b, stopped):
     parts = []
     for start in range(0, last - first, LOOK_EVERY_MODELS):
         if stopped():
-            raise _Stopped
+            raise Stopped
         part = slice(start, start + LOOK_EVERY_MODELS)
         parts.append(minimise_expected_loss(W[part], b[part], density[part], importance[part], sweep.activation))
     names = ("W", "b", "loss", "gradient")
@@ -340,13 +290,12 @@ def _expected(sweep, first, last, W, b, stopped):
 
 
 def _initial_weights(sweep, first, last):
-    """W (K, 1, 2) and b (K, 2): two uniforms make a normal, by Box and Muller."""
-    u = uniforms(sweep.seed, INITIAL, np.arange(first, last), 0, 4, 2, "float64")
-    normal = np.sqrt(-2 * np.log(1 - u[..., 0])) * np.cos(2 * np.pi * u[..., 1])
+    """W (K, 1, 2) and b (K, 2)."""
+    normal = normals(batch_key(sweep.seed, INITIAL, np.arange(first, last), 0), 4)
     return SCALE_W * normal[:, None, :2], SCALE_B * normal[:, 2:]
 
 
-def _given(initial, shape):
+def _given(initial, shape, dtype):
     """Initial weights of the user, one row a model."""
     if initial is None:
         return None
@@ -354,7 +303,8 @@ def _given(initial, shape):
         raise TypeError(f"initial is {type(initial).__name__}; expected a pair (W, b)")
     given = []
     for name, array, one in (("W", initial[0], (1, 2)), ("b", initial[1], (2,))):
-        array = _checks.finite(f"initial {name}", _checks.real_array(f"initial {name}", array))
+        array = _checks.finite(f"initial {name}", single(f"initial {name}", array))
+        _checks.fits(f"initial {name}", array, dtype)
         try:
             given.append(np.broadcast_to(array, shape + one).reshape(-1, *one))
         except ValueError:
@@ -364,7 +314,7 @@ def _given(initial, shape):
     return tuple(given)
 
 
-def _axis(name, values, at_most=np.inf):
+def _axis(name, values, at_most):
     """One axis of the diagram: increasing, at least 0."""
     values = _checks.finite(name, _checks.real_array(name, values)).astype(np.float64)
     hint = f"; a single value is written [{values:g}]" if values.ndim == 0 else ""
@@ -373,17 +323,5 @@ def _axis(name, values, at_most=np.inf):
     if (np.diff(values) <= 0).any():
         raise ValueError(f"{name} does not increase everywhere; expected np.unique({name})")
     if values[0] < 0 or values[-1] > at_most:
-        bounds = "at least 0" if at_most == np.inf else f"in [0, {at_most:g}]"
-        raise ValueError(f"{name} runs from {values[0]:g} to {values[-1]:g}; expected every value {bounds}")
+        raise ValueError(f"{name} runs from {values[0]:g} to {values[-1]:g}; expected every value in [0, {at_most:g}]")
     return values
-
-
-def _same_host(store, host):
-    """Refuse a chunk from a worker on which the last bits may differ."""
-    here = checkpoints.host()
-    for name in here.keys() - set(store.allow):
-        if host[name] != here[name]:
-            raise ValueError(
-                f"a worker has {name} {host[name]!r}, and this process {here[name]!r}: the last bits may differ. "
-                f"To keep its chunks all the same, give checkpoint=Checkpoint(path, allow=({name!r},))"
-            )

@@ -8,13 +8,17 @@ from __future__ import annotations
 
 import matplotlib
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
-from matplotlib.colors import LinearSegmentedColormap, ListedColormap, Normalize, to_rgb
+from matplotlib.colors import Colormap, LinearSegmentedColormap, ListedColormap, Normalize, is_color_like, to_rgb
 from matplotlib.patches import Rectangle
+from numpy.typing import ArrayLike
 
 from minitms import _checks, geometry
+from minitms.weights import single
 
 STYLE = "minitms.minitms"
+LOG_LIMITS = np.log([1e-300, 1e300])  # of an axis
 
 # What each kind of colour means: (colour map, lowest value, highest value).
 SCALES = {
@@ -28,7 +32,7 @@ NOT_LEARNED, DEDICATED, SUPERPOSED = to_rgb("#d9d9d9"), to_rgb("#2166ac"), to_rg
 CLASS_COLORS = {"first": "#e66101", "superposed": "#ffffff", "extra": "#5e3c99", "neither": "#bdbdbd"}
 
 
-def feature_vectors(ax, W, importance=1.0, limit=1.5):
+def feature_vectors(ax: Axes, W: ArrayLike, importance: ArrayLike = 1.0, limit: float = 1.5) -> Axes:
     """Draw the columns of W as points on stalks in the plane, coloured by importance.
 
     Parameters
@@ -37,7 +41,7 @@ def feature_vectors(ax, W, importance=1.0, limit=1.5):
     W : array of shape (2, n)
     importance : array that broadcasts to (n,)
         Coloured on a scale from the smallest importance to the largest.
-    limit : float
+    limit : float above 0
         The axes run from -limit to limit.
 
     Returns
@@ -47,18 +51,20 @@ def feature_vectors(ax, W, importance=1.0, limit=1.5):
     Raises
     ------
     ValueError, TypeError
-        If W is not one model with two hidden dimensions, or the importance does not fit it.
+        If `ax` is no Axes, W is not one model with two hidden dimensions, or the importance or limit does not fit.
 
     Notes
     -----
     Elhage et al. (2022), introduction.
     """
-    W = _one_model(W)
+    W, limit = _one_model(ax, W), _checks.number("limit", limit, above=0)
     if W.shape[0] != 2:
         raise ValueError(f"W has shape {W.shape}; expected (2, n), since the vectors are drawn in the plane")
-    importance = np.broadcast_to(_checks.per_feature("importance", importance, W.shape[1]), W.shape[1])
+    importance = _checks.per_feature("importance", importance, W.shape[1])
+    if importance.ndim != 1:
+        raise ValueError(f"importance has shape {importance.shape}; expected ({W.shape[1]},), since W is one model")
     low = importance.min() if importance.min() < importance.max() else 0.0
-    colors = scale("importance", low, max(importance.max(), low + 1e-12)).to_rgba(importance)
+    colors = scale("importance", low, max(importance.max(), np.nextafter(low, np.inf))).to_rgba(importance)
     ax.axhline(0, color="0.85", linewidth=0.7, zorder=0)
     ax.axvline(0, color="0.85", linewidth=0.7, zorder=0)
     for (x, y), color in zip(W.T, colors, strict=True):
@@ -68,7 +74,7 @@ def feature_vectors(ax, W, importance=1.0, limit=1.5):
     return ax
 
 
-def weight_gram(ax, W, b=None):
+def weight_gram(ax: Axes, W: ArrayLike, b: ArrayLike | None = None) -> Axes:
     """Draw Wᵀ W as a heat map on -1..1 (red positive, blue negative), and b as a column to its right.
 
     Row i, column j is W_i · W_j: what feature j adds to the reconstruction of feature i.
@@ -86,23 +92,28 @@ def weight_gram(ax, W, b=None):
     Raises
     ------
     ValueError, TypeError
-        If W is not one model, or b does not fit it.
+        If `ax` is no Axes, W is not one model, or b does not fit it.
 
     Notes
     -----
     Elhage et al. (2022), section 2, "Basic Results". ``plt.colorbar(ax.images[0])`` gives the scale.
     """
-    W = _one_model(W)
+    W = _one_model(ax, W)
     n = W.shape[1]
+    with np.errstate(over="ignore"):
+        gram = W.T @ W
+    if not np.isfinite(gram).all():
+        raise ValueError(f"W holds {np.abs(W).max():g}, and WᵀW overflows; expected weights nearer to 1")
+    if b is not None:
+        b = _checks.finite("b", _checks.real_array("b", b))
+        if b.shape != (n,):
+            raise ValueError(f"b has shape {b.shape}; expected ({n},) for W {W.shape}")
     settings = {"cmap": SCALES["gram"][0], "vmin": -1, "vmax": 1, "aspect": "equal"}
     frame = {"fill": False, "edgecolor": "0.3", "linewidth": 0.7, "clip_on": False}
-    ax.imshow(W.T @ W, extent=(0, n, n, 0), **settings)
+    ax.imshow(gram, extent=(0, n, n, 0), **settings)
     ax.add_patch(Rectangle((0, 0), n, n, **frame))
     labels = {n / 2: r"$W^T W$"}
     if b is not None:
-        b = _checks.real_array("b", b)
-        if b.shape != (n,):
-            raise ValueError(f"b has shape {b.shape}; expected ({n},) for W {W.shape}")
         left, width = n * 1.06, n * 0.08
         ax.imshow(b[:, None], extent=(left, left + width, n, 0), **settings)
         ax.add_patch(Rectangle((left, 0), width, n, **frame))
@@ -114,7 +125,7 @@ def weight_gram(ax, W, b=None):
     return ax
 
 
-def feature_bars(ax, W):
+def feature_bars(ax: Axes, W: ArrayLike) -> Axes:
     """Draw |W_i| as a bar for each feature, feature 0 on top, coloured by its interference: 1 and more look alike.
 
     Parameters
@@ -129,13 +140,13 @@ def feature_bars(ax, W):
     Raises
     ------
     ValueError, TypeError
-        If W is not one model.
+        If `ax` is no Axes, or W is not one model.
 
     Notes
     -----
     Elhage et al. (2022), section 2, "Basic Results". The interference is that of `minitms.interference`.
     """
-    W = _one_model(W)
+    W = _one_model(ax, W)
     n = W.shape[1]
     colors = scale("interference").to_rgba(geometry.interference(W))
     ax.barh(np.arange(n) + 0.5, geometry.feature_norms(W), height=0.8 if n <= 40 else 1.0, color=colors)
@@ -143,7 +154,9 @@ def feature_bars(ax, W):
     return ax
 
 
-def phase_map(ax, densities, importances, values, cmap=None):
+def phase_map(
+    ax: Axes, densities: ArrayLike, importances: ArrayLike, values: ArrayLike, cmap: str | Colormap | None = None
+) -> Axes:
     """Draw one value or colour a cell over importance (x) and density (y, 1 on top), both on log axes.
 
     Parameters
@@ -153,9 +166,9 @@ def phase_map(ax, densities, importances, values, cmap=None):
     importances : increasing array of shape (R,), every value above 0
         Importance of the extra feature relative to the others.
     values : array of shape (D, R), or (D, R, 3) for red, green and blue in [0, 1]
-        Colours come from `superposition_colors` or `class_colors`.
+        Colours come from `superposition_colors` or `class_colors`. A cell whose value is NaN stays blank.
     cmap : str or Colormap, optional
-        For values of shape (D, R).
+        For values of shape (D, R) only: colours need none.
 
     Returns
     -------
@@ -163,19 +176,27 @@ def phase_map(ax, densities, importances, values, cmap=None):
 
     Raises
     ------
-    ValueError
-        If the axes are not increasing and above 0, or the shapes do not fit.
+    ValueError, TypeError
+        If `ax` is no Axes, the two axes do not increase or are not above 0, the shapes do not fit, a value is infinite
+        or no number, a colour lies outside [0, 1], or there is no such colour map.
 
     Notes
     -----
     Elhage et al. (2022), section 3. Each cell is drawn around its own density and importance, also if the grid is
     not evenly spaced on the log axes.
     """
-    values = np.asarray(values)
+    _check_axes(ax)
     x, y = _edges("importances", importances), _edges("densities", densities)
     shape = (len(y) - 1, len(x) - 1)
+    values = _values(values)
     if values.shape not in (shape, (*shape, 3)):
         raise ValueError(f"values has shape {values.shape}; expected {shape} (densities, importances) or {(*shape, 3)}")
+    if values.ndim == 3:
+        _checks.bounded("values", values, at_most=1.0)
+        if cmap is not None:
+            raise ValueError(f"cmap is {cmap!r}, but values are colours already; leave it out")
+    elif cmap is not None and not isinstance(cmap, Colormap):
+        _checks.choice("cmap", cmap, tuple(matplotlib.colormaps))
     ax.pcolormesh(x, y, values, cmap=cmap, rasterized=True)
     ax.set(xscale="log", yscale="log", xlim=x[[0, -1]], ylim=y[[0, -1]],
            xlabel="relative importance of the extra feature", ylabel="density 1 - S")
@@ -185,7 +206,7 @@ def phase_map(ax, densities, importances, values, cmap=None):
     return ax
 
 
-def superposition_colors(norm, interference):
+def superposition_colors(norm: ArrayLike, interference: ArrayLike) -> np.ndarray:
     """The paper's colours of a phase diagram: grey not learned, blue a dimension of its own, red in superposition.
 
     Parameters
@@ -196,13 +217,24 @@ def superposition_colors(norm, interference):
     Returns
     -------
     colors : array of shape (..., 3)
+
+    Raises
+    ------
+    ValueError, TypeError
+        If the shapes differ, or a value is not finite or no number.
     """
-    norm, interference = (np.clip(np.asarray(a, np.float64), 0, 1)[..., None] for a in (norm, interference))
+    norm, interference = (
+        _checks.finite(name, _checks.real_array(name, array)).astype(np.float64)
+        for name, array in (("norm", norm), ("interference", interference))
+    )
+    if norm.shape != interference.shape:
+        raise ValueError(f"got norm {norm.shape} and interference {interference.shape}; expected equal shapes")
+    norm, interference = (np.clip(array, 0, 1)[..., None] for array in (norm, interference))
     learned = (1 - interference) * np.array(DEDICATED) + interference * np.array(SUPERPOSED)
     return (1 - norm) * np.array(NOT_LEARNED) + norm * learned
 
 
-def class_colors(classes):
+def class_colors(classes: ArrayLike) -> np.ndarray:
     """The earlier replication's colours of a phase diagram: orange first, purple extra, white superposed, grey neither.
 
     Parameters
@@ -216,16 +248,18 @@ def class_colors(classes):
 
     Raises
     ------
-    ValueError
-        If an entry is another word.
+    ValueError, TypeError
+        If an entry is another word, or lies under a mask.
     """
-    classes = np.asarray(classes)
+    classes = _checks.plain_array("classes", classes)
     for word in np.unique(classes):
         _checks.choice("class", str(word), tuple(CLASS_COLORS))
     return np.array([to_rgb(CLASS_COLORS[str(word)]) for word in classes.flat]).reshape(*classes.shape, 3)
 
 
-def loss_curve(ax, steps, history, label=None, color=None):
+def loss_curve(
+    ax: Axes, steps: ArrayLike, history: ArrayLike, label: str | None = None, color=None
+) -> Axes:
     """Draw the loss over the steps on a log axis: the median over models, and a band from the lowest to the highest.
 
     Parameters
@@ -233,8 +267,9 @@ def loss_curve(ax, steps, history, label=None, color=None):
     ax : matplotlib Axes
     steps : array of shape (records,)
     history : array of shape (..., records)
-    label, color : str, optional
-        For the line; the band takes its colour.
+    label : str, optional
+    color : what matplotlib takes for one, optional
+        Of the line; the band takes it too.
 
     Returns
     -------
@@ -242,11 +277,18 @@ def loss_curve(ax, steps, history, label=None, color=None):
 
     Raises
     ------
-    ValueError
-        If the last axis of the history is not as long as `steps`.
+    ValueError, TypeError
+        If `ax` is no Axes, the last axis of the history is not as long as `steps`, one of them is empty, not finite or
+        not made of numbers, or the label or colour is none.
     """
-    steps, history = np.asarray(steps), _checks.real_array("history", history)
-    if steps.ndim != 1 or history.ndim < 1 or history.shape[-1] != len(steps):
+    _check_axes(ax)
+    steps = _checks.finite("steps", _checks.real_array("steps", steps))
+    history = _checks.finite("history", _checks.real_array("history", history))
+    if label is not None and not isinstance(label, str):
+        raise TypeError(f"label is {label!r}; expected a str")
+    if color is not None and not is_color_like(color):
+        raise ValueError(f"color is {color!r}; expected a colour, such as 'tab:blue' or '#2166ac'")
+    if 0 in history.shape or steps.ndim != 1 or history.ndim < 1 or history.shape[-1] != len(steps):
         raise ValueError(f"got steps {steps.shape} and history {history.shape}; expected (records,) and (..., records)")
     models = history.reshape(-1, len(steps))
     (line,) = ax.plot(steps, np.median(models, axis=0), label=label, color=color)
@@ -256,7 +298,7 @@ def loss_curve(ax, steps, history, label=None, color=None):
     return ax
 
 
-def scale(kind, low=None, high=None):
+def scale(kind: str, low: float | None = None, high: float | None = None) -> ScalarMappable:
     """What a colour bar needs: ``fig.colorbar(scale("interference"), ax=ax)``.
 
     Parameters
@@ -268,13 +310,38 @@ def scale(kind, low=None, high=None):
     Returns
     -------
     matplotlib.cm.ScalarMappable
+
+    Raises
+    ------
+    ValueError, TypeError
+        If the kind is unknown, or the ends are not numbers, the lower one first.
     """
-    cmap, lowest, highest = SCALES[_checks.choice("kind", kind, tuple(SCALES))]
-    return ScalarMappable(Normalize(lowest if low is None else low, highest if high is None else high), cmap)
+    cmap, lowest, highest = _checks.lookup("kind", kind, SCALES)
+    low = lowest if low is None else _checks.number("low", low)
+    high = highest if high is None else _checks.number("high", high)
+    if not low < high:
+        raise ValueError(f"the scale runs from {low:g} to {high:g}; expected low below high")
+    return ScalarMappable(Normalize(low, high), cmap)
 
 
-def _one_model(W):
-    W = _checks.finite("W", _checks.real_array("W", W))
+def _check_axes(ax):
+    if not isinstance(ax, Axes):
+        raise TypeError(f"ax is {type(ax).__name__}; expected a matplotlib Axes: fig, ax = plt.subplots()")
+
+
+def _values(values):
+    """Values of a phase map; NaN is allowed."""
+    array = _checks.plain_array("values", values)
+    if array.dtype.kind in "US":
+        raise TypeError(f"values holds words such as {str(array.flat[0])!r}; expected numbers, or class_colors(values)")
+    array = _checks.real_array("values", array)
+    _checks.finite("values", np.where(np.isnan(array), 0, array))
+    return array
+
+
+def _one_model(ax, W):
+    _check_axes(ax)
+    W = _checks.finite("W", single("W", W))
     if W.ndim != 2:
         raise ValueError(f"W has shape {W.shape}; expected one model, (m, n): run.best().W, or one entry of it")
     return W
@@ -285,8 +352,12 @@ def _edges(name, centres):
     centres = _checks.finite(name, _checks.real_array(name, centres))
     if centres.ndim != 1 or centres.size == 0 or (centres <= 0).any() or (np.diff(centres) <= 0).any():
         raise ValueError(f"{name} is {centres}; expected increasing values above 0 in one axis, which is drawn in logs")
-    logs = np.log(centres)
+    logs = np.log(centres.astype(np.float64))
     if logs.size == 1:
-        return np.exp(logs[0] + np.log(2) * np.array([-0.5, 0.5]))
-    middles = (logs[1:] + logs[:-1]) / 2
-    return np.exp(np.concatenate([[2 * logs[0] - middles[0]], middles, [2 * logs[-1] - middles[-1]]]))
+        edges = logs[0] + np.log(2) * np.array([-0.5, 0.5])
+    else:
+        middles = (logs[1:] + logs[:-1]) / 2
+        edges = np.concatenate([[2 * logs[0] - middles[0]], middles, [2 * logs[-1] - middles[-1]]])
+    if edges[0] < LOG_LIMITS[0] or edges[-1] > LOG_LIMITS[1]:
+        raise ValueError(f"{name} runs from {centres[0]:g} to {centres[-1]:g}; matplotlib cannot draw so far in logs")
+    return np.exp(edges)

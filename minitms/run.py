@@ -2,12 +2,62 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
-from minitms._files import read_npz, write_npz
-from minitms.features import SparseFeatures
+from minitms import _checks
+from minitms._fields import FLOATS, SEED, Field, checked, increasing, read_npz, word
+from minitms._files import as_path, write_npz
+from minitms.features import Examples, SparseFeatures
+from minitms.plan import Plan
+from minitms.weights import Weights, best_restart, both
+
+# What `save` writes. The axis of restarts, then those of the stack of models, then each array's own.
+MODELS = Field("restarts ... m n", FLOATS, _checks.finite)
+KEPT = Field("restarts ... snapshots m n", FLOATS, _checks.finite, "snapshots")
+KEPT_BIASES = Field("restarts ... snapshots n", FLOATS, _checks.finite, "snapshots")
+COMMON = {
+    "b": Field("restarts ... n", FLOATS, _checks.finite),
+    "loss": Field("restarts ...", ("float64",), _checks.finite),
+    "steps": Field("records", ("int64",), partial(increasing, at_least=1)),
+    "history": Field("restarts ... records", ("float64",)),
+    "seed": SEED,
+    "activation": word(*_checks.ACTIVATIONS),
+    "hidden": word(*_checks.ACTIVATIONS),
+    "importance": Field("... n", ("float64",), _checks.bounded),
+    "snapshots_steps": Field("snapshots", ("int64",), partial(increasing, at_least=0), "snapshots"),
+    "settings_batch_size": Field("", ("int64",), partial(_checks.integer, at_least=1)),
+    "settings_learning_rate": Field("", ("float64",), partial(_checks.number, above=0)),
+    "settings_schedule": word(*_checks.SCHEDULES),
+    "settings_warmup": Field("", ("int64",), partial(_checks.integer, at_least=0)),
+    "settings_weight_decay": Field("", ("float64",), partial(_checks.number, at_least=0)),
+    "settings_engine": word(*_checks.ENGINES),
+}
+DATA = {
+    "sparse": {
+        "density": Field("... n", ("float64",), partial(_checks.bounded, at_most=1.0)),
+        "sets": Field("n", ("int64",)),
+        "pattern": word(*_checks.SET_PATTERNS),
+        "signed": Field("", ("bool",)),
+        "target": word(*_checks.TARGETS),
+    },
+    "examples": {
+        "examples_x": Field("... T n", FLOATS, _checks.finite),
+        "examples_target": Field("... T n", FLOATS, _checks.finite, "target"),
+    },
+}
+OF_THE_FILE = [name for name in COMMON if name.startswith("settings_")]  # the other settings follow from the arrays
+
+
+def _fields(names) -> dict[str, Field]:
+    """What a file with these names is to hold: models of one kind, trained on data of one kind."""
+    parts = Weights._fields if "encoder" in names else ("W",)
+    data = DATA["examples" if "examples_x" in names else "sparse"]
+    kept = {f"snapshots_{part}": KEPT for part in parts} | {"snapshots_b": KEPT_BIASES}
+    return dict.fromkeys(parts, MODELS) | COMMON | data | kept
 
 
 @dataclass(frozen=True, eq=False)
@@ -15,7 +65,7 @@ class Snapshots:
     """W and b along the way: after `steps` updates, on an axis behind the stack of models."""
 
     steps: np.ndarray
-    W: np.ndarray
+    W: np.ndarray | Weights
     b: np.ndarray
 
 
@@ -23,12 +73,14 @@ class Snapshots:
 class Best:
     """The restart with the lowest loss of each model of the stack; the fields of `TrainingRun` without that axis."""
 
-    W: np.ndarray
+    W: np.ndarray | Weights
     b: np.ndarray
     loss: np.ndarray
     restart: np.ndarray
     history: np.ndarray
     steps: np.ndarray
+    activation: str
+    hidden: str
     snapshots: Snapshots | None
 
 
@@ -38,69 +90,81 @@ class TrainingRun:
 
     Attributes
     ----------
-    W : array of shape (restarts, ..., m, n)
+    W : array of shape (restarts, ..., m, n), or `minitms.Weights`, a pair (encoder, decoder) of these
     b : array of shape (restarts, ..., n)
     loss : float64 array of shape (restarts, ...)
-        The exact expected loss for linear models and for ReLU models of up to three features; for all others the loss
-        on 2^16 fresh examples, the same for all restarts.
+        For tied models with a linear hidden layer, on features of one set, with values in [0, 1): the exact expected
+        loss, if the output is linear or there are up to three features. For fixed examples the loss on them. For all
+        others the loss on 2^16 fresh examples, the same for all restarts.
     history : float64 array of shape (restarts, ..., records)
         Loss of a training batch, before that batch's update.
     steps : int array of shape (records,)
         The step of each record, from 1; at most 200 of them.
     seed : int
-    features : SparseFeatures
-    activation : str
+    features : SparseFeatures or Examples
+    activation, hidden : str
+    settings : dict
+        How the run was made: the arguments of `train` that are numbers and words.
     snapshots : Snapshots or None
     """
 
-    W: np.ndarray
+    W: np.ndarray | Weights
     b: np.ndarray
     loss: np.ndarray
     history: np.ndarray
     steps: np.ndarray
     seed: int
-    features: SparseFeatures
+    features: SparseFeatures | Examples
     activation: str
+    hidden: str
+    settings: dict
     snapshots: Snapshots | None = None
 
     def __repr__(self) -> str:
         restarts, *stack = self.loss.shape
-        models = f"{int(np.prod(stack))} models x {restarts} restarts" if stack else f"1 model x {restarts} restarts"
-        *_, m, n = self.W.shape
+        models = f"{math.prod(stack)} models x {restarts} restarts" if stack else f"1 model x {restarts} restarts"
+        *_, m, n = both(self.W)[0].shape
+        kind = [self.activation] + ["hidden relu"] * (self.hidden == "relu") + ["untied"] * (not self.settings["tied"])
+        how = ("batch_size", "learning_rate", "schedule", "warmup", "weight_decay", "engine", "dtype")
+        made = [f"{name}={self.settings[name]!r}" for name in how if self.settings[name]]
         return (
-            f"TrainingRun({models}, n={n}, m={m}, {self.activation}, {self.steps[-1]} steps, "
-            f"loss {self.loss.min():.4g} to {self.loss.max():.4g}, seed={self.seed})"
+            f"TrainingRun({models}, n={n}, m={m}, {', '.join(kind)}, {self.steps[-1]} steps, "
+            f"loss {self.loss.min():.4g} to {self.loss.max():.4g}; {', '.join(made)}, seed={self.seed})"
         )
 
     def best(self) -> Best:
         """The restart with the lowest loss, chosen for each model of the stack by itself."""
-        restart = self.loss.argmin(axis=0)
-
-        def chosen(array):
-            index = restart.reshape(1, *restart.shape, *[1] * (array.ndim - 1 - restart.ndim))
-            return np.take_along_axis(array, index, axis=0)[0]
-
-        snapshots = self.snapshots and Snapshots(
-            self.snapshots.steps, chosen(self.snapshots.W), chosen(self.snapshots.b)
-        )
+        restart, taken = best_restart(self.loss)
+        snapshots = self.snapshots and Snapshots(self.snapshots.steps, taken(self.snapshots.W), taken(self.snapshots.b))
         return Best(
-            chosen(self.W), chosen(self.b), chosen(self.loss), restart, chosen(self.history), self.steps, snapshots
-        )
+            taken(self.W), taken(self.b), taken(self.loss), restart, taken(self.history), self.steps, self.activation,
+            self.hidden, snapshots,
+        )  # fmt: skip
 
     def save(self, path) -> None:
         """Write the run to one ``.npz`` file, whole or not at all; `load` reads it back.
 
         Raises
         ------
-        ValueError
-            If the path does not end in ``.npz``.
+        ValueError, TypeError
+            If the path is none, or does not end in ``.npz``, or a field is not what `train` returns.
+        OSError
+            If the file cannot be written. A file that was there under this name still is.
         """
-        arrays = {name: getattr(self, name) for name in ("W", "b", "loss", "history", "steps")}
-        arrays |= {"seed": self.seed, "activation": self.activation}
-        arrays |= {"density": self.features.density, "importance": self.features.importance}
+        path, source = as_path("path", path), self.features
+        names = ("b", "loss", "history", "steps", "seed", "activation", "hidden")
+        arrays = _named("W", self.W) | {name: getattr(self, name) for name in names} | {"importance": source.importance}
+        arrays |= {name: self.settings[name.removeprefix("settings_")] for name in OF_THE_FILE}
+        if isinstance(source, Examples):
+            arrays["examples_x"] = source.x
+            if source.target is not source.x:
+                arrays["examples_target"] = source.target
+        else:
+            arrays |= {name: getattr(source, name) for name in DATA["sparse"]}
         if self.snapshots:
-            arrays |= {f"snapshots_{name}": getattr(self.snapshots, name) for name in ("steps", "W", "b")}
-        write_npz(path, arrays)
+            kept = self.snapshots
+            arrays |= _named("snapshots_W", kept.W) | {"snapshots_steps": kept.steps, "snapshots_b": kept.b}
+        write_npz(path, checked(path, arrays, _fields))
 
     @classmethod
     def load(cls, path) -> TrainingRun:
@@ -108,16 +172,48 @@ class TrainingRun:
 
         Raises
         ------
-        ValueError
-            If the file does not hold a training run.
+        ValueError, TypeError
+            If the path is none, or anything in the file is not as `save` writes it: names the field and what was
+            expected. Shapes and dtypes are compared before the arrays are read.
+        OSError
+            If there is no such file, or it cannot be opened.
         """
-        arrays = read_npz(path, {"W", "b", "loss", "history", "steps", "seed", "activation", "density", "importance"})
-        features = SparseFeatures(arrays["density"].shape[-1], arrays.pop("density"), arrays.pop("importance"))
-        snapshots = None
-        if "snapshots_W" in arrays:
-            snapshots = Snapshots(*(arrays.pop(f"snapshots_{name}") for name in ("steps", "W", "b")))
-        return cls(
-            **arrays | {"seed": int(arrays["seed"]), "activation": str(arrays["activation"])},
-            features=features,
-            snapshots=snapshots,
-        )
+        path = as_path("path", path)
+        arrays = read_npz(path, _fields)
+        W, kept = _unnamed("W", arrays), _unnamed("snapshots_W", arrays)
+        snapshots = None if kept is None else Snapshots(arrays["snapshots_steps"], kept, arrays["snapshots_b"])
+        try:
+            features = _source(arrays)
+        except ValueError as error:
+            raise ValueError(f"{path}: {error}") from error
+        names = ("b", "loss", "history", "steps", "seed", "activation", "hidden")
+        settings = {name.removeprefix("settings_"): arrays[name] for name in OF_THE_FILE} | {
+            "activation": arrays["activation"], "hidden": arrays["hidden"], "tied": not isinstance(W, Weights),
+            "steps": int(arrays["steps"][-1]), "restarts": len(arrays["loss"]), "seed": arrays["seed"],
+            "dtype": arrays["b"].dtype.name,
+        }  # fmt: skip
+        settings = {name: settings[name] for name in Plan.SETTINGS}
+        own = {name: arrays[name] for name in names}
+        return cls(W, **own, features=features, settings=settings, snapshots=snapshots)
+
+
+def _named(name, W):
+    """The arrays of W under the names that they have in a file."""
+    if not isinstance(W, Weights):
+        return {name: W}
+    return {name.replace("W", part): array for part, array in W._asdict().items()}
+
+
+def _unnamed(name, arrays):
+    """W again, or None if it is not there."""
+    pair = [arrays.get(name.replace("W", part)) for part in Weights._fields]
+    return arrays.get(name) if pair[0] is None else Weights(*pair)
+
+
+def _source(arrays):
+    """The data that a run was trained on, checked as if it were given."""
+    if "examples_x" in arrays:
+        return Examples(arrays["examples_x"], arrays["importance"], arrays.get("examples_target"))
+    sets = arrays["sets"] if arrays["pattern"] != "independent" or arrays["sets"].any() else None
+    words = (arrays[name] for name in ("pattern", "signed", "target"))
+    return SparseFeatures(len(arrays["sets"]), arrays["density"], arrays["importance"], sets, *words)

@@ -38,6 +38,7 @@ Source: Elhage et al., Toy Models of Superposition (2022), section 3, "Superposi
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from minitms import _checks
 
@@ -45,7 +46,7 @@ CONFIGURATIONS = {2: ("first", "extra", "superposed"), 3: ("first", "extra", "su
 TRIPLE_POINT = (1.0, 4 / 7)  # (importance r, density s) at which the configurations of the ReLU model cost the same
 
 
-def feature_variance(density):
+def feature_variance(density: ArrayLike) -> np.ndarray:
     """Variance of a sparse feature, ``v = s/3 - s²/4``: what dropping it costs per unit of importance.
 
     Parameters
@@ -60,7 +61,9 @@ def feature_variance(density):
     return s / 3 - s**2 / 4
 
 
-def configuration_losses(density, importance, activation="relu", n=2):
+def configuration_losses(
+    density: ArrayLike, importance: ArrayLike, activation: str = "relu", n: int = 2
+) -> np.ndarray:
     """Expected loss of each named configuration, in closed form.
 
     Parameters
@@ -85,15 +88,16 @@ def configuration_losses(density, importance, activation="relu", n=2):
     Elhage et al. (2022), section 3.
     """
     s, r = _plane(density, importance)
-    _checks.choice("activation", activation, _checks.ACTIVATIONS)
     _checks.choice("n", n, tuple(CONFIGURATIONS))
     v = feature_variance(s)
-    pair = s**2 / 6 if activation == "relu" else v  # what each feature of an antipodal pair costs
+    pair = s**2 / 6 if _checks.is_relu(activation) else v  # what each feature of an antipodal pair costs
     losses = [r * v, v, (1 + r) * pair, 2 * pair]
     return np.stack(losses[: len(CONFIGURATIONS[n])])
 
 
-def predicted_configuration(density, importance, activation="relu", n=2):
+def predicted_configuration(
+    density: ArrayLike, importance: ArrayLike, activation: str = "relu", n: int = 2
+) -> np.ndarray:
     """The configuration of least loss, as an index into ``CONFIGURATIONS[n]``.
 
     Parameters, errors and source are those of `configuration_losses`.
@@ -102,10 +106,16 @@ def predicted_configuration(density, importance, activation="relu", n=2):
     -------
     index : int64 array of the broadcast shape; of equal losses the one named first wins (all are 0 at density 0)
     """
-    return configuration_losses(density, importance, activation, n).argmin(axis=0)
+    s, r = _plane(density, importance)
+    _checks.choice("n", n, tuple(CONFIGURATIONS))
+    v = 4 - 3 * s  # all losses times 12/s, so that none of them underflows and calls a tie
+    pair = 2 * s if _checks.is_relu(activation) else v
+    with np.errstate(over="ignore"):  # an infinite loss is not the least
+        losses = [r * v, v, (1 + r) * pair, 2 * pair]
+    return np.where(s > 0, np.argmin(losses[: len(CONFIGURATIONS[n])], axis=0), 0)
 
 
-def boundary_density(importance, n=2):
+def boundary_density(importance: ArrayLike, n: int = 2) -> np.ndarray:
     """Density s* below which theory's ReLU model uses superposition.
 
     n=2: ``s* = 4r / (2 + 5r)`` for r <= 1 and ``4 / (5 + 2r)`` for r >= 1. n=3: 4/7 for r >= 1.
@@ -132,10 +142,10 @@ def boundary_density(importance, n=2):
     _checks.choice("n", n, tuple(CONFIGURATIONS))
     low = np.minimum(r, 1)
     high = np.maximum(r, 1) if n == 2 else 1.0
-    return np.where(r <= 1, 4 * low / (2 + 5 * low), 4 / (5 + 2 * high))
+    return np.where(r <= 1, 4 * low / (2 + 5 * low), 2 / (2.5 + high))
 
 
-def onset_importance(density):
+def onset_importance(density: ArrayLike) -> np.ndarray:
     """Importance r of the extra feature above which dropping it (n=2, m=1) is not even a local minimum.
 
     Turn the extra feature on by a little, W = (1 + κ ε, -ε), b = (β ε, s/2), and collect the terms in ε². The second
@@ -169,12 +179,15 @@ def onset_importance(density):
     if (s == 0).any():
         raise ValueError("density holds 0; expected every value above 0, since features that are never on cost nothing")
     half_slope = (s / 2 + 2 * (1 - s) ** 2) / 2
-    beta = s**2 / 4 / (half_slope + np.sqrt(half_slope**2 + (1 - s) * s**3 / 4))
-    cost = s * (s / 2 - beta) ** 2 / 4 + (1 - s) ** 2 * beta**2 + (1 - s) * s * beta**3 / 3
-    return s + cost / feature_variance(s)
+    ratio = s / 4 / (half_slope + np.sqrt(half_slope**2 + (1 - s) * s**3 / 4))  # β/s
+    beta = s * ratio
+    cost = (s / 2 - beta) ** 2 / 4 + (1 - s) ** 2 * beta * ratio + (1 - s) * beta**3 / 3  # ... and all else by s too,
+    return s + cost / (1 / 3 - s / 4)                                                     # which can be 1e-300
 
 
-def away_from_boundary(density, importance, activation="relu", n=2):
+def away_from_boundary(
+    density: ArrayLike, importance: ArrayLike, activation: str = "relu", n: int = 2
+) -> np.ndarray:
     """Where theory's answer is clear: far from every line along which two configurations cost nearly the same.
 
     For the ReLU model ``|ln s - ln s*| > 0.2`` and ``|ln r| > 0.1``; for the linear one ``|ln r| > 0.1``.
@@ -187,12 +200,12 @@ def away_from_boundary(density, importance, activation="relu", n=2):
         and at importance 0, where the extra feature costs nothing whatever becomes of it
     """
     s, r = _plane(density, importance)
-    _checks.choice("activation", activation, _checks.ACTIVATIONS)
+    relu = _checks.is_relu(activation)
     _checks.choice("n", n, tuple(CONFIGURATIONS))
     costs = (s > 0) & (r > 0)
     log_r = np.log(np.where(costs, r, 1))
     away = np.abs(log_r) > 0.1
-    if activation == "relu":
+    if relu:
         log_ratio = np.log(np.where(costs, s, 1)) - np.log(np.where(costs, boundary_density(r, n), 1))
         away = away & (np.abs(log_ratio) > 0.2)
     return away & costs

@@ -1,5 +1,8 @@
 """Training: sample, gradient, update, record; many models at once, several restarts each, the best one kept.
 
+The loop itself stands first: `advance_by_numpy`. `minitms.fast.training` says the same faster. `train` checks what it
+is given, starts the models, runs the loop between checkpoints, and judges what came out.
+
 Small models fall into local minima, and which one depends on the initial weights. So `train` takes the whole stack of
 models, restarts every one, and `TrainingRun.best` keeps the restart with the lowest loss on fresh examples.
 """
@@ -7,25 +10,46 @@ models, restarts every one, and `TrainingRun.best` keeps the restart with the lo
 from __future__ import annotations
 
 import contextlib
-import math
-import time
 import warnings
 from collections.abc import Sequence
+from concurrent.futures import Executor
 
+import numba
 import numpy as np
 
-from minitms import _checks, _fused, _interrupt, _progress
-from minitms._threads import Threads
-from minitms.adam import SCHEDULES, adam_update, fixed_numbers, learning_rates, step_sizes
+from minitms import _checks, _pace, adam
+from minitms._chunks import Stopped, gather
 from minitms.checkpoint import SavedState, Store
+from minitms.draws import BLOCK, INITIAL, TRAINING, batch_key, normals
 from minitms.expected import expected_loss
-from minitms.features import INITIAL, TRAINING, SparseFeatures, sparse, uniforms
+from minitms.fast import training as fast
+from minitms.fast.threads import Threads, cuts
+from minitms.features import Examples, SparseFeatures, checked_source
 from minitms.model import backward, loss
+from minitms.plan import BATCH_SIZE, RECORDS, Plan
 from minitms.run import Snapshots, TrainingRun
+from minitms.weights import Weights, both, checked
 
-RECORDS = 200  # losses kept of a run, at most
-MOST_FEATURES_SCORED_EXACTLY = 3  # with a ReLU; each feature more makes the exact loss some thirty times slower
-CHUNK_SECONDS = 0.1  # about, between two returns to Python, for Ctrl-C, progress and checkpoint; at least one step
+RESTARTS = 8
+CHUNKS = 64  # that models are cut into for an executor, at most
+
+
+def advance_by_numpy(plan, theta, m, v, first, steps, constants, recorded):
+    """Sample, gradient, update: the loop of training, to be read.
+
+    The rows theta (restarts, ..., p), and their running means m and v, are advanced in place from step `first` on.
+    Returns the batch losses of the recorded steps, (restarts, ..., records), each from before the update.
+    """
+    W, b, source, losses = plan.layout.W(theta), plan.layout.b(theta), plan.source, []
+    models = plan.first_model + np.arange(plan.models).reshape(plan.stack)
+    for t, step in enumerate(zip(*steps, strict=True)):
+        x, target = plan.batch(batch_key(plan.seed, TRAINING, models, first + t))
+        arguments = W, b, x, source.importance, plan.activation
+        if recorded[t]:
+            losses.append(loss(*arguments, hidden=plan.hidden, target=target))
+        slope = plan.layout.row(*backward(*arguments, hidden=plan.hidden, target=target))
+        theta[...], m[...], v[...] = adam.rule(theta, slope, m, v, adam.Step(*step), constants)
+    return np.stack(losses, axis=-1, dtype=np.float64) if losses else np.empty((*theta.shape[:-1], 0))
 
 
 class DivergenceError(ArithmeticError):
@@ -33,57 +57,70 @@ class DivergenceError(ArithmeticError):
 
 
 def train(
-    features: SparseFeatures,
+    features: SparseFeatures | Examples,
     n_hidden: int,
     activation: str = "relu",
     *,
-    steps: int = 10_000,
-    batch_size: int = 1024,
-    learning_rate: float = 1e-3,
-    schedule: str = "constant",
+    hidden: str = "linear",
+    tied: bool = True,
+    steps: int = 5000,
+    batch_size: int | None = None,
+    learning_rate: float = 1e-2,
+    schedule: str = "cosine",
+    warmup: int = 0,
     weight_decay: float = 0.0,
-    restarts: int = 1,
+    restarts: int | None = None,
     seed: int | None = None,
     engine: str = "numba",
     dtype: str = "float32",
-    initial: tuple | None = None,
+    initial: tuple | TrainingRun | None = None,
     snapshots: int | Sequence[int] = 0,
     checkpoint=None,
+    executor: Executor | None = None,
     progress: bool | None = None,
 ) -> TrainingRun:
-    """Train a stack of models, each from several starts, on fresh examples at every step, by Adam.
+    """Train a stack of models, each from several starts, on fresh examples at every step or on fixed ones, by Adam.
 
     Parameters
     ----------
-    features : SparseFeatures
+    features : SparseFeatures or Examples
         What the data is; its stack ``...`` is the stack of models.
     n_hidden : int
         Hidden dimensions m.
-    activation : "relu" or "linear"
+    activation, hidden : "relu" or "linear"
+        The functions of the output and of the hidden layer.
+    tied : bool
+        Whether encoder and decoder are one W; else ``run.W`` is a pair (encoder, decoder).
     steps : int
-        Updates; each draws `batch_size` new examples for every model.
-    batch_size : int
+        Updates; each draws `batch_size` new examples for every model, or takes all of the fixed ones.
+    batch_size : int, or None for 1024, or for all of the fixed examples
     learning_rate : float
-        Adam's η at the first step.
+        Adam's η at its largest.
     schedule : "constant", "linear" or "cosine"
         How η falls: not at all, or towards 0, which the step after the last would have.
+    warmup : int
+        Steps in which η rises to its largest first.
     weight_decay : float
         Decoupled weight decay λ.
-    restarts : int
+    restarts : int, or None for 8, or for as many as `initial` has if that is a run
         Starts of each model, with their own initial weights and data.
     seed : int in [0, 2**63), or None to draw one, which ``run.seed`` keeps
     engine : "numba" or "numpy"
-        The fused kernels, or the loop over `model.backward` that one can read. Same random numbers, same result up to
-        rounding.
+        The fused kernels, or the loop over `model.backward` that one can read, `advance_by_numpy`. Same random numbers,
+        same result up to rounding.
     dtype : "float32" or "float64"
-    initial : (W, b), or None
-        Initial weights that broadcast to (restarts, ..., m, n) and (restarts, ..., n). None: W normal with standard
-        deviation √(2 / (m + n)) (Xavier, by one model's own shape), b = 0.
+    initial : (W, b), a TrainingRun, or None
+        Initial weights that broadcast to (restarts, ..., m, n) and (restarts, ..., n), or those of a run; Adam's
+        running means start from 0. None: W normal with standard deviation √(2 / (m + n)) (Xavier, by one model's own
+        shape), b = 0.
     snapshots : int or sequence of int
         How many snapshots of W and b to keep, evenly spaced from start to end, or after which steps.
     checkpoint : path of a folder, `minitms.Checkpoint`, or None
         Where the state is kept every second or so. The same call again goes on where a stopped or killed one ended,
         with the same bits; a finished one is simply loaded. It needs a seed.
+    executor : concurrent.futures.Executor, or None for threads of this process
+        Where models are trained, some at a time: a pool of processes, or ``distributed.Client(...).get_executor()``.
+        The result has the same bits; a checkpoint then keeps the models that are finished.
     progress : bool, or None to show a bar on a terminal and in a notebook
 
     Returns
@@ -98,7 +135,7 @@ def train(
         If a loss or weight is not finite, or a final loss is above 1.5 times that of the best constant answer
         (the sum of importance times variance); names the model, and the step after which it was found.
     RuntimeError
-        If another process is at work on the checkpoint.
+        If another process is at work on the checkpoint, or a worker of the executor died.
     OSError
         If the checkpoint cannot be written. What was saved before is kept.
 
@@ -112,150 +149,93 @@ def train(
     The final loss is judged only where the learning rates sum to at least 1: Adam moves a weight by about η a step,
     so a shorter run could not have arrived anywhere yet.
 
-    The paper does not state its optimiser; the defaults are those of the authors' public notebook, but for its weight
-    decay of 0.01 and its scale of the initial weights, which depended on how many models were trained at once.
+    The paper does not state its optimiser. The defaults are the recipe of all figures of this project.
 
     Examples
     --------
-    >>> features = SparseFeatures(n=5, density=0.05)
-    >>> run = train(features, n_hidden=2, learning_rate=1e-2, schedule="cosine", steps=2000, restarts=8, seed=0)
+    >>> import minitms as tms
+    >>> run = tms.train(tms.SparseFeatures(n=5, density=0.05), n_hidden=2, steps=2000, seed=0)
     >>> run.best().W.shape
     (2, 5)
     """
-    if not isinstance(features, SparseFeatures):
-        raise TypeError(f"features is {features!r}; expected SparseFeatures(n, density, importance)")
-    if features.together:
-        raise ValueError(
-            "features has together=True; train draws independent features only. One neuron and two features are "
-            "trained without samples by minitms.expected.minimise_expected_loss(..., pattern='together'); for other "
-            "shapes, take features.sample and loss_and_gradients in a loop of your own"
-        )
-    m, n = _checks.integer("n_hidden", n_hidden, at_least=1), features.n
-    _checks.choice("activation", activation, _checks.ACTIVATIONS)
-    _checks.choice("schedule", schedule, SCHEDULES)
-    _checks.choice("engine", engine, ("numba", "numpy"))
-    _checks.choice("dtype", dtype, ("float32", "float64"))
-    steps = _checks.integer("steps", steps, at_least=1)
-    batch_size = _checks.batch_size(batch_size, n)
-    restarts = _checks.integer("restarts", restarts, at_least=1)
-    learning_rate = _checks.number("learning_rate", learning_rate, above=0)
-    weight_decay = _checks.number("weight_decay", weight_decay, at_least=0)
+    plan = _plan(
+        features, n_hidden, activation, hidden, tied, steps, batch_size, learning_rate, schedule, warmup, weight_decay,
+        restarts, seed, engine, dtype, initial, snapshots, checkpoint, executor, progress,
+    )  # fmt: skip
+    theta = _start(initial, plan)
+    theta, history, kept = (_on_executor if executor else _in_process)(plan, theta, checkpoint, executor, progress)
+    final = _score(plan, theta)
+    if plan.rates.sum() >= 1:
+        _judge(final, _score(plan, _constant_answer(plan)), plan.steps)
+    W, b = plan.layout.W, plan.layout.b
+    snapshots = Snapshots(plan.snapshot_steps, W(kept), b(kept)) if len(plan.snapshot_steps) else None
+    return TrainingRun(W(theta), b(theta), final, history, plan.record_steps, plan.seed, features, activation, hidden,
+                       plan.settings, snapshots)  # fmt: skip
+
+
+# --------------------------------------------------------------------------------------------------- check and start
+
+
+def _plan(
+    features, n_hidden, activation, hidden, tied, steps, batch_size, learning_rate, schedule, warmup, weight_decay,
+    restarts, seed, engine, dtype, initial, snapshots, checkpoint, executor, progress,
+) -> Plan:  # fmt: skip
+    """Check every argument before any work."""
+    source = checked_source(features)
+    if progress is not None:
+        _checks.flag("progress", progress)
     if checkpoint is not None and seed is None:
         raise ValueError("seed is None; a checkpoint needs one, or the same call could not go on: seed=0")
-    seed = _checks.seed(seed)
-    stack = (restarts, *features.stack)
-    _check_memory(stack, m, n, steps, batch_size, snapshots, engine, np.dtype(dtype).itemsize)
-    snapshot_steps = _snapshot_steps(snapshots, steps)
-
-    W, b = _initial_weights(initial, stack, m, n, seed, dtype)
-    rates, fixed = learning_rates(schedule, learning_rate, steps), fixed_numbers(weight_decay, dtype)
-
-    record_steps = np.unique(np.linspace(1, steps, min(RECORDS, steps)).round().astype(int))
-    recorded = np.isin(np.arange(1, steps + 1), record_steps)
-    history = []
-    kept = Snapshots(
-        snapshot_steps,
-        np.empty((*stack, len(snapshot_steps), m, n), dtype),
-        np.empty((*stack, len(snapshot_steps), n), dtype),
+    if executor is not None and not isinstance(executor, Executor):
+        raise TypeError(f"executor is {executor!r}; expected a concurrent.futures.Executor")
+    if isinstance(initial, TrainingRun):
+        restarts = len(initial.loss) if restarts is None else restarts
+        if seed == initial.seed:
+            raise ValueError(f"seed is {seed}, that of the initial run, whose data would come again; give another one")
+    steps = _checks.integer("steps", steps, at_least=1)
+    plan = Plan(
+        source,
+        _checks.integer("n_hidden", n_hidden, at_least=1),
+        _checks.choice("activation", activation, _checks.ACTIVATIONS),
+        _checks.choice("hidden", hidden, _checks.ACTIVATIONS),
+        _checks.flag("tied", tied),
+        steps,
+        _batch_size(batch_size, source),
+        _checks.number("learning_rate", learning_rate, above=0),
+        _checks.choice("schedule", schedule, _checks.SCHEDULES),
+        _checks.integer("warmup", warmup, at_least=0),
+        _checks.number("weight_decay", weight_decay, at_least=0),
+        RESTARTS if restarts is None else _checks.integer("restarts", restarts, at_least=1),
+        _checks.seed(seed),
+        _checks.choice("engine", engine, _checks.ENGINES),
+        _checks.dtype(dtype),
+        _snapshot_steps(snapshots, steps),
     )
-
-    def keep(step):
-        kept.W[..., snapshot_steps == step, :, :] = W[..., None, :, :]
-        kept.b[..., snapshot_steps == step, :] = b[..., None, :]
-
-    means = [np.zeros_like(array) for array in (W, W, b, b)]
-    settings = {
-        "what": "train", "density": features.density, "importance": features.importance, "m": m,
-        "activation": activation, "steps": steps, "batch_size": batch_size, "learning_rate": learning_rate,
-        "schedule": schedule, "weight_decay": weight_decay, "restarts": restarts, "seed": seed, "engine": engine,
-        "dtype": dtype, "initial W": W, "initial b": b, "snapshots": snapshot_steps,
-    }  # fmt: skip
-    saved = SavedState(W, b, *means, kept.W, kept.b)
-    with (
-        Store(checkpoint, settings) if checkpoint is not None else contextlib.nullcontext() as store,
-        Threads() as threads,
-        _progress.bar(steps, " steps", progress) as bar,
-        saved.to(store, history, steps),
-        _interrupt.deferred() as answer_interrupt,
-    ):
-        advance = {"numba": _fused.engine, "numpy": _numpy_engine}[engine](
-            features, activation, seed, batch_size, W, b, means, threads
-        )
-        first, chunk = saved.step, 1
-        bar.update(first)
-        if first == 0:
-            keep(0)
-        while first < steps:
-            answer_interrupt()
-            last = int(min(first + chunk, steps, *snapshot_steps[snapshot_steps > first][:1]))
-            begun = time.perf_counter()
-            losses = advance(first, step_sizes(rates, first, last, dtype), fixed, recorded[first:last])
-            chunk = max(1, int((last - first) * CHUNK_SECONDS / (time.perf_counter() - begun)))
-            _check_finite(losses, W, b, last)
-            history.append(losses)
-            keep(last)
-            bar.update(last - first)
-            saved.now_and_then(last)
-            first = last
-    history = np.concatenate(history, axis=-1)
-    score = _exact_losses if activation == "linear" or n <= MOST_FEATURES_SCORED_EXACTLY else _fused.held_out_losses
-    final = score(W, b, features, activation, seed)
-    if rates.sum() >= 1:
-        nothing = np.zeros((*features.stack, 1, n), dtype), (features.density / 2).astype(dtype)
-        _judge(final, score(*nothing, features, activation, seed), steps)
-    return TrainingRun(
-        W, b, final, history, record_steps, seed, features, activation, kept if len(snapshot_steps) else None
-    )
+    if plan.warmup > steps:
+        raise ValueError(f"warmup is {plan.warmup}; expected at most steps, {steps}")
+    for name in ("learning_rate", "weight_decay"):
+        _checks.fits(name, getattr(plan, name), plan.dtype)
+    _checks.trainable("importance", source.importance, plan.dtype)
+    _check_memory(plan)
+    return plan
 
 
-def _numpy_engine(features, activation, seed, batch_size, W, b, means, threads):
-    """The same in plain NumPy, to be read: sample, gradient, update."""
-    models = np.arange(int(np.prod(b.shape[:-1]))).reshape(b.shape[:-1])
-    mean_W, square_W, mean_b, square_b = means
-    rule = getattr(adam_update, "py_func", adam_update)  # under NUMBA_DISABLE_JIT it is plain already
-
-    def advance(first, sizes, fixed, recorded):
-        losses = []
-        for t, size in enumerate(sizes):
-            u = uniforms(seed, TRAINING, models, first + t, batch_size, features.n, W.dtype.name)
-            x = sparse(u, features.density)
-            if recorded[t]:
-                losses.append(loss(W, b, x, features.importance, activation))
-            dW, db = backward(W, b, x, features.importance, activation)
-            W[...], mean_W[...], square_W[...] = rule(W, dW, mean_W, square_W, size, fixed)
-            b[...], mean_b[...], square_b[...] = rule(b, db, mean_b, square_b, size, fixed)
-        return np.stack(losses, axis=-1, dtype=np.float64) if losses else np.empty((*b.shape[:-1], 0))
-
-    return advance
-
-
-def _initial_weights(initial, stack, m, n, seed, dtype):
-    """Xavier-normal W by each model's own shape and b = 0, or what the user gave."""
-    if initial is not None:
-        if not (isinstance(initial, (tuple, list)) and len(initial) == 2):
-            raise TypeError(f"initial is {type(initial).__name__}; expected a pair (W, b)")
-        W, b = initial
-        given = []
-        for name, array, shape in (("W", W, (*stack, m, n)), ("b", b, (*stack, n))):
-            array = _checks.finite(f"initial {name}", _checks.real_array(f"initial {name}", array))
-            try:
-                given.append(np.array(np.broadcast_to(array, shape), dtype, order="C"))
-            except ValueError:
-                raise ValueError(
-                    f"initial {name} has shape {array.shape}; expected one that broadcasts to {shape}"
-                ) from None
-        return tuple(given)
-    models = np.arange(int(np.prod(stack))).reshape(stack)
-    # Box and Muller: two uniforms make a normal. 1 - u lies in (0, 1], so its logarithm is finite.
-    u = uniforms(seed, INITIAL, models, 0, m * n, 2, "float64")
-    normal = np.sqrt(-2 * np.log(1 - u[..., 0])) * np.cos(2 * np.pi * u[..., 1])
-    W = np.sqrt(2 / (m + n)) * normal.reshape(*stack, m, n)
-    return W.astype(dtype), np.zeros((*stack, n), dtype)
+def _batch_size(value, source):
+    if isinstance(source, Examples):
+        if value is not None and _checks.integer("batch_size", value, at_least=1) != source.count:
+            raise ValueError(
+                f"batch_size is {value}; fixed examples are taken all at every step, all {source.count}: leave it out"
+            )
+        return source.count
+    return _checks.batch_size(BATCH_SIZE if value is None else value, source.law("float64").columns)
 
 
 def _snapshot_steps(snapshots, steps):
     if np.ndim(snapshots) == 0:
         count = _checks.integer("snapshots", snapshots, at_least=0)
+        _checks.memory(16 * count, f"{count:,} snapshots")
+        if count > steps + 1:
+            raise ValueError(f"snapshots is {count}; a run of {steps} steps has {steps + 1} states to keep")
         return np.unique(np.linspace(0, steps, count).round().astype(int))
     wanted = np.unique([_checks.integer("a snapshot's step", step, at_least=0) for step in snapshots]).astype(int)
     if len(wanted) and wanted[-1] > steps:
@@ -263,31 +243,170 @@ def _snapshot_steps(snapshots, steps):
     return wanted
 
 
-def _check_memory(stack, m, n, steps, batch_size, snapshots, engine, itemsize):
-    models = math.prod(stack)
-    snapshots = len(snapshots) if np.ndim(snapshots) else _checks.integer("snapshots", snapshots, at_least=0)
-    weights = models * (m * n + n) * itemsize
-    batch = models * batch_size * (4 * n + 2 * m) * 8 if engine == "numpy" else 0
-    needed = (5 + snapshots) * weights + models * (RECORDS + 2) * 8 + 8 * snapshots + 25 * steps + batch
-    _checks.memory(needed, f"{models:,} models of n={n}, m={m} with {snapshots:,} snapshots in {steps:,} steps")
+def _check_memory(plan):
+    layout, itemsize, snapshots = plan.layout, np.dtype(plan.dtype).itemsize, len(plan.snapshot_steps)
+    n, m = layout.n, layout.m
+    if plan.engine == "numpy":
+        batch = plan.models * plan.batch_size * (4 * n + 2 * m) * 8
+    else:  # gradients of parts of the batch of a few models, and what a thread of one neuron sorts
+        batch = min(plan.models, fast.FEW_MODELS) * -(-plan.batch_size // BLOCK) * layout.size * itemsize
+        batch += numba.get_num_threads() * 10 * plan.batch_size * itemsize
+    if isinstance(plan.source, Examples):
+        batch += 3 * plan.source.x.size * 8
+    rows = (6 + snapshots) * plan.models * layout.size * itemsize
+    _checks.memory(
+        rows + plan.models * (RECORDS + 2) * 8 + 8 * snapshots + 40 * plan.steps + batch,
+        f"{plan.models:,} models of n={n}, m={m} with {snapshots:,} snapshots in {plan.steps:,} steps of "
+        f"{plan.batch_size:,} examples",
+    )
 
 
-def _check_finite(losses, W, b, step):
-    sound = np.isfinite(losses).all(axis=-1) & np.isfinite(W).all(axis=(-2, -1)) & np.isfinite(b).all(axis=-1)
+def _start(initial, plan):
+    """Rows theta (restarts, ..., p): Xavier-normal W by each model's own shape and b = 0, or what the user gave."""
+    layout, stack = plan.layout, plan.stack
+    shape = (*stack, layout.m, layout.n)
+    if initial is None:
+        models = np.arange(plan.models).reshape(stack)
+        count = layout.size - layout.n
+        normal = normals(batch_key(plan.seed, INITIAL, models, 0), count)
+        theta = np.zeros((*stack, layout.size), plan.dtype)
+        theta[..., :count] = np.sqrt(2 / (layout.m + layout.n)) * normal
+        return theta
+    if isinstance(initial, TrainingRun):
+        initial = initial.W, initial.b
+    if not (isinstance(initial, (tuple, list)) and len(initial) == 2):
+        raise TypeError(f"initial is {type(initial).__name__}; expected a pair (W, b), or a TrainingRun")
+    W, b = checked(initial[0]), initial[1]
+    if isinstance(W, Weights) == plan.tied:
+        form = "one array W" if plan.tied else "a pair (encoder, decoder)"
+        raise ValueError(f"tied is {plan.tied}, so the initial weights are {form}; got {type(W).__name__}")
+    W = Weights(*(_given("initial W", array, shape, plan.dtype) for array in both(W)))
+    b = _given("initial b", b, (*stack, layout.n), plan.dtype)
+    return np.ascontiguousarray(layout.row(W.encoder if plan.tied else W, b))
+
+
+def _given(name, array, shape, dtype):
+    array = _checks.fits(name, _checks.finite(name, _checks.real_array(name, array)), dtype)
+    try:
+        return np.broadcast_to(array, shape)
+    except ValueError:
+        raise ValueError(f"{name} has shape {array.shape}; expected one that broadcasts to {shape}") from None
+
+
+# ----------------------------------------------------------------------------------------------------------- train
+
+
+def _in_process(plan, theta, checkpoint, executor, progress):
+    """Advance all models chunk by chunk of steps; between two chunks, everything else is seen to."""
+    saved = SavedState(plan, theta)
+    with (
+        Store(checkpoint, _description(plan, theta), saved.finished) if checkpoint is not None
+        else contextlib.nullcontext() as store,
+        Threads() as threads,
+        _pace.bar(plan.steps, " steps", progress) as bar,
+        saved.to(store),
+    ):  # fmt: skip
+        bar.update(saved.step)
+        for last in _advance(plan, saved, threads):
+            bar.update(last - saved.taken)
+            saved.now_and_then(last)
+            threads.answer()
+    return saved.theta, np.concatenate(saved.history, axis=-1), saved.kept
+
+
+def _advance(plan, saved, threads):
+    """Take the steps that are left, and yield after each chunk of them."""
+    advance = {"numba": fast.engine, "numpy": _numpy_engine}[plan.engine](plan, saved, threads)
+    constants = adam.constants(plan.weight_decay, plan.dtype)
+    if saved.step == 0:
+        saved.keep(0)
+    for first, last in _pace.chunks(saved.step, plan.steps, stops=plan.snapshot_steps.tolist()):
+        steps = adam.steps(plan.rates, first, last, plan.dtype)
+        losses = advance(first, steps, constants, plan.recorded[first:last])
+        _check_finite(losses, saved.theta, last, plan)
+        saved.history.append(losses)
+        saved.keep(last)
+        yield last
+
+
+def _numpy_engine(plan, saved, threads):
+    return lambda *arguments: advance_by_numpy(plan, saved.theta, saved.m, saved.v, *arguments)
+
+
+def _on_executor(plan, theta, checkpoint, executor, progress):
+    """Hand out the models some at a time, each from start to end; the checkpoint keeps those that are finished."""
+    rows = theta.reshape(plan.models, -1)
+    whole = {"theta": rows, "kept": np.empty((plan.models, len(plan.snapshot_steps), rows.shape[-1]), plan.dtype),
+             "history": np.empty((plan.models, len(plan.record_steps)))}  # fmt: skip
+    parts = {f"chunk-{k:06d}": part for k, part in enumerate(cuts(plan.models, CHUNKS))}
+    chunks = {name: (*part, plan, rows[slice(*part)]) for name, part in parts.items()}
+    places = {name: {key: array[slice(*part)] for key, array in whole.items()} for name, part in parts.items()}
+    description = _description(plan, theta) | {"chunks": len(chunks)}
+    with (
+        Store(checkpoint, description, lambda store: chunks.keys() <= store.names()) if checkpoint is not None
+        else contextlib.nullcontext() as store,
+        _pace.bar(plan.models, " models", progress) as bar,
+    ):  # fmt: skip
+        gather(_train_part, chunks, places, executor, store, bar)
+    return theta, whole["history"].reshape(*plan.stack, -1), whole["kept"].reshape(*plan.stack, -1, rows.shape[-1])
+
+
+def _train_part(first, last, plan, theta, stopped):
+    """Models ``first .. last - 1`` of a plan from start to end."""
+    part = plan.part(first, last)
+    saved = SavedState(part, theta[None])
+    with Threads(1) as threads:
+        for _ in _advance(part, saved, threads):
+            if stopped():
+                raise Stopped
+    history = np.concatenate(saved.history, axis=-1)
+    return {"theta": saved.theta[0], "kept": saved.kept[0], "history": history[0]}
+
+
+def _description(plan, theta):
+    """What decides the result, for a checkpoint."""
+    source = plan.source
+    names = ("x", "target", "importance") if isinstance(source, Examples) else (
+        "density", "importance", "sets", "pattern", "signed", "target"
+    )
+    data = {name: getattr(source, name) for name in names}
+    return {"what": "train", "m": plan.n_hidden, "initial": theta, "snapshots": plan.snapshot_steps,
+            **data, **plan.settings}  # fmt: skip
+
+
+# ----------------------------------------------------------------------------------------------------------- judge
+
+
+def _check_finite(losses, theta, step, plan):
+    sound = np.isfinite(losses).all(axis=-1) & np.isfinite(theta).all(axis=-1)
     if not sound.all():
+        stack = plan.whole or plan.stack
+        model = np.unravel_index(plan.first_model + int(np.argmin(sound)), stack)
         raise DivergenceError(
-            f"model {_first(~sound)} has a loss or weight that is not finite, found after step {step} "
+            f"model {tuple(int(k) for k in model)} has a loss or weight that is not finite, found after step {step} "
             f"({(~sound).sum()} of {sound.size} models); try a smaller learning_rate"
         )
 
 
-def _exact_losses(W, b, features, activation, seed):
-    W, b = W.astype(np.float64), b.astype(np.float64)
-    return expected_loss(W, b, features.density, features.importance, activation)
+def _score(plan, theta):
+    """The loss of every model: exact where there is such a form, else on examples that training has not seen."""
+    W, b, source = plan.layout.W(theta), plan.layout.b(theta), plan.source
+    if plan.exact:
+        pattern = (source.pattern,) if source.pattern != "independent" else ()
+        W, b = W.astype(np.float64), b.astype(np.float64)
+        return expected_loss(W, b, source.density, source.importance, plan.activation, *pattern)
+    return fast.losses(plan, theta)
+
+
+def _constant_answer(plan):
+    """The rows (1, ..., p) of the models that give the best answer which is the same for every example."""
+    theta = np.zeros((1, *plan.source.stack, plan.layout.size), plan.dtype)
+    plan.layout.b(theta)[...] = np.maximum(plan.source.mean_target(), plan.floor)
+    return theta
 
 
 def _judge(final, constant, steps):
-    """Compare final losses with those of the best constant answer, y = density / 2."""
+    """Compare final losses with those of the best constant answer."""
     worse = (final > 1.5 * constant) & (constant > 0)
     if worse.any():
         model = _first(worse)

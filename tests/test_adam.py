@@ -7,28 +7,35 @@ import math
 import numpy as np
 import pytest
 
-from minitms.adam import SCHEDULES, adam_update, fixed_numbers, learning_rates, step_sizes
+from minitms._checks import SCHEDULES
+from minitms.adam import Step, adam_update, constants, learning_rates, rule, steps
+from minitms.fast.jit import kernel
 
-plain_rule = getattr(adam_update, "py_func", adam_update)  # under NUMBA_DISABLE_JIT it is plain already
 
-
-def run_adam(w, gradients, learning_rate, weight_decay=0.0, dtype="float64", schedule="constant", rule=plain_rule):
+def run_adam(w, gradients, learning_rate, weight_decay=0.0, dtype="float64", schedule="constant", rule=rule, warmup=0):
     """The weights after each gradient."""
     w = np.asarray(w, dtype)
     m, v = np.zeros_like(w), np.zeros_like(w)
-    rates = learning_rates(schedule, learning_rate, len(gradients))
-    sizes, fixed = step_sizes(rates, 0, len(gradients), dtype), fixed_numbers(weight_decay, dtype)
+    rates = learning_rates(schedule, learning_rate, len(gradients), warmup)
+    sizes, fixed = steps(rates, 0, len(gradients), dtype), constants(weight_decay, dtype)
     weights = []
-    for size, gradient in zip(sizes, gradients, strict=True):
-        w, m, v = rule(w, np.asarray(gradient, dtype), m, v, size, fixed)
+    for size, gradient in zip(zip(*sizes, strict=True), gradients, strict=True):
+        w, m, v = rule(w, np.asarray(gradient, dtype), m, v, Step(*size), fixed)
         weights.append(w)
     return np.array(weights)
 
 
-def one_by_one(w, g, m, v, size, fixed):
-    """The jitted rule, which takes single weights, over an array of them."""
-    moved = [adam_update(*each, size, fixed) for each in zip(w, g, m, v, strict=True)]
-    return tuple(np.array(column, w.dtype) for column in zip(*moved, strict=True))
+@kernel(_nrt=False)
+def one_by_one_in_place(w, g, m, v, step, constants):
+    for i in range(w.size):
+        w[i], m[i], v[i] = adam_update(w[i], g[i], m[i], v[i], step, constants)
+
+
+def one_by_one(w, g, m, v, step, constants):
+    """The rule inside a kernel, which takes single weights, over an array of them."""
+    w, m, v = w.copy(), m.copy(), v.copy()
+    one_by_one_in_place(w, g, m, v, step, constants)
+    return w, m, v
 
 
 def test_the_first_two_steps_by_hand():
@@ -56,7 +63,8 @@ def test_weight_decay_is_decoupled():
 
 @pytest.mark.parametrize("schedule", SCHEDULES)
 @pytest.mark.parametrize("weight_decay", [0.0, 0.01, 0.5])
-def test_ten_steps_of_pytorch(weight_decay, schedule):
+@pytest.mark.parametrize("warmup", [0, 3])
+def test_ten_steps_of_pytorch(warmup, weight_decay, schedule):
     torch = pytest.importorskip("torch")
     rng = np.random.default_rng(0)
     start, gradients = rng.normal(size=7), rng.normal(size=(10, 7)) * 10.0 ** rng.integers(-6, 3, (10, 7))
@@ -64,17 +72,19 @@ def test_ten_steps_of_pytorch(weight_decay, schedule):
     optimizer = torch.optim.AdamW([parameter], lr=0.03, weight_decay=weight_decay)
     factor = {
         "constant": lambda t: 1.0,
-        "linear": lambda t: 1 - t / 10,
-        "cosine": lambda t: (1 + math.cos(math.pi * t / 10)) / 2,
+        "linear": lambda t: 1 - t / (10 - warmup),
+        "cosine": lambda t: (1 + math.cos(math.pi * t / (10 - warmup))) / 2,
     }[schedule]
-    scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
+    scheduler = torch.optim.lr_scheduler.LambdaLR(
+        optimizer, lambda t: (t + 1) / warmup if t < warmup else factor(t - warmup)
+    )
     expected = []
     for gradient in gradients:
         parameter.grad = torch.tensor(gradient)
         optimizer.step()
         scheduler.step()
         expected.append(parameter.detach().numpy().copy())
-    got = run_adam(start, gradients, 0.03, weight_decay, schedule=schedule)
+    got = run_adam(start, gradients, 0.03, weight_decay, schedule=schedule, warmup=warmup)
     np.testing.assert_allclose(got, expected, rtol=1e-12, atol=1e-14)
 
 
@@ -97,22 +107,27 @@ def test_float32_stays_near_float64():
     assert abs(single - double).max() <= 100 * 4 * 2.0**-24
 
 
-def test_step_sizes_of_a_later_piece_are_those_of_the_whole():
+def test_steps_of_a_later_piece_are_those_of_the_whole():
     rates = learning_rates("cosine", 0.1, 30)
-    whole = step_sizes(rates, 0, 30, "float64")
-    assert (np.concatenate([step_sizes(rates, 0, 11, "float64"), step_sizes(rates, 11, 30, "float64")]) == whole).all()
+    whole, pieces = steps(rates, 0, 30, "float64"), [steps(rates, 0, 11, "float64"), steps(rates, 11, 30, "float64")]
+    for all_of_it, *parts in zip(whole, *pieces, strict=True):
+        assert (np.concatenate(parts) == all_of_it).all()
 
 
 @pytest.mark.parametrize(
-    ("schedule", "expected"),
+    ("schedule", "warmup", "expected"),
     [
-        ("constant", [0.2, 0.2, 0.2, 0.2]),
-        ("linear", [0.2, 0.15, 0.1, 0.05]),
-        ("cosine", [0.2, 0.1 + 0.1 * math.sqrt(0.5), 0.1, 0.1 - 0.1 * math.sqrt(0.5)]),
+        ("constant", 0, [0.2, 0.2, 0.2, 0.2]),
+        ("linear", 0, [0.2, 0.15, 0.1, 0.05]),
+        ("cosine", 0, [0.2, 0.1 + 0.1 * math.sqrt(0.5), 0.1, 0.1 - 0.1 * math.sqrt(0.5)]),
+        ("constant", 2, [0.1, 0.2, 0.2, 0.2]),
+        ("linear", 2, [0.1, 0.2, 0.2, 0.1]),
+        ("cosine", 1, [0.2, 0.2, 0.15, 0.05]),
+        ("linear", 4, [0.05, 0.1, 0.15, 0.2]),
     ],
 )
-def test_schedules(schedule, expected):
-    np.testing.assert_allclose(learning_rates(schedule, 0.2, 4), expected, rtol=1e-14)
+def test_schedules(schedule, warmup, expected):
+    np.testing.assert_allclose(learning_rates(schedule, 0.2, 4, warmup), expected, rtol=1e-14)
 
 
 def test_every_schedule_is_tested():

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import itertools
+from fractions import Fraction
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 import minitms as tms
-from minitms import features as module
+from minitms import draws as module
+from minitms.draws import BLOCK
+from minitms.features import RARE
 
 DTYPES = ["float32", "float64"]
 
@@ -33,24 +38,48 @@ def nth_word(state, index):
 
 def batch_words(key):
     """The words of a batch, in Python ints: an endless stream of 32-bit words."""
-    high, counter = divmod(key, 2**32)
-    while True:
-        counter = (counter + 0x9E3779B9) % 2**32
-        z = ((counter ^ (counter // 2**16)) * 0x7FEB352D) % 2**32 ^ high
-        z = ((z ^ (z // 2**15)) * 0x846CA68B) % 2**32
-        yield z ^ (z // 2**16)
+    return (word_of(key, c) for c in itertools.count(1))
 
 
-def oracle_uniforms(seed, stream, model, step, batch_size, n, dtype):
-    """The uniforms of one batch as a list of rows of exact Python floats."""
+def word_of(key, c):
+    """Word c of a batch: two rounds of shift and multiply."""
+    high, low = divmod(key, 2**32)
+    z = (low + c * (high | 1)) % 2**32
+    z = ((z ^ (z // 2**16)) * 0x7FEB352D) % 2**32 ^ high
+    z = ((z ^ (z // 2**15)) * 0x846CA68B) % 2**32
+    return z ^ (z // 2**16)
+
+
+def oracle_key(seed, stream, model, step):
     key = seed
     for coordinate in (stream, model, step):
         # One level of the key: the generator's output function at key + coordinate · γ, one γ before a word.
         key = nth_word(key - 0x9E3779B97F4A7C15, coordinate)
-    words = batch_words(key)
+    return key
+
+
+def oracle_uniforms(seed, stream, model, step, batch_size, n, dtype):
+    """The uniforms of one batch as a list of rows of exact Python floats."""
+    words = batch_words(oracle_key(seed, stream, model, step))
     if dtype == "float32":
         return [[next(words) // 2**8 / 2**24 for _ in range(n)] for _ in range(batch_size)]
     return [[(next(words) // 2**5 * 2**26 + next(words) // 2**6) / 2**53 for _ in range(n)] for _ in range(batch_size)]
+
+
+def oracle_gaps(seed, model, batch_size, column, columns, probability):
+    """The examples in which a rare feature is on, from the lengths of its gaps, in exact fractions."""
+    key, places = nth_word(oracle_key(seed, module.TRAINING, model, 0), 0), set()
+    off = 1 - Fraction(probability)
+    for block in range(-(-batch_size // BLOCK)):
+        place, c = -1, block * BLOCK * columns + column + 1
+        while place < BLOCK:
+            word, gap = word_of(key, c % 2**32), 0
+            while gap < BLOCK and word < round(2**32 * off ** (gap + 1)):
+                gap += 1
+            place, c = place + 1 + gap, c + columns
+            if place < BLOCK:
+                places.add(block * BLOCK + place)
+    return sorted(place for place in places if place < batch_size)
 
 
 def test_the_oracle_gives_the_published_words():
@@ -60,8 +89,8 @@ def test_the_oracle_gives_the_published_words():
 
 def test_without_the_high_half_of_the_key_the_words_are_those_of_the_published_hash():
     """Wellons's lowbias32 of 1, 2 and 3, computed in C."""
-    z = np.array([1, 2, 3], np.uint32)
-    assert module.hash_words(z, np.uint32(0)).tolist() == [1753845952, 3507691905, 1408362973]
+    c = np.array([1, 2, 3], np.uint32)
+    assert module.words(np.uint64(0), c).tolist() == [1753845952, 3507691905, 1408362973]
 
 
 @given(
@@ -74,14 +103,14 @@ def test_without_the_high_half_of_the_key_the_words_are_those_of_the_published_h
     dtype=st.sampled_from(DTYPES),
 )
 def test_uniforms_are_the_oracle_s_bits(seed, stream, model, step, batch_size, n, dtype):
-    u = module.uniforms(seed, stream, np.array(model), step, batch_size, n, dtype)
+    u = module.uniforms(module.batch_key(seed, stream, np.array(model), step), batch_size, n, dtype)
     assert u.dtype == dtype
     assert u.tolist() == oracle_uniforms(seed, stream, model, step, batch_size, n, dtype)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_a_sample_is_u_over_density_where_u_is_below_it(dtype):
-    density = np.array([[0.3, 1.0, 0.0, 0.5, 1e-3], [0.9, 0.01, 0.7, 1.0, 0.0]])
+    density = np.array([[0.3, 1.0, 0.11, 0.5, RARE], [0.9, 0.2, 0.7, 1.0, 0.07]])
     x = tms.SparseFeatures(n=5, density=density).sample(300, seed=11, dtype=dtype)
     assert x.dtype == dtype
     for model in range(2):
@@ -93,10 +122,35 @@ def test_a_sample_is_u_over_density_where_u_is_below_it(dtype):
         assert ((x[model] == 0) == (expected == 0)).all()
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_a_rare_feature_is_on_after_its_gaps_and_its_own_u_is_its_value(dtype):
+    density = np.array([[0.3, 0.015, 0.0], [1e-3, 0.012, 1e-9]])
+    x = tms.SparseFeatures(n=3, density=density).sample(700, seed=11, dtype=dtype)
+    for model, column in ((0, 1), (0, 2), (1, 0), (1, 1), (1, 2)):
+        u = np.array(oracle_uniforms(11, module.TRAINING, model, 0, 700, 3, dtype))[:, column]
+        on = oracle_gaps(11, model, 700, column, 3, density[model, column])
+        assert np.flatnonzero(x[model, :, column]).tolist() == on
+        assert x[model, on, column].tolist() == u[on].tolist()
+        assert abs(len(on) - 700 * density[model, column]) <= 5 * np.sqrt(700 * density[model, column]) + 1
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("pattern", ["together", "at_most_one"])
+def test_a_set_has_a_u_of_its_own_that_decides_for_all_of_its_features(dtype, pattern):
+    """The u of the sets stand behind those of the features; signed values are 2 u - 1."""
+    density, sets = np.array([0.25, 0.5, 0.25, 0.5]), [7, -1, 7, -1]
+    x = tms.SparseFeatures(4, density, sets=sets, pattern=pattern, signed=True).sample(200, seed=11, dtype=dtype)
+    u = np.array(oracle_uniforms(11, module.TRAINING, 0, 0, 200, 6, dtype))
+    decider = u[:, [5, 4, 5, 4]]
+    low = np.array([0, 0, 0.25, 0.5]) if pattern == "at_most_one" else np.zeros(4)
+    on = (low <= decider) & (decider < low + density)
+    assert x.tolist() == np.where(on, 2 * u[:, :4] - 1, 0).tolist()
+
+
 def test_the_streams_do_not_repeat_each_other():
     """Were the coordinates merely added, (model 1, step 0) would be (model 0, step 1)."""
     batches = [
-        module.uniforms(seed, stream, np.array(model), step, 4, 3, "float64").tobytes()
+        module.uniforms(module.batch_key(seed, stream, np.array(model), step), 4, 3, "float64").tobytes()
         for seed in (0, 1, 2)
         for stream in (module.TRAINING, module.HELD_OUT, module.INITIAL)
         for model in range(4)
@@ -167,7 +221,7 @@ def test_values_do_not_correlate():
 def test_features_that_are_on_together(density, dtype):
     """One bit an example, not one a batch and not one a feature; the values are uniform and do not correlate."""
     batch = 40_000
-    features = tms.SparseFeatures(n=3, density=np.full((2, 1), density), together=True)
+    features = tms.SparseFeatures(n=3, density=np.full((2, 1), density), pattern="together")
     x = features.sample(batch, seed=7, dtype=dtype)
     assert (x.shape, x.dtype) == ((2, batch, 3), dtype)
     on = x > 0
@@ -187,7 +241,7 @@ def test_features_that_are_on_together(density, dtype):
 @pytest.mark.parametrize("activation", ["linear", "relu"])
 def test_the_exact_loss_of_features_that_are_on_together(activation):
     W, b, importance = np.array([[0.9, -0.6]]), np.array([0.1, -0.2]), np.array([1, 2.5])
-    x = tms.SparseFeatures(2, 0.4, importance, together=True).sample(200_000, seed=8)
+    x = tms.SparseFeatures(2, 0.4, importance, pattern="together").sample(200_000, seed=8)
     losses = (importance * (tms.forward(W, b, x, activation) - x) ** 2).sum(axis=-1)
     exact = tms.expected_loss(W, b, 0.4, importance, activation, pattern="together")
     assert abs(losses.mean() - exact) <= SIGMAS * losses.std() / np.sqrt(losses.size)
@@ -200,20 +254,20 @@ def test_density_zero_gives_zeros_and_density_one_gives_none_off(dtype):
     assert (x[:, 1] > 0).all()  # a u of exactly 0 has odds of 1 in 2^24
 
 
-@given(density=st.floats(1e-6, 1.0), dtype=st.sampled_from(DTYPES))
+@given(density=st.floats(RARE, 1.0), dtype=st.sampled_from(DTYPES))
 def test_the_largest_value_is_below_one(density, dtype):
     """The largest u below the density is where rounding could lift u / density to 1.0."""
     dtype = np.dtype(dtype).type
     spacing = dtype(2.0**-24 if dtype is np.float32 else 2.0**-53)
-    largest = (np.ceil(dtype(density) / spacing) - 1) * spacing
-    assert largest < dtype(density)
-    x = module.sparse(np.array([[largest]], dtype), np.array([density]))
-    assert 1 - 2 * spacing / density - 4 * spacing <= x[0, 0] < 1
+    law = tms.SparseFeatures(1, density).law(dtype)
+    largest = (np.ceil(law.high[0] / spacing) - 1) * spacing
+    assert law.low[0] <= largest < law.high[0] == dtype(density)
+    assert 1 - 2 * spacing / density - 4 * spacing <= law.scale[0] * largest < 1
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_a_density_too_small_to_have_a_reciprocal_gives_zeros(dtype):
-    assert module.sparse(np.zeros((1, 1), dtype), np.array([5e-324])).tolist() == [[0]]
+    assert (tms.SparseFeatures(2, [5e-324, 1e-310]).sample(1000, seed=0, dtype=dtype) == 0).all()
 
 
 # -------------------------------------------------------------------------------------------------- shapes and seeds
@@ -287,8 +341,20 @@ def test_the_caller_s_arrays_are_not_shared():
         ({"n": -3}, ValueError, "n is -3"),
         ({"n": 3.0}, TypeError, r"n is 3\.0 \(float\); expected a whole number"),
         ({"n": True}, TypeError, "n is True"),
-        ({"together": 1}, TypeError, "together is 1; expected True or False"),
-        ({"together": True, "density": [0.1, 0.1, 0.2]}, ValueError, "density differs between features"),
+        ({"signed": 1}, TypeError, "signed is 1; expected True or False"),
+        ({"pattern": "exactly_one"}, ValueError, "pattern is 'exactly_one'; expected one of 'independent', 'together'"),
+        ({"pattern": True}, ValueError, "pattern is True; expected one of"),
+        ({"target": "x²"}, ValueError, "target is 'x²'; expected one of 'x', 'abs'"),
+        ({"sets": [0, 0, 1]}, ValueError, 'sets are given, and pattern is "independent"'),
+        *(({"sets": sets, "pattern": "together"}, ValueError, r"expected 3 whole numbers, the label of each feature's")
+          for sets in ([0, 1], [0, 0, 1, 1], 0, [[0, 0, 1]], [0.0, 0.0, 1.0], [0, 0, np.nan], ["a", "a", "b"],
+                       [True, True, False], [None, 0, 0], {0, 1, 2})),
+        ({"sets": [[0], [0, 1], 2], "pattern": "together"}, ValueError, "sets is no array"),
+        ({"sets": np.ma.masked_array([0, 0, 1]), "pattern": "together"}, TypeError, "sets is a masked array"),
+        ({"density": [0.1, 0.1, 0.2], "pattern": "together"}, ValueError, r"density differs between .* of set 0"),
+        ({"density": [0.2, 0.1, 0.3], "sets": [5, 2, 5], "pattern": "together"}, ValueError, "differs .* set 1"),
+        ({"density": [[0.1], [0.4]], "pattern": "at_most_one"}, ValueError, r"of set 0 add up to 1\.2; .* at most 1"),
+        ({"density": [0.9, 0.7, 0.4], "sets": [0, 1, 1], "pattern": "at_most_one"}, ValueError, "set 1 add up to 1.1"),
     ],
 )
 def test_bad_features(arguments, error, message):
@@ -315,3 +381,66 @@ def test_bad_sample(arguments, error, message):
 
 def test_the_largest_seed_is_allowed():
     assert tms.SparseFeatures(n=1, density=1.0).sample(1, seed=2**63 - 1).shape == (1, 1)
+
+
+def test_densities_that_add_up_to_1_are_allowed_and_then_one_is_always_on():
+    for density in ([0.1] * 10, [1 / 3] * 3, [0.7, 0.2, 0.1]):
+        x = tms.SparseFeatures(len(density), density, pattern="at_most_one").sample(2000, seed=0)
+        assert ((x > 0).sum(axis=-1) == 1).all()
+
+
+# ------------------------------------------------------------------------------------------------- target, examples
+
+
+@pytest.mark.parametrize("signed", [False, True])
+def test_the_target_abs_is_allowed_whatever_the_sign(signed, recwarn):
+    features = tms.SparseFeatures(3, 0.5, signed=signed, target="abs")
+    x = features.sample(100, seed=0)
+    assert (x < 0).any() == signed
+    assert (features.targets(x) == abs(x)).all()
+    assert features.mean_target().tolist() == [0.25] * 3
+    assert not recwarn.list
+
+
+@pytest.mark.parametrize(("signed", "target", "mean"), [(False, "x", 0.2), (True, "x", 0.0), (True, "abs", 0.2)])
+def test_the_mean_of_the_target(signed, target, mean):
+    features = tms.SparseFeatures(2, 0.4, signed=signed, target=target)
+    sampled = features.targets(features.sample(200_000, seed=0)).mean(axis=0)
+    assert (abs(features.mean_target() - mean) < 1e-12).all()
+    assert (abs(sampled - mean) < 0.005).all()
+
+
+def test_examples_are_kept_as_they_are():
+    x, target = np.arange(24.0).reshape(2, 4, 3), np.ones((2, 4, 3), np.float32)
+    examples = tms.Examples(x, [1, 2, 3], target)
+    assert (examples.n, examples.count, examples.stack) == (3, 4, (2,))
+    assert (examples.x == x).all()
+    assert (examples.target == target).all()
+    assert examples.importance.tolist() == [[1, 2, 3]] * 2
+    assert examples.mean_target().tolist() == [[1, 1, 1]] * 2
+    assert tms.Examples(x).target is tms.Examples(x).x or (tms.Examples(x).target == x).all()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        ({"x": np.ones(3)}, ValueError, r"x has shape \(3,\); expected \(\.\.\., T, n\)"),
+        ({"x": np.ones((0, 3))}, ValueError, r"x has shape \(0, 3\).*at least one example of one feature"),
+        ({"x": np.ones((3, 0))}, ValueError, r"x has shape \(3, 0\)"),
+        ({"x": np.ones((0, 3, 2))}, ValueError, r"x has shape \(0, 3, 2\)"),
+        ({"x": [[1, np.nan]]}, ValueError, "x holds nan"), ({"x": [[1, np.inf]]}, ValueError, "x holds inf"),
+        ({"x": [[1, 2j]]}, TypeError, "x has dtype complex128"), ({"x": [["a"]]}, TypeError, "x has dtype"),
+        ({"x": [[1, 2], [3]]}, ValueError, "x is no array"),
+        ({"x": np.ma.masked_array([[1.0, 2.0]], [[0, 1]])}, TypeError, "x is a masked array"),
+        ({"target": np.ones((4, 2))}, ValueError, r"target has shape \(4, 2\); expected that of x, \(4, 3\)"),
+        ({"target": np.ones(3)}, ValueError, r"target has shape \(3,\)"),
+        ({"target": "abs"}, TypeError, "target has dtype"),
+        ({"target": np.full((4, 3), -np.inf)}, ValueError, "target holds -inf"),
+        ({"importance": -1}, ValueError, "importance holds -1"),
+        ({"importance": [1, 2]}, ValueError, r"importance has shape \(2,\)"),
+        ({"importance": np.ones((2, 3))}, ValueError, r"importance \(2, 3\) does not fit x \(4, 3\)"),
+    ],
+)
+def test_bad_examples(arguments, error, message):
+    with pytest.raises(error, match=message):
+        tms.Examples(**{"x": np.ones((4, 3))} | arguments)

@@ -256,6 +256,17 @@ def test_a_file_is_written_whole_or_not_at_all(tmp_path):
     assert path.stat().st_ino != before  # another file moved into its place, not this one written over
 
 
+def test_no_file_is_written_through_a_link(tmp_path):
+    (tmp_path / "victim").write_text("not ours")
+    for name in ("file.txt", ".file.part.txt"):
+        (tmp_path / name).symlink_to(tmp_path / "victim")
+    findings.write_whole(tmp_path / "file.txt", lambda temporary: temporary.write_text("new"))
+    assert (tmp_path / "victim").read_text() == "not ours"
+    assert (tmp_path / "file.txt").read_text() == "new"
+    assert not (tmp_path / "file.txt").is_symlink()
+    assert (tmp_path / ".file.part.txt").is_symlink()
+
+
 def test_a_disk_that_fills_up_gives_one_line_and_status_2(tmp_path, scripts, capsys):
     scripts("two", text=SCRIPT.replace('"{name}.png": fig', '"{name}.png": full').replace("def make", '''
 def full(path):

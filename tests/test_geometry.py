@@ -16,6 +16,7 @@ MEASURES = [
     tms.dimensionality,
     tms.dimensions_per_feature,
     tms.features_represented,
+    tms.features_learned,
 ]
 
 
@@ -112,6 +113,7 @@ def test_definitions_in_loops(W):
     for k, (m, n) in enumerate([W.shape[1:]] * W.shape[0]):
         column = [[float(W[k, row, i]) for row in range(m)] for i in range(n)]
         dot = [[sum(p * q for p, q in zip(a, c, strict=True)) for c in column] for a in column]
+        assert tms.features_learned(W)[k] == pytest.approx(sum(dot[i][i] for i in range(n)), rel=1e-12)
         for i in range(n):
             assert norms[k, i] == pytest.approx(dot[i][i] ** 0.5, rel=1e-12)
             if dot[i][i] == 0:
@@ -138,10 +140,18 @@ def test_invariances(W, seed):
         assert (measure(W) == np.array([measure(model) for model in W])).all()
 
 
+def test_features_learned_are_counted_as_the_paper_does():
+    assert tms.features_learned(polygon(5)) == pytest.approx(5)
+    assert tms.features_learned([[1.0, 0.5, 0.0], [0.0, 0.0, 0.0]]) == 1.25
+    assert tms.features_learned(np.zeros((3, 0))) == 0
+    W = np.random.default_rng(0).normal(size=(2, 3, 4, 7))
+    np.testing.assert_allclose(tms.features_learned(W) * tms.dimensions_per_feature(W), 4, rtol=1e-12)
+
+
 def test_one_model_gives_plain_shapes():
     W = polygon(5)
-    assert [measure(W).shape for measure in MEASURES] == [(5,), (5,), (5,), (), ()]
-    assert [measure(W[None, None]).shape for measure in MEASURES] == [(1, 1, 5)] * 3 + [(1, 1)] * 2
+    assert [measure(W).shape for measure in MEASURES] == [(5,), (5,), (5,), (), (), ()]
+    assert [measure(W[None, None]).shape for measure in MEASURES] == [(1, 1, 5)] * 3 + [(1, 1)] * 3
 
 
 def test_input_is_left_alone():
@@ -161,6 +171,8 @@ def test_input_is_left_alone():
         ([[1.0, np.inf]], ValueError, "W holds inf"),
         ([[1j, 0]], TypeError, "W has dtype complex128"),
         ("W", TypeError, "W has dtype"),
+        ((np.eye(2), np.eye(2)), TypeError, r"W is a pair \(encoder, decoder\); expected one array .*W\.decoder"),
+        (tms.Weights(np.eye(2), np.eye(2)), TypeError, "W is a pair"),
     ],
 )
 def test_bad_weights(measure, W, error, message):
@@ -172,3 +184,57 @@ def test_bad_weights(measure, W, error, message):
 def test_bad_threshold(threshold):
     with pytest.raises((ValueError, TypeError), match="threshold is"):
         tms.features_represented(np.eye(2), threshold=threshold)
+
+
+# ------------------------------------------------------------------------------------------ large, small, and denormal
+
+SIZES = {np.float64: [1e200, 1e-200, 1e307, 5e-324, 1e-310], np.float32: [1e20, 1e-30, 1e38, 1e-45, 1e-40]}
+AT_ANY_SIZE = [pytest.param(dtype, size, id=f"{size:g}") for dtype, sizes in SIZES.items() for size in sizes]
+
+
+@pytest.mark.parametrize(("dtype", "size"), AT_ANY_SIZE)
+def test_weights_of_any_size_have_norms_and_shares(dtype, size):
+    """A square of the weights would overflow or vanish; a norm and a share do not."""
+    pair, alone = np.full((1, 2), size, dtype), np.array([[size, 0], [0, size]], dtype)
+    np.testing.assert_array_equal(tms.dimensionality(pair), [0.5, 0.5])
+    np.testing.assert_array_equal(tms.dimensionality(alone), [1, 1])
+    np.testing.assert_array_equal(tms.feature_norms(alone), dtype(size))
+    np.testing.assert_array_equal(tms.interference(alone), 0)
+    assert tms.features_represented(alone) == (2 if size > 0.5 else 0)
+
+
+def test_weights_of_unequal_sizes_keep_their_shares():
+    """W_0 and W_1 are orthogonal, W_2 lies along W_1: it has nothing of that dimension, whatever the rest is."""
+    for small in (1e-200, 5e-324):
+        W = np.array([[1.0, 0, 0], [0, 1e200, small]])
+        np.testing.assert_array_equal(tms.dimensionality(W), [1, 1, 0])
+        np.testing.assert_array_equal(tms.feature_norms(W), [1, 1e200, small])
+    np.testing.assert_array_equal(tms.interference([[1.0, 1e-200]]), [0, 1])
+    np.testing.assert_allclose(tms.interference([[1e-140, 1e-150], [0, 1.0]]), [1e-300, 0], rtol=1e-14)
+
+
+@given(WEIGHTS, st.integers(-900, 900))
+def test_a_power_of_two_changes_no_digit(W, exponent):
+    """Norms scale with it, shares do not change, to the last bit, where the plain formulas are long out of range."""
+    np.testing.assert_array_equal(tms.feature_norms(np.ldexp(W, exponent)), np.ldexp(tms.feature_norms(W), exponent))
+    np.testing.assert_array_equal(tms.dimensionality(np.ldexp(W, exponent)), tms.dimensionality(W))
+
+
+@pytest.mark.parametrize(
+    ("measure", "W", "what"),
+    [
+        (tms.feature_norms, np.full((2, 1), 1.7e308), r"\|W_i\| overflows in float64; expected weights nearer to 1"),
+        (tms.features_represented, np.full((2, 1), 1.7e308), r"\|W_i\| overflows"),
+        (tms.interference, np.full((1, 2), 1e200), "the interference overflows in float64"),
+        (tms.interference, np.full((1, 2), 1e20, np.float32), r"overflows in float32; expected W.astype\(np.float64\)"),
+        (tms.features_learned, np.full((1, 2), 1e200), r"\|W\|²_F overflows in float64"),
+        (tms.dimensions_per_feature, np.full((1, 2), 1e-200), r"m / \|W\|²_F overflows in float64"),
+        (tms.dimensions_per_feature, np.full((1, 2), 1e200), r"\|W\|²_F overflows in float64"),
+        (tms.dimensions_per_feature, np.full((1, 2), 1e-30, np.float32), r"overflows in float32; expected W.astype"),
+    ],
+)
+def test_a_result_without_a_place_is_an_error(measure, W, what):
+    with pytest.raises(ValueError, match=f"^W is so far from 1 that .*{what}"):
+        measure(W)
+    zeros = np.zeros_like(W)
+    assert (measure(np.stack([zeros, zeros])) == 0).all()

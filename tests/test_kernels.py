@@ -2,324 +2,385 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 import itertools
 import math
 import re
-from fractions import Fraction
 from pathlib import Path
 
+import numba
 import numpy as np
 import pytest
 
 import minitms as tms
-from minitms import _draw, _fused, _kernels, _one_neuron
-from minitms.adam import SCHEDULES
-from minitms.features import HELD_OUT, TRAINING, sparse, stream_key, thresholds, uniforms
+from minitms import _pace, adam
+from minitms.draws import BLOCK, HELD_OUT, TRAINING, batch_key
+from minitms.fast import one_neuron
+from minitms.fast import training as fast
+from minitms.fast.job import Job, State
+from minitms.plan import Plan
+from minitms.weights import Weights, both
 
 ACTIVATIONS = ("linear", "relu")
 DTYPES = ("float32", "float64")
-DENSITIES = (0.0, 0.001, 0.3, 1.0)
-# n, m, batch: no multiple of 16; below, around and far above a block, also of active examples (1,900 at density 0.3).
-SHAPES = ((1, 1, 1), (2, 1, 66), (5, 2, 19), (37, 7, 270), (1, 3, 1900), (70, 8, 270))
-# What a gradient is computed from: all is for every density, a search only for those below 1/2.
-WAYS_BY_DENSITY = [
-    (way, density)
-    for way in (_kernels.ALL, _kernels.ACTIVE_EXAMPLES, _kernels.ACTIVE_VALUES)
-    for density in DENSITIES
-    if way == _kernels.ALL or density < 0.5
-]
-WEIGHT_DECAYS = (0.0, 0.1)
-STEPS, LEARNING_RATE = 50, 1e-3
+NAMES = {fast.ALL: "all", fast.ACTIVE: "active", fast.GRAM: "gram", fast.FIXED: "fixed"}
+ONE_NEURON = "one neuron"
+STEPS, LEARNING_RATE = 12, 1e-3
 
-# The ways to train, and the kernels that each calls from Python, and for what.
-TASKS = {_kernels.TRAIN: " to train", _kernels.ADD_UP: " to add up", _kernels.SCORE: " to score"}
-SCORING = "_kernels.advance to score"
-WAYS = {
-    "by model": {"_kernels.advance to train"},
-    "by part": {"_kernels.advance to add up", "_kernels.finish_step"},
-    "one neuron": {"_one_neuron.train_rows"},
+# n, m, batch: no multiple of a tile or panel; below, around and far above a block; one of everything.
+SHAPES = ((1, 1, 1), (5, 2, 19), (37, 7, 300), (1, 3, 1900), (70, 9, 270), (6, 33, 600))
+ONE_NEURON_SHAPES = ((2, 1, 1), (2, 1, 66), (2, 1, 601))
+
+
+def a_density(n):
+    """Never on, rare, common and always on, side by side."""
+    return np.resize([0.3, 0.01, 1.0, 0.0, 0.05, 0.5], n)
+
+
+def in_pairs(n, density, importance, pattern, **options):
+    return tms.SparseFeatures(n, density, importance, np.arange(n) // 2, pattern, **options)
+
+
+DATA = {
+    "mixed": lambda n, importance: tms.SparseFeatures(n, a_density(n), importance),
+    "mixed signed": lambda n, importance: tms.SparseFeatures(n, a_density(n), importance, signed=True),
+    "rare |x|": lambda n, importance: tms.SparseFeatures(n, 0.004, importance, signed=True, target="abs"),
+    "dense": lambda n, importance: tms.SparseFeatures(n, 0.7, importance),
+    "off": lambda n, importance: tms.SparseFeatures(n, 0.0, importance),
+    "together": lambda n, importance: in_pairs(n, 0.02, importance, "together"),
+    "together |x|": lambda n, importance: in_pairs(n, 0.3, importance, "together", signed=True, target="abs"),
+    "at most one": lambda n, importance: in_pairs(n, 0.2, importance, "at_most_one"),
 }
-MODULES = {"_kernels": _kernels, "_one_neuron": _one_neuron}
+FIXED_DATA = {"x": tms.Examples, "given": lambda x, importance: tms.Examples(x, importance, target=x**2 - 0.1)}
+# A kernel of its own asks for a plain model; GRAM for one that is tied and linear inside.
+MODELS = [(hidden, tied) for hidden in ACTIVATIONS for tied in (True, False)]
+VARIANTS = [
+    (way, *model, activation)
+    for way, activation in itertools.product((*NAMES, ONE_NEURON), ACTIVATIONS)
+    for model in (MODELS if way in (fast.ALL, fast.ACTIVE, fast.FIXED) else [("linear", True)])
+]
 
 
-def uneven_parts(n, way, batch_size, models):
-    """Every batch in up to three parts of different sizes."""
-    cuts = sorted({0, batch_size // 7, batch_size // 2, batch_size})
-    return np.array([(k, first, last) for k in range(models) for first, last in itertools.pairwise(cuts)])
+def variant_id(variant):
+    way, hidden, tied, activation = variant
+    return f"{NAMES.get(way, way)}-{hidden}-{'tied' if tied else 'untied'}-{activation}"
+
+
+def sources(way, n, batch, rng):
+    """Three models with different importances for every kind of data that is trained in this way."""
+    importance = rng.uniform(0.2, 2, (3, n))
+    if way == fast.FIXED:
+        x = rng.uniform(-1, 1, (3, batch, n)) * (rng.uniform(size=(3, batch, n)) < 0.3)
+        return {name: make(x, importance) for name, make in FIXED_DATA.items()}
+    kinds = ("mixed", "dense", "off") if way == ONE_NEURON else DATA
+    return {name: DATA[name](n, importance) for name in kinds}
+
+
+def some_of(made, variant):
+    """A third of the kinds of data, with others in the next variants; all of the fixed ones."""
+    kinds = list(made.items())
+    return kinds if len(kinds) < 3 else kinds[VARIANTS.index(variant) % 3 :: 3]
+
+
+def uneven_parts(way, batch_size, models):
+    """Every batch in up to three parts of whole blocks, of different sizes."""
+    blocks = -(-batch_size // BLOCK)
+    cuts = [min(BLOCK * cut, batch_size) for cut in sorted({0, 1, blocks // 2, blocks})]
+    return np.array([(k, *part) for k in range(models) for part in itertools.pairwise(cuts) if part[0] < part[1]])
+
+
+def force(monkeypatch, way, by_parts=False):
+    if way in NAMES:
+        monkeypatch.setattr(fast, "ways", lambda source, chain, batch: np.full(math.prod(source.stack), way))
+    if by_parts:
+        monkeypatch.setattr(fast, "LARGE_STEP", 0)
+        monkeypatch.setattr(fast, "FEW_MODELS", 100)
+        monkeypatch.setattr(fast, "_parts", uneven_parts)
+    else:
+        monkeypatch.setattr(fast, "FEW_MODELS", 0)
 
 
 @pytest.fixture
 def kernels_called(monkeypatch):
-    """The names of the kernels that are called from Python, as they are called."""
-    called = set()
+    """The kernels that training calls from Python, as they are called, and what for."""
+    called, tasks = set(), {fast.TRAIN: "train", fast.SUM: "sum", fast.SCORE: "score"}
+    kernel_for, finish_step, train_rows = fast.kernel_for, fast.finish_step, one_neuron.train_rows
 
-    def watched(name, kernel):
+    def advance(way):
         def call(*arguments):
-            called.add(name + (TASKS[arguments[4]] if name == "_kernels.advance" else ""))
+            called.add(f"{NAMES[way]} to {tasks[arguments[4]]}")
+            return kernel_for(way)(*arguments)
+
+        return call
+
+    def watched(kernel, name):
+        def call(*arguments):
+            called.add(name)
             return kernel(*arguments)
 
         return call
 
-    for name in entry_points():
-        module, kernel = name.split(".")
-        monkeypatch.setattr(MODULES[module], kernel, watched(name, getattr(MODULES[module], kernel)))
+    monkeypatch.setattr(fast, "kernel_for", advance)
+    monkeypatch.setattr(fast, "finish_step", watched(finish_step, "finish_step"))
+    monkeypatch.setattr(one_neuron, "train_rows", watched(train_rows, "train_rows"))
     return called
 
 
-def entry_points():
-    """Every kernel that training calls."""
-    called = re.findall(r"\b(_kernels|_one_neuron)\.([a-z]\w*)", Path(_fused.__file__).read_text(encoding="utf-8"))
-    plain = {"_kernels.ways", "_kernels.buffers"}  # no kernels
-    return {f"{module}.{name}" for module, name in called} - plain
+def starts(n, m, tied, rng):
+    """Two restarts of three models, with a bias: a zero one hides mistakes."""
+    W = [rng.normal(size=(2, 3, m, n)) / 2 for _ in range(1 if tied else 2)]
+    return (W[0] if tied else tuple(W)), rng.normal(size=(2, 3, n)) / 3
 
 
-def force(way, monkeypatch):
-    if way == "by part":
-        monkeypatch.setattr(_fused, "LARGE_STEP", 0)
-        monkeypatch.setattr(_fused, "FEW_MODELS", 100)
-        monkeypatch.setattr(_fused, "_parts", uneven_parts)
-    else:
-        monkeypatch.setattr(_fused, "FEW_MODELS", 0)
+def flat(W):
+    return np.concatenate([array.ravel() for array in both(W)])
 
 
-def a_stack(n, m, density, rng):
-    """Three models with different importances, and initial weights with a bias: a zero one hides mistakes."""
-    importance = rng.uniform(0.2, 2, (3, n))
-    initial = rng.normal(size=(2, 3, m, n)) / 2, rng.normal(size=(2, 3, n)) / 3
-    return tms.SparseFeatures(n, density, importance), initial
+# ---------------------------------------------------------------------------------------------------- whole trainings
 
 
-def case_id(case):
-    return "-".join("x".join(map(str, value)) if isinstance(value, tuple) else str(value) for value in case)
-
-
-TABLE = [
-    case
-    for case in itertools.product(WAYS, ACTIVATIONS, DTYPES, SHAPES, DENSITIES, SCHEDULES, WEIGHT_DECAYS)
-    if (case[0] == "one neuron") == (case[3][:2] == (2, 1))
-    and not (case[0] == "by part" and case[3][2] == 1)  # one example cannot be cut
-]
-
-
-@pytest.mark.parametrize("case", TABLE, ids=case_id)
-def test_a_kernel_trains_as_the_definition_does(case, monkeypatch, kernels_called):
-    way, activation, dtype, (n, m, batch), density, schedule, weight_decay = case
-    force(way, monkeypatch)
-    rng = np.random.default_rng(n)
-    features, initial = a_stack(n, m, density, rng)
-    arguments = {
-        "features": features, "n_hidden": m, "activation": activation, "steps": STEPS, "batch_size": batch,
-        "learning_rate": LEARNING_RATE, "schedule": schedule, "weight_decay": weight_decay, "restarts": 2,
-        "seed": 5, "dtype": dtype, "initial": initial,
-    }  # fmt: skip
-    monkeypatch.setattr(_fused, "HELD_OUT_EXAMPLES", 1000)
-    definition = tms.train(**arguments, engine="numpy")
-    assert kernels_called <= {SCORING}
-    fused = tms.train(**arguments, engine="numba")
-    assert kernels_called - {SCORING} == WAYS[way]
-    assert fused.W.dtype == fused.b.dtype == dtype
-
-    # Adam moves a weight by at most about η a step: a wrong gradient goes astray by a good part of that path. In
-    # float32 a gradient near 0 may round to either sign, which is worth a few steps.
+@pytest.mark.parametrize("by_parts", [False, True], ids=["whole", "parts"])
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("variant", VARIANTS, ids=variant_id)
+def test_a_kernel_trains_as_the_definition_does(variant, dtype, by_parts, monkeypatch, kernels_called):
+    way, hidden, tied, activation = variant
+    force(monkeypatch, way, by_parts)
+    monkeypatch.setattr(fast, "HELD_OUT_EXAMPLES", 300)
     path = LEARNING_RATE * STEPS
-    atol, rtol = (1e-9, 1e-9) if dtype == "float64" else (0.02 * path, 1e-3)
-    np.testing.assert_allclose(fused.W, definition.W, rtol=0, atol=atol)
-    np.testing.assert_allclose(fused.b, definition.b, rtol=0, atol=atol)
-    np.testing.assert_allclose(fused.history, definition.history, rtol=rtol, atol=rtol * definition.history.max())
-    np.testing.assert_allclose(fused.loss, definition.loss, rtol=rtol, atol=rtol * definition.loss.max())
-    if density > 0.1 or weight_decay:
-        assert abs(definition.W - initial[0].astype(dtype)).max() > 0.001 * path  # it did move
+    # Adam moves a weight by at most about η a step: a wrong gradient goes astray by a good part of that path. In
+    # float32 a gradient near 0 may round to either sign, which is worth a step or two.
+    atol, rtol = (1e-9, 1e-9) if dtype == "float64" else (0.1 * path, 1e-3)
+    shapes = ONE_NEURON_SHAPES if way == ONE_NEURON else SHAPES
+    for number, (n, m, batch) in enumerate(shapes):
+        rng = np.random.default_rng(n)
+        kinds = list(sources(way, n, batch, rng).items())
+        # Two kinds of data for each shape, others in each variant: so all of them meet all shapes.
+        turn = number + VARIANTS.index(variant) + 4 * DTYPES.index(dtype)
+        for name, source in (kinds[turn % len(kinds)], kinds[(turn + 3) % len(kinds)]):
+            initial = starts(n, m, tied, rng)
+            arguments = {
+                "features": source, "n_hidden": m, "activation": activation, "hidden": hidden, "tied": tied,
+                "steps": STEPS, "batch_size": batch, "learning_rate": LEARNING_RATE, "warmup": 3, "weight_decay": 0.1,
+                "restarts": 2, "seed": 5, "dtype": dtype, "initial": initial,
+            }  # fmt: skip
+            definition = tms.train(**arguments, engine="numpy")
+            kernels_called.clear()
+            fused = tms.train(**arguments, engine="numba")
+            case = f"{name}, n={n}, m={m}, batch={batch}"
+            training = {kernel for kernel in kernels_called if not kernel.endswith("score")}
+            if way == ONE_NEURON:
+                assert training == {"train_rows"}, case
+            elif by_parts and batch > BLOCK:
+                assert training == {f"{NAMES[way]} to sum", "finish_step"}, case
+            else:
+                assert training == {f"{NAMES[way]} to train"}, case
+            W, b = flat(fused.W), fused.b
+            assert W.dtype == b.dtype == dtype, case
+            np.testing.assert_allclose(W, flat(definition.W), rtol=0, atol=atol, err_msg=case)
+            np.testing.assert_allclose(b, definition.b, rtol=0, atol=atol, err_msg=case)
+            most = max(definition.history.max(), 1e-300)
+            np.testing.assert_allclose(fused.history, definition.history, rtol=rtol, atol=rtol * most, err_msg=case)
+            np.testing.assert_allclose(fused.loss, definition.loss, rtol=rtol, atol=rtol * most, err_msg=case)
+            assert abs(flat(definition.W) - flat(_in_dtype(initial[0], dtype))).max() > 0.01 * path, case  # it did move
 
 
-def test_the_table_computes_in_every_way():
-    """Each from the densities and shapes themselves, as training chooses."""
-    chosen = {int(_kernels.ways(np.full((1, n), s), m, batch)[0]) for n, m, batch in SHAPES for s in DENSITIES}
-    assert chosen == {way for way, _ in WAYS_BY_DENSITY}
+def _in_dtype(W, dtype):
+    return Weights(*(array.astype(dtype) for array in W)) if isinstance(W, tuple) else W.astype(dtype)
 
 
-@pytest.mark.parametrize("n", [5, 70, 400, 900])
-@pytest.mark.parametrize("batch", [1, 256, 700, 1024])
-def test_the_parts_cover_every_batch_once(n, batch):
-    way = np.array([_kernels.ALL, _kernels.ACTIVE_EXAMPLES, _kernels.ACTIVE_VALUES])
-    parts = _fused._parts(n, way, batch, 4)
-    for model in range(4):
-        examples = [e for k, first, last in parts if k == model for e in range(first, last)]
-        assert examples == list(range(batch))
+def test_every_kernel_and_way_is_in_the_table():
+    """A kernel that training calls and the table does not know would be tied to nothing."""
+    assert set(fast.WAYS) == set(NAMES) == {variant[0] for variant in VARIANTS} - {ONE_NEURON}
+    texts = [Path(module.__file__).read_text(encoding="utf-8") for module in (fast, one_neuron)]
+    kernels = re.findall(r"@kernel.*\n\s*def (\w+)", "\n".join(texts))
+    assert sorted(kernels) == ["advance", "finish_step", "train_rows"]
 
 
-def test_models_of_one_stack_go_their_own_ways():
-    """Side by side, so that nothing one leaves in a buffer reaches the next."""
-    density = np.array([0.02, 1.0, 0.05, 0.002, 0.3])[:, None]
-    assert set(_kernels.ways(np.broadcast_to(density, (5, 70)), 8, 300)) == {_kernels.ALL, _kernels.ACTIVE_VALUES}
-    features = tms.SparseFeatures(70, density)
-    runs = [tms.train(features, 8, steps=20, batch_size=300, restarts=2, seed=3, engine=engine, dtype="float64")
-            for engine in ("numpy", "numba")]  # fmt: skip
-    np.testing.assert_allclose(runs[0].W, runs[1].W, rtol=0, atol=1e-12)
-    np.testing.assert_allclose(runs[0].loss, runs[1].loss, rtol=1e-12)
+# ------------------------------------------------------------------------------------------------------- one gradient
+
+
+def a_plan(source, m, activation="relu", hidden="linear", tied=True, batch=None, dtype="float64", seed=1):
+    return Plan(source, m, activation, hidden, tied, 1, batch or source.count, 0.1, "constant", 0, 0.0, 1, seed,
+                "numba", dtype, np.zeros(0, int))  # fmt: skip
+
+
+def one_gradient(plan, theta, way, step):
+    """The loss and the gradient of the first step, as the parts of the batch add up to it."""
+    chain, taken, dtype = fast._chain(plan), fast._data(plan.source, theta.dtype), theta.dtype
+    parts = uneven_parts(way, plan.batch_size, plan.models)
+    slopes, losses = np.full((len(parts), plan.layout.size), np.nan, dtype), np.zeros((len(parts), 1))
+    job = Job(plan.seed, TRAINING, 0, step, dtype.type(1 / plan.batch_size), np.array([True]), losses)
+    room = fast._own_room(chain, taken, np.array([way]), dtype)()
+    nothing = adam.Step(*np.zeros((3, 1), dtype)), adam.constants(0.0, dtype)
+    fast.advance(0, len(parts), 0, 1, np.array([way]), fast.SUM, parts, State(theta, theta, theta), chain, taken, job,
+                 (*room[:2], slopes), nothing)  # fmt: skip
+    models = [parts[:, 0] == k for k in range(plan.models)]
+    total = np.array([slopes[own].sum(axis=0, dtype=np.float64) for own in models])
+    return np.array([losses[own].sum() for own in models]) / plan.batch_size, total
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("variant", [variant for variant in VARIANTS if variant[0] != ONE_NEURON], ids=variant_id)
+def test_one_gradient_to_the_precision_of_its_dtype(variant, dtype):
+    """Every shape with every kind of data, against `model.backward` in float64 on the same examples."""
+    way, hidden, tied, activation = variant
+    seed, step = 2**63 - 1, 2**40
+    for n, m, batch in SHAPES:
+        rng = np.random.default_rng(batch)
+        W, b = starts(n, m, tied, rng)
+        for name, source in some_of(sources(way, n, batch, rng), variant):
+            plan = a_plan(source, m, activation, hidden, tied, batch, dtype, seed)
+            theta = plan.layout.row(W if tied else Weights(*W), b)[0].astype(dtype)
+            x, target = plan.batch(batch_key(seed, TRAINING, np.arange(3), step))
+            double = theta.astype(float), x.astype(float), target.astype(float)
+            importance = source.importance.astype(dtype).astype(float)
+            arguments = plan.layout.W(double[0]), plan.layout.b(double[0]), double[1], importance, activation
+            loss, *exact = tms.loss_and_gradients(*arguments, hidden=hidden, target=double[2])
+            expected = plan.layout.row(*exact)
+            got_loss, got = one_gradient(plan, theta, way, step)
+            # A sum of N terms is off by at most N roundings of the largest; 8 for the products that make a term. A term
+            # may be a sum of n inputs or m neurons itself, and larger than what is left of all of them.
+            eps, case = (batch + n + m + 8) * np.finfo(dtype).eps, f"{name}, n={n}, m={m}, batch={batch}"
+            np.testing.assert_allclose(got, expected, rtol=0, atol=eps * max(1, abs(expected).max()), err_msg=case)
+            np.testing.assert_allclose(got_loss, loss, rtol=eps, err_msg=case)
 
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 def test_a_model_that_makes_no_mistake_has_no_loss(activation):
     """To the precision of the loss, not of the sums it is made of: none of them may cancel another."""
-    features = tms.SparseFeatures(64, 0.01)
-    assert _kernels.ways(features.density[None], 64, 1024) == _kernels.ACTIVE_VALUES
-    W, b = np.eye(64, dtype=np.float32)[None], np.zeros((1, 64), np.float32)
-    losses = _fused.held_out_losses(W, b, features, activation, seed=0)
+    plan = a_plan(tms.SparseFeatures(64, 0.01), 64, activation, batch=1024, dtype="float32")
+    assert fast.ways(plan.source, fast._chain(plan), fast.HELD_OUT_EXAMPLES) == fast.GRAM
+    theta = plan.layout.row(np.eye(64, dtype=np.float32), np.zeros(64, np.float32))
+    losses = fast.losses(plan, theta[None])
     assert (losses >= 0).all()
     assert (losses < 1e-12).all()
 
 
-def test_every_training_kernel_is_in_the_table():
-    """A kernel that training calls and the table does not know would be tied to nothing."""
-    assert entry_points() == {name.split(" ")[0] for name in set.union(*WAYS.values()) | {SCORING}}
+@pytest.mark.parametrize("way", [*NAMES, ONE_NEURON])
+@pytest.mark.parametrize("engine", ["numba", "numpy"])
+def test_at_the_kink_no_gradient_flows(way, engine, monkeypatch):
+    """W = 0 and b = 0 puts every z at exactly 0, where the slope counts as 0: nothing ever moves."""
+    force(monkeypatch, way)
+    n, m = (2, 1) if way == ONE_NEURON else (3, 2)
+    for density in (0.01, 1.0):
+        features = tms.SparseFeatures(n, density)
+        source = tms.Examples(features.sample(30, seed=0)) if way == fast.FIXED else features
+        run = tms.train(source, m, steps=5, seed=0, batch_size=30, engine=engine, initial=(0.0, 0.0))
+        assert (run.W == 0).all()
+        assert (run.b == 0).all()
 
 
-@pytest.mark.parametrize("activation", ACTIVATIONS)
+# ---------------------------------------------------------------------------------------------------- held-out losses
+
+
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("density", DENSITIES)
-@pytest.mark.parametrize(("n", "m", "examples"), SHAPES)
-def test_held_out_losses_are_those_of_the_definition(n, m, examples, density, dtype, activation, monkeypatch):
+@pytest.mark.parametrize("variant", [variant for variant in VARIANTS if variant[0] != ONE_NEURON], ids=variant_id)
+def test_held_out_losses_are_those_of_the_definition(variant, dtype, monkeypatch):
     """One set of examples for each model of the stack, the same for all restarts, in a stream of its own."""
-    monkeypatch.setattr(_fused, "HELD_OUT_EXAMPLES", examples)
-    features, (W, b) = a_stack(n, m, density, np.random.default_rng(n))
-    W, b = W.astype(dtype), b.astype(dtype)
-    x = sparse(uniforms(77, HELD_OUT, np.arange(3), 0, examples, n, dtype), features.density)
-    expected = tms.loss(W, b, x, features.importance, activation)
-    got = _fused.held_out_losses(W, b, features, activation, seed=77)
-    np.testing.assert_allclose(got, expected, rtol=(examples + n + m + 8) * np.finfo(dtype).eps)
+    way, hidden, tied, activation = variant
+    force(monkeypatch, way)
+    for n, m, examples in SHAPES:
+        monkeypatch.setattr(fast, "HELD_OUT_EXAMPLES", examples)
+        rng = np.random.default_rng(n)
+        W, b = (array.astype(dtype) if isinstance(array, np.ndarray) else _in_dtype(array, dtype)
+                for array in starts(n, m, tied, rng))  # fmt: skip
+        for name, source in some_of(sources(way, n, examples, rng), variant):
+            plan = a_plan(source, m, activation, hidden, tied, examples, dtype, seed=77)
+            x, target = plan.batch(batch_key(77, HELD_OUT, np.arange(3), 0))
+            expected = tms.loss(W, b, x, source.importance, activation, hidden=hidden, target=target)
+            got = fast.losses(plan, plan.layout.row(W, b))
+            rtol = (examples + n + m + 8) * np.finfo(dtype).eps
+            np.testing.assert_allclose(got, expected, rtol=rtol, err_msg=f"{name}, n={n}, m={m}, examples={examples}")
 
 
-@pytest.mark.parametrize("activation", ACTIVATIONS)
-@pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize(("way", "density"), WAYS_BY_DENSITY)
-@pytest.mark.parametrize(("n", "m", "batch"), SHAPES)
-def test_one_gradient_to_the_precision_of_its_dtype(way, n, m, batch, density, dtype, activation):
-    rng = np.random.default_rng(batch)
-    W, b = (rng.normal(size=(m, n)) / 2).astype(dtype), (rng.normal(size=n) / 3).astype(dtype)
-    importance = rng.uniform(0.2, 2, n).astype(dtype)
-    seed, model, step = 12345678901234567, 3, 17
-    x = sparse(uniforms(seed, TRAINING, np.array(model), step, batch, n, dtype), np.full(n, density))
-    exact = tms.loss_and_gradients(*(array.astype(float) for array in (W, b, x, importance)), activation)
-
-    key = stream_key(seed, TRAINING, np.array(model), step)
-    dW, db = np.empty_like(W), np.empty_like(b)
-    threshold, reciprocal = thresholds(np.full(n, density), dtype)
-    weight = importance * np.dtype(dtype).type(2 / batch)
-    floor = np.dtype(dtype).type(0 if activation == "relu" else -np.inf)
-    total = _kernels.gradient(
-        np.uint64(key), 0, batch, way, _draw.word_bounds(threshold), threshold, reciprocal, W,
-        np.ascontiguousarray(W.T), b, importance, weight, floor, False,
-        _kernels.buffers(m, n, np.array([way]), dtype), dW, db,
-    )  # fmt: skip
-    # A sum of N terms is off by at most N roundings of the largest; 8 for the products that make a term.
-    for got, expected in zip((total / batch, dW, db), exact, strict=True):
-        tolerance = (batch + n + m + 8) * np.finfo(dtype).eps * max(1.0, abs(expected).max())
-        assert abs(got - expected).max() <= tolerance
+# ---------------------------------------------------------------------------------------------------------- same bits
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("n", [1, 4, 7])
-def test_the_kernels_draw_the_bits_of_the_definition(n, dtype):
-    density = np.random.default_rng(n).uniform(0.1, 1, n)
-    threshold, reciprocal = thresholds(density, dtype)
-    key = stream_key(2**63 - 1, HELD_OUT, np.array(2**40), 2**40)
-    assert _draw.stream_key(2**63 - 1, HELD_OUT, 2**40, 2**40) == key
-    x = sparse(uniforms(2**63 - 1, HELD_OUT, np.array(2**40), 2**40, 2000, n, dtype), density)
-    for first, width in ((0, 100), (33, 128), (1990, 1)):
-        X = np.full((n, 128), np.nan, dtype)
-        _draw.draw(np.uint64(key), first, width, threshold, reciprocal, X)
-        np.testing.assert_array_equal(X[:, :width].T, x[first : first + width])
-        assert np.isnan(X[:, width:]).all()
+@pytest.mark.parametrize("by_parts", [False, True], ids=["whole", "parts"])
+@pytest.mark.parametrize("way", [*NAMES, ONE_NEURON], ids=lambda way: NAMES.get(way, way))
+def test_nothing_but_the_settings_changes_a_bit(way, by_parts, monkeypatch):
+    """Not the threads, nor the length of a chunk of steps, nor whether a model is trained alone or in a stack."""
+    force(monkeypatch, way, by_parts)
+    n, m, batch = (2, 1, 300) if way == ONE_NEURON else (37, 7, 600)
+    source = next(iter(sources(way, n, batch, np.random.default_rng(0)).values()))
+    arguments = {"features": source, "n_hidden": m, "steps": 9, "batch_size": batch, "restarts": 2, "seed": 4}
+
+    def bits(**more):
+        run = tms.train(**arguments, **more)
+        return [array.tobytes() for array in (run.W, run.b, run.history, run.loss)]
+
+    first, threads = bits(), numba.get_num_threads()
+    try:
+        numba.set_num_threads(1)
+        assert bits() == first
+    finally:
+        numba.set_num_threads(threads)
+    with monkeypatch.context() as short:
+        short.setattr(_pace, "CHUNK_SECONDS", 0)
+        assert bits() == first
+    with concurrent.futures.ThreadPoolExecutor(2) as executor:
+        assert bits(executor=executor) == first
 
 
-def found(key, first, count, density, dtype, looser=1):
-    """What `find_active` lists, put back into a batch. Its bounds may be looser than need be by a factor."""
-    n = density.size
-    threshold, reciprocal = thresholds(density, dtype)
-    *_, start, who, value, words, _ = _kernels.buffers(1, n, np.array([_kernels.ACTIVE_EXAMPLES]), dtype)
-    bounds = _draw.word_bounds(looser * threshold)
-    _draw.find_active(np.uint64(key), first, count, bounds, threshold, reciprocal, words, who, value, start)
-    x = np.zeros((count, n), dtype)
-    for i in range(n):
-        listed = slice(start[i], start[i + 1])
-        assert (np.diff(who[listed]) > 0).all()  # each once, in the order of the examples
-        x[who[listed], i] = value[listed]
-    return x
+# --------------------------------------------------------------------------------------------------- ways and parts
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("largest", [1e-3, _draw.RARE, 0.1, 0.499])
-@pytest.mark.parametrize("looser", [1, 1.5])
-def test_the_active_features_are_all_found_and_no_others(looser, largest, dtype):
-    """Below and above the density where groups of examples are looked at first, and with the largest words."""
-    n, examples = 7, 40_000
-    density = np.random.default_rng(0).uniform(0, largest, n)
-    density[:2] = 0, largest
-    key = stream_key(5, TRAINING, np.array(0), 0)
-    x = sparse(uniforms(5, TRAINING, np.array(0), 0, examples, n, dtype), density)
-    listed = 0
-    for count in (_draw.BLOCK, _draw.SEARCH + 1, 3):
-        for first in range(0, examples - count, 4 * count if count > 3 else 400):
-            got = found(key, first, count, density, dtype, looser)
-            np.testing.assert_array_equal(got, x[first : first + count])
-            listed += (got > 0).sum()
-    assert listed > 30
+def test_models_of_one_stack_go_their_own_ways():
+    """Side by side, so that nothing one leaves in a buffer reaches the next."""
+    source = tms.SparseFeatures(70, np.array([0.02, 1.0, 0.05, 0.0005, 0.3, 0.005])[:, None])
+    assert {fast.ALL, fast.GRAM} <= set(fast.ways(source, fast._chain(a_plan(source, 8, batch=300)), 300))
+    runs = [tms.train(source, 8, steps=20, batch_size=300, restarts=2, seed=3, engine=engine, dtype="float64")
+            for engine in ("numpy", "numba")]  # fmt: skip
+    np.testing.assert_allclose(runs[0].W, runs[1].W, rtol=0, atol=1e-12)
+    np.testing.assert_allclose(runs[0].loss, runs[1].loss, rtol=1e-12)
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
-def test_no_first_word_of_an_active_feature_is_above_its_bound(dtype):
-    """By the definition, from its largest active u downwards. Densities near 1/2 are the hardest: 32 bits must do."""
-    bits, one = (24, 2**24) if dtype == "float32" else (53, 2**53)
-    for density in np.array([0, 2.0**-24, 2.0**-12 + 2.0**-24, 0.3, 0.5 - 2.0**-24], dtype):
-        bound = int(_draw.word_bounds(np.array([density], dtype))[0])
-        limit = Fraction(float(density)) * one  # k is active iff k < limit
-        k = math.ceil(limit) - 1
-        first_word = (k << 8 | 0xFF) if dtype == "float32" else (k >> (bits - 27)) << 5 | 0x1F
-        assert first_word < bound <= 2**31 or k < 0 == bound
-        assert bound - max(first_word, 0) <= 2**8
+def test_the_cheapest_way():
+    """All examples where most are active, else only those; two n x n matrices for few features of a large model."""
+
+    def way(n, m, density, batch=1024, **model):
+        plan = a_plan(tms.SparseFeatures(n, density), m, batch=batch, **model)
+        return int(fast.ways(plan.source, fast._chain(plan), batch)[0])
+
+    assert way(80, 20, 1.0) == way(80, 20, 0.5) == fast.ALL
+    assert way(80, 20, 0.003) == fast.GRAM
+    assert way(80, 20, 0.003, hidden="relu") == way(80, 20, 0.003, tied=False) == fast.ACTIVE  # no such matrices
+    assert way(20, 5, 0.001) == fast.ACTIVE
+    assert way(2000, 100, 1e-4) == fast.ACTIVE  # G would be 2000 x 2000
+    source = tms.Examples(np.ones((10, 3)))
+    assert fast.ways(source, fast._chain(a_plan(source, 2)), 10) == fast.FIXED
 
 
-def test_the_cheapest_way_by_density():
-    """All values where most examples are active, lists where few features are; never lists for densities of 1/2."""
-    density = np.array([1.0, 0.5, 0.1, 0.05, 0.01])[:, None]
-    of = _kernels
-    assert of.ways(np.broadcast_to(density, (5, 80)), 20, 1024).tolist() == [
-        of.ALL, of.ALL, of.ALL, of.ACTIVE_VALUES, of.ACTIVE_VALUES
-    ]  # fmt: skip
-    assert of.ways(np.broadcast_to(density, (5, 20)), 5, 256).tolist() == [of.ALL] * 4 + [of.ACTIVE_EXAMPLES]
-    assert of.ways(np.full((1, 2000), 1e-3), 100, 1024).tolist() == [of.ALL]  # G would be 2000 x 2000
-    assert of.ways(np.array([[0.001] * 99 + [0.5]]), 20, 1024).tolist() == [of.ALL]
+@pytest.mark.parametrize("batch", [1, 256, 700, 1024, 2**16 + 1])
+def test_the_parts_cover_every_batch_once_and_begin_with_blocks(batch):
+    way = np.array([fast.ALL, fast.ACTIVE, fast.GRAM])
+    parts = fast._parts(way, batch, 4)
+    for model in range(4):
+        own = parts[parts[:, 0] == model]
+        assert [first for _, first, _ in own] == [0, *own[:-1, 2]]
+        assert own[-1, 2] == batch
+        assert (own[:, 1] % BLOCK == 0).all()
+        assert len(own) <= (fast.MOST_PARTS_BY_GRAM if way[model % 3] == fast.GRAM else fast.MOST_PARTS)
+
+
+# ------------------------------------------------------------------------------------------------------- plain Python
 
 
 @pytest.mark.plain_python
-@pytest.mark.filterwarnings("ignore:overflow encountered:RuntimeWarning")  # 64-bit words are meant to wrap
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.filterwarnings("ignore:overflow encountered:RuntimeWarning")  # 32- and 64-bit words are meant to wrap
+@pytest.mark.parametrize("by_parts", [False, True], ids=["whole", "parts"])
+@pytest.mark.parametrize("way", [*NAMES, ONE_NEURON], ids=lambda way: NAMES.get(way, way))
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize(("n", "m", "density"), [(5, 3, 0.02), (5, 3, 1.0), (64, 8, 0.02)])
-def test_the_kernels_as_plain_python(way, dtype, n, m, density, monkeypatch):
+def test_the_kernels_as_plain_python(way, dtype, by_parts, monkeypatch):
     """Small enough to run without the compiler, where indices are checked and coverage can see."""
-    force(way, monkeypatch)
-    monkeypatch.setattr(_fused, "HELD_OUT_EXAMPLES", 64)
-    n, m = (2, 1) if way == "one neuron" else (n, m)
-    features, initial = a_stack(n, m, density, np.random.default_rng(0))
-    arguments = {
-        "features": features, "n_hidden": m, "steps": 3, "batch_size": 21, "restarts": 2, "seed": 1, "dtype": dtype,
-        "initial": initial,
-    }  # fmt: skip
-    definition, fused = (tms.train(**arguments, engine=engine) for engine in ("numpy", "numba"))
-    tolerance = 1e-9 if dtype == "float64" else 1e-4
-    np.testing.assert_allclose(fused.W, definition.W, rtol=0, atol=tolerance)
-    np.testing.assert_allclose(fused.b, definition.b, rtol=0, atol=tolerance)
-
-
-@pytest.mark.parametrize("way", WAYS)
-@pytest.mark.parametrize("density", [0.01, 1.0])
-@pytest.mark.parametrize("engine", ["numba", "numpy"])
-def test_at_the_kink_no_gradient_flows(way, density, engine, monkeypatch):
-    """W = 0 and b = 0 puts every z at exactly 0, where the slope counts as 0: nothing ever moves."""
-    force(way, monkeypatch)
-    n, m = (2, 1) if way == "one neuron" else (3, 2)
-    features = tms.SparseFeatures(n, density)
-    run = tms.train(features, m, steps=5, batch_size=30, seed=0, engine=engine, initial=(0.0, 0.0))
-    assert (run.W == 0).all()
-    assert (run.b == 0).all()
+    force(monkeypatch, way, by_parts)
+    monkeypatch.setattr(fast, "HELD_OUT_EXAMPLES", 64)
+    n, m, batch = (2, 1, 21) if way == ONE_NEURON else (5, 3, 260 if by_parts else 21)
+    rng = np.random.default_rng(0)
+    for source in sources(way, n, batch, rng).values():
+        arguments = {"features": source, "n_hidden": m, "steps": 2, "batch_size": batch, "restarts": 2, "seed": 1,
+                     "dtype": dtype, "initial": starts(n, m, True, rng), "learning_rate": LEARNING_RATE}  # fmt: skip
+        definition, fused = (tms.train(**arguments, engine=engine) for engine in ("numpy", "numba"))
+        tolerance = 1e-9 if dtype == "float64" else 1e-4
+        np.testing.assert_allclose(fused.W, definition.W, rtol=0, atol=tolerance)
+        np.testing.assert_allclose(fused.b, definition.b, rtol=0, atol=tolerance)

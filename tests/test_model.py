@@ -1,9 +1,8 @@
-"""The definition: forward and loss against plain loops, backward against finite differences and PyTorch."""
+"""The definition: forward and loss against plain loops, shapes, dtypes and bad input. Its gradient has its own file."""
 
 from __future__ import annotations
 
 import itertools
-from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -11,37 +10,15 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import minitms as tms
+from minitms import _checks
+from minitms import model as definition
 from minitms.testing import strategies
-from tests.gradient_properties import (
-    NotDifferentiableError,
-    check_backward,
-    check_by_the_public_tool,
-    check_kinks,
-    numerical_gradients,
-)
+from minitms.weights import Weights
+from tests.gradient_properties import check_equations, results
 
 MODELS = strategies.models(stack=strategies.stacks())
-ALONE = strategies.models()
+CHAINS = strategies.chains(stack=strategies.stacks())
 close = np.testing.assert_allclose
-
-
-class Slow(NamedTuple):
-    """The equations in loops over Python floats, for one model."""
-
-    y: list
-    loss: float
-
-
-def slow_model(W, b, x, importance, activation):
-    (m, n), batch = W.shape, len(x)
-    total, outputs = 0.0, []
-    for e in range(batch):
-        h = [sum(float(W[k, i]) * float(x[e, i]) for i in range(n)) for k in range(m)]
-        z = [sum(float(W[k, i]) * h[k] for k in range(m)) + float(b[i]) for i in range(n)]
-        y = [max(value, 0.0) for value in z] if activation == "relu" else z
-        total += sum(float(importance[i]) * (y[i] - float(x[e, i])) ** 2 for i in range(n))
-        outputs.append(y)
-    return Slow(outputs, total / batch)
 
 
 # ------------------------------------------------------------------------------------------------ forward and loss
@@ -61,11 +38,32 @@ def test_two_features_by_hand():
     assert db.tolist() == [-1, 0]
 
 
-@given(ALONE)
-def test_forward_and_loss_are_the_equations_in_loops(model):
-    slow = slow_model(*model)
-    close(tms.forward(*model[:3], model.activation), slow.y, rtol=1e-12, atol=1e-12)
-    close(tms.loss(*model), slow.loss, rtol=1e-12, atol=1e-12)
+@given(strategies.chains(**strategies.PLAIN))
+def test_forward_and_loss_are_the_equations_in_loops(chain):
+    check_equations(tms.forward, tms.loss, chain)
+
+
+@settings(max_examples=300)
+@given(strategies.chains())
+def test_every_model_of_the_paper_is_its_equations_in_loops(chain):
+    check_equations(tms.forward, tms.loss, chain)
+
+
+def test_two_neurons_by_hand():
+    """Section 8, |x| of x = -0.5: E = (1, -1), so a = (-0.5, 0.5), h = (0, 0.5); D = (1, 2), b = -0.5: z = y = 0.5.
+
+    The target is 0.5, and the loss 0. Against the target 0.25 and with importance 2 the error is 0.25, L = 0.125 and
+    dy = dz = db = 1. dD = hᵀ dz = (0, 0.5). dh = (1, 2), da = (0, 2) as the first neuron is off, dE = da x = (0, -1).
+    """
+    E, D, b, x = np.array([[1.0], [-1.0]]), np.array([[1.0], [2.0]]), np.array([-0.5]), np.array([[-0.5]])
+    assert tms.forward((E, D), b, x, hidden="relu").tolist() == [[0.5]]
+    assert tms.loss((E, D), b, x, hidden="relu", target=abs(x)) == 0
+    L, dW, db = tms.loss_and_gradients((E, D), b, x, 2, hidden="relu", target=[[0.25]])
+    assert L == 0.125
+    assert isinstance(dW, Weights)
+    assert dW.decoder.tolist() == [[0], [0.5]]
+    assert dW.encoder.tolist() == [[0], [-1]]
+    assert db.tolist() == [1]
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -101,138 +99,6 @@ def test_the_closed_form_holds_for_sampled_features():
     assert abs(tms.loss(W, b, x, activation="linear") - expected) <= 5 * each.std() / np.sqrt(len(x))
 
 
-# -------------------------------------------------------------------------------------------------------- gradients
-
-
-@pytest.mark.plain_python
-@settings(max_examples=300)
-@given(MODELS)
-def test_backward_is_the_slope_of_the_loss(model):
-    check_backward(tms.backward, model)
-
-
-@given(MODELS)
-def test_backward_passes_the_check_that_users_have(model):
-    check_by_the_public_tool(tms.backward, model)
-
-
-def test_a_large_model():
-    rng = np.random.default_rng(3)
-    model = rng.normal(size=(4, 30)) / 5, rng.normal(size=30) / 5, rng.random((7, 30)), rng.random(30)
-    for activation in ("linear", "relu"):
-        check_backward(tms.backward, (*model, activation))
-
-
-@given(strategies.models(kinks=True, activation="relu", stack=strategies.stacks()))
-def test_the_slope_of_the_relu_at_zero_counts_as_zero(model):
-    assert (model.pre_activations() == 0).any()
-    check_kinks(tms.backward, model)
-
-
-def test_at_the_kink_no_gradient_reaches_W():
-    """W = (1, -1), x = (0.5, 0.5): h = 0, so z = b = 0 in both. With a slope of 1 there, dW would be (0.5, 0.5)."""
-    dW, db = tms.backward([[1.0, -1.0]], [0.0, 0.0], [[0.5, 0.5]], [1.0, 2.0])
-    assert dW.tolist() == [[0, 0]]
-    assert db.tolist() == [0, 0]
-
-
-def test_finite_differences_say_so_at_a_kink():
-    with pytest.raises(NotDifferentiableError, match=r"z of example 0, feature 0 .* smallest \|z\| is 0"):
-        numerical_gradients(np.zeros((1, 2)), np.zeros(2), np.full((1, 2), 0.5), np.ones(2), "relu")
-
-
-@given(MODELS)
-def test_backward_is_pytorch_s_gradient(model):
-    torch = pytest.importorskip("torch")
-    W, b, x, importance = (torch.tensor(array) for array in model[:4])
-    W.requires_grad_()
-    b.requires_grad_()
-    z = torch.einsum("...ki,...kj,...ej->...ei", W, W, x) + b[..., None, :]
-    y = torch.relu(z) if model.activation == "relu" else z
-    loss = (importance[..., None, :] * (y - x) ** 2).sum(dim=-1).mean(dim=-1)
-    loss.sum().backward()
-    L, dW, db = tms.loss_and_gradients(*model)
-    scale = max(1.0, abs(W.grad).max().item())
-    close(L, loss.detach().numpy(), rtol=1e-12, atol=1e-12)
-    close(dW, W.grad.numpy(), rtol=1e-12, atol=1e-12 * scale)
-    close(db, b.grad.numpy(), rtol=1e-12, atol=1e-12 * scale)
-
-
-@given(MODELS)
-def test_loss_and_gradients_are_loss_and_backward(model):
-    L, dW, db = tms.loss_and_gradients(*model)
-    assert (L == tms.loss(*model)).all()
-    for got, expected in zip((dW, db), tms.backward(*model), strict=True):
-        assert (got == expected).all()
-
-
-# ------------------------------------------------------------------------------------------------------- symmetries
-
-
-@given(MODELS, st.randoms(use_true_random=False))
-def test_permuting_the_features_permutes_the_gradient(model, random):
-    W, b, x, importance, activation = model
-    order = random.sample(range(W.shape[-1]), W.shape[-1])
-    L, dW, db = tms.loss_and_gradients(*model)
-    permuted = tms.loss_and_gradients(W[..., order], b[..., order], x[..., order], importance[..., order], activation)
-    for got, expected in zip(permuted, (L, dW[..., order], db[..., order]), strict=True):
-        close(got, expected, rtol=1e-9, atol=1e-9)
-
-
-@given(MODELS, st.integers(0, 2**32 - 1))
-def test_rotating_the_hidden_space_rotates_the_gradient(model, seed):
-    W, b, x, importance, activation = model
-    m = W.shape[-2]
-    rotation = np.linalg.qr(np.random.default_rng(seed).normal(size=(m, m)))[0]
-    L, dW, db = tms.loss_and_gradients(*model)
-    rotated = tms.loss_and_gradients(rotation @ W, b, x, importance, activation)
-    scale = max(1, abs(dW).max())
-    for got, expected in zip(rotated, (L, rotation @ dW, db), strict=True):
-        close(got, expected, rtol=1e-9, atol=1e-9 * scale)
-
-
-@given(MODELS, st.floats(0.01, 100))
-def test_scaling_the_importance_scales_loss_and_gradient(model, factor):
-    W, b, x, importance, activation = model
-    for got, expected in zip(
-        tms.loss_and_gradients(W, b, x, factor * importance, activation), tms.loss_and_gradients(*model), strict=True
-    ):
-        close(got, factor * expected, rtol=1e-9, atol=1e-12)
-
-
-@given(MODELS)
-def test_a_stack_is_each_model_alone(model):
-    stack = model.W.shape[:-2]
-    whole = tms.loss_and_gradients(*model)
-    for index in np.ndindex(stack):
-        alone = tms.loss_and_gradients(*(array[index] for array in model[:4]), model.activation)
-        for got, expected in zip(whole, alone, strict=True):
-            close(got[index], expected, rtol=1e-12, atol=1e-12)
-
-
-@given(ALONE, st.integers(2, 4))
-def test_repeating_the_batch_changes_nothing(model, times):
-    W, b, x, importance, activation = model
-    repeated = tms.loss_and_gradients(W, b, np.tile(x, (times, 1)), importance, activation)
-    for got, expected in zip(repeated, tms.loss_and_gradients(*model), strict=True):
-        close(got, expected, rtol=1e-9, atol=1e-9)
-
-
-@given(strategies.models(activation="relu"))
-def test_far_above_the_kink_relu_is_linear_and_far_below_it_is_dead(model):
-    W, b, x, importance, _ = model
-    for got, expected in zip(
-        tms.loss_and_gradients(W, b + 200, x, importance, "relu"),
-        tms.loss_and_gradients(W, b + 200, x, importance, "linear"),
-        strict=True,
-    ):
-        assert (got == expected).all()
-    L, dW, db = tms.loss_and_gradients(W, b - 200, x, importance, "relu")
-    close(L, (importance * x**2).sum(axis=-1).mean(), rtol=1e-12, atol=1e-300)
-    assert (dW == 0).all()
-    assert (db == 0).all()
-
-
 # ------------------------------------------------------------------------------------------------ shapes and dtypes
 
 
@@ -250,6 +116,25 @@ def test_models_and_batches_broadcast(model, shared):
         alone = tms.loss_and_gradients(*own, model.importance[index], model.activation)
         for got, expected in zip((L, dW, db), alone, strict=True):
             close(got[index], expected, rtol=1e-12, atol=1e-12)
+
+
+def test_every_activation_has_its_slope_and_its_word():
+    assert list(definition.ACTIVATIONS) == list(definition.SLOPES) == list(_checks.ACTIVATIONS)
+
+
+@given(CHAINS)
+def test_a_target_broadcasts_as_x_does(chain):
+    t = np.arange(chain.x[(0,) * (chain.x.ndim - 2)].size).reshape(chain.x.shape[-2:])
+    shared = results(chain._replace(target=t))
+    own = results(chain._replace(target=np.broadcast_to(t, chain.x.shape)))
+    for name in shared:
+        assert (shared[name] == own[name]).all()
+
+
+@given(CHAINS)
+def test_the_target_x_is_no_target(chain):
+    given, none = results(chain._replace(target=chain.x)), results(chain._replace(target=None))
+    assert all((given[name] == none[name]).all() for name in none)
 
 
 def test_one_model_gives_a_0_d_loss():
@@ -278,6 +163,16 @@ def test_the_widest_dtype_is_kept(dtypes):
         assert [out.dtype for out in tms.loss_and_gradients(*arrays, importance)] == [expected] * 3
 
 
+@pytest.mark.parametrize("wide", range(5))
+def test_the_widest_dtype_counts_the_pair_and_the_target_too(wide):
+    E, D, b, x, t = (
+        np.ones(shape, "float64" if i == wide else "float32")
+        for i, shape in enumerate([(2, 3), (2, 3), (3,), (4, 3), (4, 3)])
+    )
+    L, dW, db = tms.loss_and_gradients((E, D), b, x, target=t, hidden="relu")
+    assert L.dtype == dW.encoder.dtype == dW.decoder.dtype == db.dtype == np.float64
+
+
 def test_whole_numbers_are_taken_as_float64():
     assert tms.forward([[1, 0]], [0, 0], [[1, 1]], "linear").dtype == np.float64
 
@@ -291,11 +186,12 @@ def test_float32_agrees_to_its_precision(model):
         close(got, expected, rtol=1e-4, atol=1e-4 * max(1, abs(expected).max()))
 
 
-@given(MODELS)
-def test_input_is_left_alone(model):
-    before = [array.copy() for array in model[:4]]
-    tms.loss_and_gradients(*model)
-    assert all((array == kept).all() for array, kept in zip(model[:4], before, strict=True))
+@given(CHAINS)
+def test_input_is_left_alone(chain):
+    arrays = [*chain.params.values(), chain.x, chain.importance, *([] if chain.target is None else [chain.target])]
+    before = [array.copy() for array in arrays]
+    tms.loss_and_gradients(**chain._asdict())
+    assert all((array == kept).all() for array, kept in zip(arrays, before, strict=True))
 
 
 # -------------------------------------------------------------------------------------------------------- bad input
@@ -309,6 +205,8 @@ GOOD = {"W": np.ones((2, 3)), "b": np.zeros(3), "x": np.ones((4, 3)), "importanc
     [
         ({"activation": "tanh"}, ValueError, "activation is 'tanh'; expected one of 'linear', 'relu'"),
         ({"activation": None}, ValueError, "activation is None"),
+        ({"hidden": "tanh"}, ValueError, "hidden is 'tanh'; expected one of 'linear', 'relu'"),
+        ({"hidden": ["relu"]}, ValueError, r"hidden is \['relu'\]"),
         ({"W": np.ones((2, 4))}, ValueError, r"the last axes differ: got W \(2, 4\), b \(3,\), x \(4, 3\)"),
         ({"W": np.ones((3, 2))}, ValueError, "the last axes differ"),
         ({"b": np.ones(4)}, ValueError, "the last axes differ"),
@@ -352,3 +250,28 @@ def test_an_importance_of_another_stack_is_refused(function):
     arrays = {"W": np.ones((2, 2, 3)), "b": np.zeros((2, 3)), "x": np.ones((2, 4, 3))}
     with pytest.raises(ValueError, match=r"importance.*\(5, 3\)"):
         function(**arrays, importance=np.ones((5, 3)))
+
+
+@pytest.mark.parametrize("function", [tms.loss, tms.backward, tms.loss_and_gradients])
+@pytest.mark.parametrize(
+    ("target", "error", "message"),
+    [
+        (1.0, ValueError, r"target \(\) does not fit x \(4, 3\)"),
+        (np.ones(3), ValueError, r"target \(3,\) does not fit x \(4, 3\)"),
+        (np.ones((1, 3)), ValueError, r"target \(1, 3\) does not fit"),
+        (np.ones((4, 1)), ValueError, r"target \(4, 1\) does not fit"),
+        (np.ones((3, 4)), ValueError, r"expected \(\.\.\., batch, n\)"),
+        (np.ones((2, 4, 3)) * 1j, TypeError, "target has dtype complex128"),
+        ("abs", TypeError, "target has dtype"),
+    ],
+)
+def test_bad_targets(function, target, error, message):
+    with pytest.raises(error, match=message):
+        function(**GOOD, target=target)
+
+
+@pytest.mark.parametrize("function", [tms.loss, tms.backward, tms.loss_and_gradients])
+def test_a_target_of_another_stack_is_refused(function):
+    arrays = {"W": np.ones((2, 2, 3)), "b": np.zeros((2, 3)), "x": np.ones((2, 4, 3))}
+    with pytest.raises(ValueError, match=r"leading axes do not broadcast.*target \(5, 4, 3\)"):
+        function(**arrays, target=np.ones((5, 4, 3)))

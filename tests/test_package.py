@@ -11,10 +11,10 @@ import re
 import shutil
 import subprocess
 import sys
+import textwrap
 import tomllib
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 import minitms as tms
@@ -24,7 +24,8 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["
 NAMES = {
     "SparseFeatures", "forward", "loss", "backward", "loss_and_gradients", "train", "TrainingRun", "DivergenceError",
     "feature_norms", "interference", "dimensionality", "dimensions_per_feature", "features_represented",
-    "expected_loss", "expected_gradients", "phase_diagram", "PhaseDiagram",
+    "expected_loss", "expected_gradients", "phase_diagram", "PhaseDiagram", "Weights", "Examples", "features_learned",
+    "Checkpoint", "classify", "load_example",
 }  # fmt: skip
 SHOWN = ("minitms.plots.", "minitms.theory.", "minitms.testing.gradient_check.")
 MODULES = sorted(module.name for module in pkgutil.walk_packages(tms.__path__, "minitms."))
@@ -111,6 +112,25 @@ def test_the_public_names():
         tms.tarin  # noqa: B018
 
 
+def test_what_is_listed_is_what_is_public():
+    public = {name for name in vars(tms) if not name.startswith("_") and not inspect.ismodule(getattr(tms, name))}
+    assert set(tms.__all__) == public | {"plots", "testing", "theory"}
+    assert set(dir(tms)) == {*tms.__all__, "__version__"}
+    assert tms.__all__ == sorted(tms.__all__)
+    assert in_a_fresh_process("from minitms import *; print(Weights.__name__, plots.STYLE)").split()[0] == "Weights"
+
+
+def test_figures_and_tutorials_use_public_names_alone():
+    """What they do, a user can do: nothing with an underscore, and nothing of the fast half."""
+    paths = [path for folder in ("figures", "tutorials") for path in (ROOT / folder).rglob("*.py")]
+    assert len(paths) > 15
+    inside = r"(?:_|fast\b)"
+    private = rf"\b(?:minitms|tms)\.(?:\w+\.)*{inside}|from minitms[\w.]* import (?:.*[ (])?{inside}"
+    found = [f"{path.name}: {line.strip()}" for path in paths for line in path.read_text(encoding="utf-8").splitlines()
+             if re.search(private, line) and not line.startswith("#")]
+    assert not found
+
+
 def test_one_version():
     """The changelog and the citation name the version that the package has."""
     assert re.fullmatch(r"\d+\.\d+\.\d+", tms.__version__)
@@ -165,8 +185,28 @@ def test_public_functions_say_what_they_take_and_give(function):
 
 @pytest.mark.parametrize("module", MODULES)
 def test_examples_in_docstrings_print_what_they_say(module):
-    results = doctest.testmod(importlib.import_module(module), extraglobs={"np": np, "tms": tms})
+    """Each alone, with what it imports itself and nothing else."""
+    results = doctest.testmod(importlib.import_module(module), globs={})
     assert results.failed == 0
+
+
+def test_indented_examples_in_docstrings_run():
+    """A block that begins with an import is code to copy; the tests in it are run too."""
+    blocks = [
+        textwrap.dedent(block)
+        for module in MODULES
+        for block in re.findall(
+            r"(?:^    \S.*\n(?:(?:    .*)?\n)*)", importlib.import_module(module).__doc__, re.MULTILINE
+        )
+        if re.match(r"    (import|from) ", block)
+    ]
+    assert len(blocks) >= 1
+    for block in blocks:
+        session = {}
+        exec(block, session)
+        for name, value in session.items():
+            if name.startswith("test_"):
+                value()
 
 
 def test_some_examples_are_run():
@@ -199,7 +239,8 @@ def test_a_skip_fails_the_run_where_none_is_allowed(tmp_path):
 
 def test_every_module_has_its_tests():
     """tests/ mirrors minitms/: each public module has a test file of its name."""
-    together = {"run": "training", "diagram": "phases", "examples": "phases"}  # tested with what gives them
+    # with what gives them
+    together = {"run": "training", "plan": "training", "diagram": "phases", "examples": "phases"}
     modules = {path.stem for path in (ROOT / "minitms").glob("[!_]*.py")}
     tested = {path.stem.removeprefix("test_") for path in (ROOT / "tests").glob("test_*.py")}
     assert {together.get(module, module) for module in modules} - tested == set()

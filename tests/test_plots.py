@@ -108,20 +108,92 @@ def test_loss_curve_is_the_median_with_a_band(ax):
     assert (low, high) == (1, 9)
 
 
+GRID = [0.5, 1], [1], np.ones((2, 1))
+
+
 @pytest.mark.parametrize(
     ("draw", "message"),
     [
         (lambda ax: plots.feature_vectors(ax, np.ones((3, 5))), r"\(3, 5\); expected \(2, n\)"),
+        (lambda ax: plots.feature_vectors(ax, W, importance=np.ones((4, 3))), r"importance has shape \(4, 3\); expect"),
+        (lambda ax: plots.feature_vectors(ax, W, limit=0), "limit is 0; expected a finite number above 0"),
+        (lambda ax: plots.feature_vectors(ax, W, limit=np.nan), "limit is nan"),
         (lambda ax: plots.weight_gram(ax, np.ones((8, 2, 5))), r"\(8, 2, 5\); expected one model"),
         (lambda ax: plots.weight_gram(ax, W, np.ones(4)), r"b has shape \(4,\); expected \(3,\)"),
+        (lambda ax: plots.weight_gram(ax, W, [0, np.nan, 0]), "b holds nan"),
+        (lambda ax: plots.weight_gram(ax, W * 1e200), "W.* overflows"),
         (lambda ax: plots.feature_bars(ax, np.full((2, 3), np.nan)), "W holds nan"),
+        (lambda ax: plots.feature_bars(ax, W * 1e200), "W is so far from 1"),
         (lambda ax: plots.phase_map(ax, [0, 1], [1], np.ones((2, 1))), "densities is .*above 0"),
         (lambda ax: plots.phase_map(ax, [1, 0.5], [1], np.ones((2, 1))), "densities is .*increasing"),
+        (lambda ax: plots.phase_map(ax, [5e-324, 1], [1], np.ones((2, 1))), "cannot draw so far in logs"),
         (lambda ax: plots.phase_map(ax, [0.5, 1], [1], np.ones((1, 2))), r"\(1, 2\); expected \(2, 1\)"),
+        (lambda ax: plots.phase_map(ax, [0.5, 1], [1], np.full((2, 1), np.inf)), "values holds inf"),
+        (lambda ax: plots.phase_map(ax, *GRID[:2], np.full((2, 1, 3), 2.0)), r"values holds 2; expected .*\[0, 1\]"),
+        (lambda ax: plots.phase_map(ax, *GRID[:2], np.ones((2, 1, 3)), cmap="viridis"), "values are colours already"),
+        (lambda ax: plots.phase_map(ax, *GRID, cmap="virids"), "cmap is 'virids'; expected one of"),
+        (lambda ax: plots.phase_map(ax, *GRID, cmap=3), "cmap is 3; expected one of"),
         (lambda ax: plots.loss_curve(ax, [1, 2], np.ones(3)), r"steps \(2,\) and history \(3,\)"),
+        (lambda ax: plots.loss_curve(ax, [1, 2], np.empty((0, 2))), r"history \(0, 2\)"),
+        (lambda ax: plots.loss_curve(ax, [1, 2], [1, np.inf]), "history holds inf"),
+        (lambda ax: plots.loss_curve(ax, [1, np.nan], [1, 1]), "steps holds nan"),
+        (lambda ax: plots.loss_curve(ax, [1, 2], [1, 1], color="bluish"), "color is 'bluish'; expected a colour"),
         (lambda ax: plots.scale("colour"), "kind is 'colour'"),
+        (lambda ax: plots.scale("gram", low=2), "the scale runs from 2 to 1; expected low below high"),
+        (lambda ax: plots.superposition_colors([1, 2], 1.0), r"got norm \(2,\) and interference \(\)"),
+        (lambda ax: plots.superposition_colors([np.nan], [1.0]), "norm holds nan"),
     ],
 )
 def test_wrong_input_is_refused(ax, draw, message):
     with pytest.raises(ValueError, match=message):
         draw(ax)
+    assert not ax.has_data()
+
+
+@pytest.mark.parametrize(
+    ("draw", "message"),
+    [
+        (lambda ax: plots.feature_vectors(ax, "W"), "W has dtype"),
+        (lambda ax: plots.feature_vectors(ax, W, importance="all"), "importance has dtype"),
+        (lambda ax: plots.feature_vectors(ax, W, limit="2"), "limit is '2'.*expected a real number"),
+        (lambda ax: plots.weight_gram(ax, W, "b"), "b has dtype"),
+        (lambda ax: plots.feature_bars(ax, "W"), "W has dtype"),
+        (lambda ax: plots.phase_map(ax, "densities", [1], np.ones((2, 1))), "densities has dtype"),
+        (lambda ax: plots.phase_map(ax, [0.5, 1], ["1"], np.ones((2, 1))), "importances has dtype"),
+        (lambda ax: plots.phase_map(ax, [0.5], [1], [["first"]]), r"words such as 'first'; expected .*class_colors\("),
+        (lambda ax: plots.loss_curve(ax, ["a", "b"], [1, 1]), "steps has dtype"),
+        (lambda ax: plots.loss_curve(ax, [1, 2], ["a", "b"]), "history has dtype"),
+        (lambda ax: plots.loss_curve(ax, [1, 2], [1, 1], label=3), "label is 3; expected a str"),
+        (lambda ax: plots.scale("gram", low="0"), "low is '0'"),
+        (lambda ax: plots.superposition_colors(["big"], [1.0]), "norm has dtype"),
+    ],
+)
+def test_words_are_no_numbers(ax, draw, message):
+    with pytest.raises(TypeError, match=message):
+        draw(ax)
+    assert not ax.has_data()
+
+
+@pytest.mark.parametrize("axes", [None, W, plt, "ax", plt.figure])
+@pytest.mark.parametrize(
+    "draw",
+    [lambda ax: plots.feature_vectors(ax, W), lambda ax: plots.weight_gram(ax, W), lambda ax: plots.feature_bars(ax, W),
+     lambda ax: plots.phase_map(ax, *GRID), lambda ax: plots.loss_curve(ax, [1, 2], [1, 1])],
+)  # fmt: skip
+def test_what_is_no_axes_is_named(draw, axes):
+    with pytest.raises(TypeError, match=r"ax is \w+; expected a matplotlib Axes: fig, ax = plt.subplots\(\)"):
+        draw(axes)
+
+
+def test_a_cell_without_a_value_stays_blank(ax):
+    plots.phase_map(ax, [0.5, 1], [1], [[np.nan], [1.0]])
+    assert np.ma.getmaskarray(ax.collections[0].get_array()).ravel().tolist() == [True, False]
+
+
+def test_importances_of_any_size_have_their_colours(ax):
+    """The most important is as dark for importances of 1e-20 as for those of 1."""
+    for size in (1, 1e-20, 1e200):
+        plots.feature_vectors(ax, W, importance=np.array([1, 0.5, 0.2]) * size)
+    first, *others = (dots.get_facecolors() for dots in ax.collections)
+    for colors in others:
+        np.testing.assert_allclose(colors, first, atol=0.01)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -169,3 +170,33 @@ def test_bad_input_is_refused(arguments, message):
     for function in (theory.configuration_losses, theory.predicted_configuration, theory.away_from_boundary):
         with pytest.raises(ValueError, match=message):
             function(*arguments)
+
+
+# ------------------------------------------------------------------------------------------ large, small, and denormal
+
+
+def test_the_onset_at_the_smallest_densities_is_the_density():
+    """r = s + O(s²): no ratio of two numbers that have both vanished."""
+    s = np.array([5e-324, 1e-323, 1e-310, 1e-200, 1e-100])
+    np.testing.assert_allclose(theory.onset_importance(s), s, rtol=1e-12)
+
+
+@pytest.mark.parametrize("n", [2, 3])
+@pytest.mark.parametrize("activation", ["relu", "linear"])
+def test_the_least_loss_is_told_where_the_losses_themselves_vanish(activation, n):
+    """The order of exact fractions, of the losses at the head of theory.py."""
+    numbers = [5e-324, 1e-310, 1e-200, 1e-160, 1e-10, 0.3, 1.0]
+    for s in numbers:
+        for r in (0.0, *numbers, 3.0, 1e100, 1.7e308):
+            S, R = Fraction(s), Fraction(r)
+            v = S / 3 - S**2 / 4
+            pair = S**2 / 6 if activation == "relu" else v
+            losses = [R * v, v, (1 + R) * pair, 2 * pair][: 3 if n == 2 else 4]
+            got = theory.predicted_configuration(s, r, activation, n)
+            assert losses[got] <= min(losses) * (1 + Fraction(1, 10**12)), (s, r)
+
+
+def test_the_boundary_at_the_largest_importances():
+    r = np.array([1e308, 1.7e308, 5e-324])
+    with np.errstate(over="raise"):
+        np.testing.assert_allclose(theory.boundary_density(r), [2e-308, 2 / 1.7e308, 1e-323], rtol=1e-12)

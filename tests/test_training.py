@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -13,8 +14,8 @@ import numpy as np
 import pytest
 
 import minitms as tms
-from minitms import _progress, training
-from minitms.features import HELD_OUT, TRAINING, sparse, uniforms
+from minitms import _pace
+from minitms.draws import HELD_OUT, TRAINING, batch_key
 
 FIVE = tms.SparseFeatures(n=5, density=0.1, importance=0.9 ** np.arange(5))
 # Two densities and three importances: models of a 2-D stack.
@@ -22,7 +23,8 @@ GRID = tms.SparseFeatures(n=4, density=[[[0.1]], [[0.4]]], importance=[[[1], [2]
 
 
 def quick(features=FIVE, n_hidden=2, **options):
-    return tms.train(features, n_hidden, **{"steps": 30, "batch_size": 40, "seed": 0} | options)
+    few = {"steps": 30, "batch_size": 40, "restarts": 1, "learning_rate": 1e-3, "schedule": "constant", "seed": 0}
+    return tms.train(features, n_hidden, **few | options)
 
 
 def same(first, second):
@@ -66,7 +68,7 @@ def test_the_history_is_the_loss_of_each_batch_before_its_update(engine):
     models = np.arange(12).reshape(2, 2, 3)
     for record in (0, 1, 57, 199):
         step = run.steps[record] - 1  # updates done so far
-        x = sparse(uniforms(0, TRAINING, models, step, 40, 4, "float64"), GRID.density)
+        x = GRID.batch(batch_key(0, TRAINING, models, step), 40, "float64")
         W, b = run.snapshots.W[..., step, :, :], run.snapshots.b[..., step, :]
         expected = tms.loss(W, b, x, GRID.importance)
         np.testing.assert_allclose(run.history[..., record], expected, rtol=1e-12)
@@ -74,7 +76,7 @@ def test_the_history_is_the_loss_of_each_batch_before_its_update(engine):
 
 def test_the_final_loss_is_taken_on_fresh_examples_the_same_for_all_restarts():
     run = quick(GRID, restarts=3, dtype="float64")
-    x = sparse(uniforms(0, HELD_OUT, np.arange(6).reshape(2, 3), 0, 2**16, 4, "float64"), GRID.density)
+    x = GRID.batch(batch_key(0, HELD_OUT, np.arange(6).reshape(2, 3), 0), 2**16, "float64")
     np.testing.assert_allclose(run.loss, tms.loss(run.W, run.b, x, GRID.importance), rtol=1e-10)
 
 
@@ -191,7 +193,7 @@ def test_a_seed_repeats_a_run_and_none_draws_one_that_is_kept():
 def test_the_lengths_of_the_chunks_change_no_bit(engine, monkeypatch):
     options = {"restarts": 3, "schedule": "cosine", "weight_decay": 0.1, "engine": engine, "steps": 207}
     whole = quick(GRID, **options)
-    monkeypatch.setattr(training, "CHUNK_SECONDS", 0)
+    monkeypatch.setattr(_pace, "CHUNK_SECONDS", 0)
     assert same(quick(GRID, **options), whole)
 
 
@@ -262,7 +264,7 @@ def test_a_saved_run_holds_no_pickle_and_no_time(tmp_path):
     with zipfile.ZipFile(tmp_path / "first.npz") as archive:
         assert {entry.date_time for entry in archive.infolist()} == {(1980, 1, 1, 0, 0, 0)}
     with np.load(tmp_path / "first.npz", allow_pickle=False) as arrays:
-        assert all(arrays[name].dtype.kind in "fiU" for name in arrays)
+        assert all(arrays[name].dtype.kind in "bfiU" for name in arrays)
 
 
 def test_files_that_hold_no_run_are_refused(tmp_path):
@@ -296,8 +298,8 @@ def test_nothing_is_printed_without_a_terminal(capfd):
 
 
 def test_a_bar_is_shown_on_request(capfd, monkeypatch):
-    monkeypatch.setattr(_progress, "SHOWN_AFTER", 0)
-    monkeypatch.setattr(training, "CHUNK_SECONDS", 0)
+    monkeypatch.setattr(_pace, "SHOWN_AFTER", 0)
+    monkeypatch.setattr(_pace, "CHUNK_SECONDS", 0)
     quick(progress=True)
     shown = capfd.readouterr()
     assert "steps" in shown.err
@@ -386,7 +388,8 @@ def test_ctrl_c_is_answered(n, m, batch, restarts):
             _, errors = process.communicate(timeout=60)
         finally:
             process.kill()
-    assert errors.rstrip().endswith("KeyboardInterrupt")
+    said = r"KeyboardInterrupt: stopped after step \d+ of 10000000, and what was trained is lost; with checkpoint="
+    assert re.search(said, errors)
     assert process.returncode != 0
 
 
@@ -397,7 +400,6 @@ def test_ctrl_c_is_answered(n, m, batch, restarts):
     ("wrong", "error", "message"),
     [
         ({"features": np.ones(5)}, TypeError, r"expected SparseFeatures\(n, density, importance\)"),
-        ({"features": tms.SparseFeatures(5, 0.1, together=True)}, ValueError, "train draws independent features only"),
         ({"n_hidden": 0}, ValueError, "n_hidden is 0; expected at least 1"),
         ({"n_hidden": 2.0}, TypeError, r"n_hidden is 2\.0"),
         ({"activation": "tanh"}, ValueError, "activation is 'tanh'; expected one of"),
@@ -427,7 +429,7 @@ def test_ctrl_c_is_answered(n, m, batch, restarts):
     ],
 )
 def test_bad_arguments(wrong, error, message):
-    arguments = {"features": FIVE, "n_hidden": 2, "steps": 30, "batch_size": 4, "seed": 0} | wrong
+    arguments = {"features": FIVE, "n_hidden": 2, "steps": 30, "batch_size": 4, "restarts": 1, "seed": 0} | wrong
     with pytest.raises(error, match=message):
         tms.train(**arguments)
 
@@ -439,6 +441,8 @@ def test_bad_arguments(wrong, error, message):
         {"n_hidden": 10**12},
         {"snapshots": 10**13, "steps": 10**14},
         {"batch_size": 4 * 10**8, "engine": "numpy"},
+        {"batch_size": 4 * 10**8, "n_hidden": 10, "tied": False},
+        {"steps": 10**15},
     ],
 )
 def test_more_than_fits_in_memory_is_refused_before_any_work(wrong):

@@ -214,7 +214,7 @@ assert np.isclose(tms.loss(W, b, x, importance=[1, 0.5]), 0.045)
 densities = np.array([0.01, 0.03, 0.1, 0.3, 0.5, 0.7, 1.0])
 keep_one, share = [], []
 for s in densities:
-    x = tms.SparseFeatures(n=2, density=s).sample(200_000, seed=0)
+    x = tms.SparseFeatures(n=2, density=s).sample(200_000, seed=2)
     keep_one.append(tms.loss(np.array([[1.0, 0.0]]), np.array([0, s / 2]), x))
     share.append(tms.loss(np.array([[1.0, -1.0]]), np.zeros(2), x))
 

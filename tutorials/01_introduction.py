@@ -258,6 +258,7 @@ for S in (0.8, 0.9):
             steps=3000,
             learning_rate=1e-2,
             schedule="cosine",
+            restarts=1,
             seed=0,
             initial=(best.W[start], best.b[start]),
         )
@@ -295,7 +296,7 @@ runs = tms.train(
     learning_rate=1e-2,
     schedule="cosine",
     restarts=48,
-    seed=5,
+    seed=17,
 )
 order = runs.loss.argsort()
 good = runs.loss < 1.01 * runs.loss.min()
@@ -332,6 +333,7 @@ longer = tms.train(
     steps=3000,
     learning_rate=1e-2,
     schedule="cosine",
+    restarts=1,
     seed=1,
     initial=(runs.W[middle], runs.b[middle]),
 )

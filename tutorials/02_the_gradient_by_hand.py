@@ -203,8 +203,9 @@ assert all(
 )
 
 # %% [markdown]
-# Read `_layers` and `backward` in [minitms/model.py](../minitms/model.py) now. You know the lines; what is new in them
-# (`.mT` for `.T`, and `...`) lets them work on a whole stack of models at once.
+# Read `_layers` and `_backward` in [minitms/model.py](../minitms/model.py) now. You know the lines. What is new in them
+# (`.mT` for `.T`, and `...`) lets them work on a whole stack of models at once, and serves the paper's other models:
+# the hidden layer may have a ReLU f as well, and E, the W that encodes, may differ from D, the W that decodes.
 #
 # <a id="prove"></a>
 # ## 4. Prove it
@@ -265,7 +266,8 @@ else:
 #
 # The divisions by 1 - 0.9ᵗ and 1 - 0.999ᵗ make up for p and q starting at 0, and 10⁻⁸ prevents a division by 0. Where g
 # keeps changing its sign, p averages that away and the steps get shorter. (In `tms.train` a `schedule` lets η fall
-# during the training: `"cosine"` goes to 0 along half a wave, `"constant"`, the default, not at all.)
+# during the training: `"cosine"`, the default, goes to 0 along half a wave, `"constant"` not at all.) Kingma and Ba,
+# and the code of the library, call the two means m and v.
 #
 # **Predict.** At the first step, t = 1, how far does a weight with g = 0.02 move if η = 0.01? And one with g = -300?
 #
@@ -319,6 +321,8 @@ for t in range(1, steps + 1):
 settings = {
     "batch_size": batch,
     "learning_rate": rate,
+    "schedule": "constant",  # η does not fall
+    "restarts": 1,  # train one model; more about this in tutorial 1
     "initial": (W0, b0),  # start where we did, not at random weights
     "seed": 0,
     "dtype": "float64",  # the precision of NumPy; the default, float32, is faster
@@ -467,7 +471,7 @@ assert np.allclose(compiled[1], matrices[1])
 # time goes to the bookkeeping of each call, however little there is to compute. In the compiled loops no Python is
 # left: no objects, no look-ups, no new arrays as long as the batch. h stays in the processor, in its own small memory,
 # from the moment it is computed until it is used for the last time. The compiled loops of the library
-# ([minitms/_kernels.py](../minitms/_kernels.py)) do more, above all:
+# ([minitms/fast/gradient.py](../minitms/fast/gradient.py)) do more, above all:
 #
 # - they draw the random examples a few hundred at a time, right where they are used, and never keep them;
 # - they turn the order around, so that the innermost loop runs over *examples*: then the processor does several of them

@@ -223,7 +223,9 @@ plt.show()
 
 # %%
 cell = diagram.at(density=0.1, importance=1.0)
-for name in ("density", "importance", "class", "theory_class"):
+for name in ("density", "importance"):
+    print(f"{name}: {cell[name]:.3g}")
+for name in ("class", "theory_class"):
     print(f"{name}: {cell[name]}")
 print(
     "theory's losses:",

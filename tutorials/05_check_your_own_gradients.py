@@ -115,7 +115,7 @@ assert all(
 
 # %% [markdown]
 # And the check. It takes a function for the loss and one for the gradient, each of *one* argument, which may be an
-# array, or a tuple or dict of arrays.
+# array or a number, or a list, tuple or dict of these.
 
 # %%
 print(
@@ -381,7 +381,7 @@ assert verdict(wrong_mask, all_on, x, importance) is None
 # arguments runs it again and again, each time with another z. What to draw, `st.integers(-100, 100)`, is a *strategy*.
 
 # %%
-from hypothesis import Phase, assume, given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 
@@ -403,6 +403,10 @@ else:
 # below we put a strategy together: in `cases`, `draw` takes one value from a strategy, and `@st.composite` makes the
 # whole a strategy too. `minitms.testing.strategies` knows how to draw weights, biases, batches and importances. The
 # lines in `@settings` only say how to go about it; skip them at first.
+#
+# The simplest numbers are zeros, and that is where the kinks are. To set such cases aside would be to lose most.
+# So the bias is drawn last, and away from its kinks: z = a + b is 0 where b = -a, for each example. (With
+# `strategies.arrays` the entries of an array differ too, which losses with a maximum or a sorting in them need.)
 
 # %%
 from minitms.testing import strategies
@@ -412,12 +416,11 @@ from minitms.testing import strategies
 def cases(draw):
     """Parameters, batch and importance of fitting shapes."""
     m, n = draw(st.integers(1, 2)), draw(st.integers(1, 3))
-    params = {
-        "W1": draw(strategies.weights(m=m, n=n)),
-        "W2": draw(strategies.weights(m=n, n=m)),
-        "b": draw(strategies.biases(n=n)),
-    }
-    return params, draw(strategies.batches(n=n)), draw(strategies.importances(n=n))
+    x, importance = draw(strategies.batches(n=n)), draw(strategies.importances(n=n))
+    W1, W2 = draw(strategies.weights(m=m, n=n)), draw(strategies.weights(m=n, n=m))
+    a = pre_activation({"W1": W1, "W2": W2, "b": np.zeros(n)}, x)
+    b = draw(strategies.arrays(shape=n, kinks=-a))
+    return {"W1": W1, "W2": W2, "b": b}, x, importance
 
 
 def prove(backward, examples=30):
@@ -433,10 +436,7 @@ def prove(backward, examples=30):
     )
     @given(case=cases())
     def gradient_is_right(case):
-        try:
-            problem = verdict(backward, *case)
-        except NotDifferentiableError:
-            assume(False)  # a kink: no gradient to compare with, take another case
+        problem = verdict(backward, *case)
         if problem:
             problem.case = case  # to look at below
             raise problem

@@ -6,6 +6,7 @@ from minitms.testing import metamorphic as metamorphic
 from minitms.testing.errors import GradientError as GradientError
 from minitms.testing.errors import MetamorphicError as MetamorphicError
 from minitms.testing.errors import NotDifferentiableError as NotDifferentiableError
+from minitms.testing.errors import UnresolvedWarning as UnresolvedWarning
 from minitms.testing.gradient_check import check_grad as check_grad
 
 

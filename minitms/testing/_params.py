@@ -1,129 +1,290 @@
-"""Parameters in the user's form (an array, a tuple, a dict) as a list of named arrays, and back."""
+"""Parameters in the user's form (an array, a number, or lists, tuples and dicts of these) as named arrays, and back.
+
+PyTorch and JAX are never imported: what is theirs is known by what it can do.
+"""
 
 from __future__ import annotations
+
+import copy
+import inspect
+import itertools
+import numbers
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 
 from minitms.testing.errors import GradientError
 
+EXPECTED = "a float64 NumPy array, a float, or a list, tuple or dict of these"
+NARROW = ("float32", "float16", "float8")  # bfloat16 is one of them
+
 
 class Form:
-    """The form of the user's parameters, found and checked once."""
+    """The form of the user's parameters, found and checked once. One that stands alone is `called` so.
 
-    def __init__(self, params):
-        self.kind = type(params)
-        if isinstance(params, dict):
-            self.keys, values = list(params), list(params.values())
-            self.names = [str(key) for key in self.keys]
-        elif isinstance(params, tuple):
-            values = list(params)
-            self.names = list(getattr(params, "_fields", [f"params[{i}]" for i in range(len(values))]))
-        elif isinstance(params, np.ndarray | np.floating):
-            values, self.names = [params], ["params"]
-        else:
-            raise TypeError(
-                f"params is a {type(params).__name__}; expected a float64 array, or a tuple or dict of float64 arrays"
-            )
-        if not values:
+    `names` and `values` leave empty arrays out: there is nothing to move in them. The callbacks get them nonetheless,
+    and the gradient must have them.
+    """
+
+    def __init__(self, params, called="params"):
+        found = list(_leaves(params))
+        if not found:
             raise ValueError(f"params is an empty {type(params).__name__}; expected at least one array")
-        self.values = [_parameter(name, value) for name, value in zip(self.names, values, strict=True)]
+        values = [_parameter(_name(path, "params"), leaf) for path, leaf in found]
+        if not any(value.size for value in values):
+            name = _name(found[0][0], "params")
+            raise ValueError(f"{name} is empty, of shape {values[0].shape}; expected at least one entry")
+        names = [_name(path, called) for path, _ in found]
+        if len(set(names)) < len(names):
+            twice = next(name for name in names if names.count(name) > 1)
+            raise ValueError(f"params has two parameters with the name {twice}; expected a name for each")
+        self.template = _rebuild(params, iter(values))  # a copy: what the caller does to params is no matter
+        self.everything = list(zip(names, values, strict=True))
+        self.names, self.values = map(list, zip(*((n, v) for n, v in self.everything if v.size), strict=True))
 
     def build(self, values):
         """Arrays as one argument in the user's form. The callbacks get copies, so they cannot spoil ours."""
-        copies = [np.array(value) for value in values]
-        if issubclass(self.kind, dict):
-            return dict(zip(self.keys, copies, strict=True))
-        if issubclass(self.kind, tuple):
-            return self.kind(*copies) if hasattr(self.kind, "_fields") else tuple(copies)
-        return copies[0]
+        return _rebuild(self.template, iter(self._with_empty(values)))
+
+    def changed(self, given, values):
+        """The first parameter that a callback has changed in what `build` gave it for `values`: its name, or None."""
+        try:
+            parts = [part for _, part in _match(self.template, given)]
+        except (TypeError, ValueError):  # a key is gone, or a list has grown
+            return self.names[0]
+        for (name, _), value, part in zip(self.everything, self._with_empty(values), parts, strict=True):
+            if not np.array_equal(part, value):
+                return name
+        return None
+
+    def _with_empty(self, values):
+        moving = iter(values)
+        return [next(moving) if value.size else value for _, value in self.everything]
 
     def split(self, gradient):
         """What `gradient` returned as a list of float64 arrays, each of its parameter's shape."""
-        if issubclass(self.kind, dict):
-            if not isinstance(gradient, dict):
-                raise TypeError(f"gradient returned a {type(gradient).__name__}; expected a dict, as params is")
-            if set(gradient) != set(self.keys):
-                missing, extra = (
-                    [k for k in self.keys if k not in gradient],
-                    [k for k in gradient if k not in self.keys],
-                )
-                raise ValueError(
-                    f"gradient returned the keys {list(gradient)}; expected {self.keys} as in params"
-                    + f": missing {missing}" * bool(missing)
-                    + f": unknown {extra}" * bool(extra)
-                )
-            parts = [gradient[key] for key in self.keys]
-        elif issubclass(self.kind, tuple):
-            if not isinstance(gradient, tuple | list):
-                raise TypeError(f"gradient returned a {type(gradient).__name__}; expected a tuple, as params is")
-            if len(gradient) != len(self.names):
-                raise ValueError(
-                    f"gradient returned {len(gradient)} arrays; expected {len(self.names)}, as params has"
-                )
-            parts = list(gradient)
-        else:
-            if isinstance(gradient, dict | tuple | list):
-                raise TypeError(f"gradient returned a {type(gradient).__name__}; expected one array, as params is")
-            parts = [gradient]
-        return [_part(name, part, value) for name, part, value in zip(self.names, parts, self.values, strict=True)]
+        parts = [part for _, part in _match(self.template, gradient)]
+        parts = [_part(name, part, value) for (name, value), part in zip(self.everything, parts, strict=True)]
+        _check_shapes([(name, part.shape, v.shape) for (name, v), part in zip(self.everything, parts, strict=True)])
+        return [part.astype(np.float64) for part in parts if part.size]
+
+
+def argument_name(function):
+    """What the user's function calls its argument: the user's own name for a parameter that stands alone."""
+    try:
+        first = next(iter(inspect.signature(function).parameters.values()))
+    except (TypeError, ValueError, StopIteration):
+        return "params"
+    named = first.kind in (first.POSITIONAL_ONLY, first.POSITIONAL_OR_KEYWORD) and first.name.strip("_")
+    return first.name if named else "params"
+
+
+def as_numbers(value):
+    """What a callback returned as an array of real numbers; None if it is something else."""
+    if isinstance(value, np.ma.MaskedArray):  # NumPy would drop the mask without a word
+        return None
+    if hasattr(value, "detach"):  # a PyTorch tensor that still tracks its history
+        value = value.detach()
+        value = value.cpu() if hasattr(value, "cpu") else value
+    try:
+        array = np.asarray(value)
+    except Exception:  # ragged, sparse, of a type that NumPy does not have: each library has its own complaint
+        return None
+    return array if array.dtype.kind in "fiub" else None
 
 
 def scalar_loss(value):
     """What `loss` returned as a float."""
-    if getattr(value, "shape", ()) != ():
-        raise ValueError(
-            f"loss returned an array of shape {tuple(value.shape)}; expected one number: take .sum() or .mean() of it"
-        )
-    if any(narrow in str(getattr(value, "dtype", "")) for narrow in ("float32", "float16")):
+    if type(value) in (float, np.float64):
+        return float(value)
+    dtype, shape = str(getattr(value, "dtype", "")), tuple(getattr(value, "shape", ()))
+    if any(narrow in dtype for narrow in NARROW):
         raise TypeError(
-            f"loss returned {value.dtype}, whose rounding hides errors below 1 %; compute it in float64 "
+            f"loss returned {dtype}, whose rounding hides errors below 1 %; compute it in float64 "
             '(in JAX: jax.config.update("jax_enable_x64", True))'
         )
+    if shape not in ((), (1,)):
+        raise ValueError(
+            f"loss returned an array of shape {shape}; expected one number: take .sum() or .mean() of it"
+        )
+    kind = getattr(getattr(value, "dtype", None), "kind", "f")  # a dtype of PyTorch has none
     try:
-        return float(value.item() if hasattr(value, "item") else value)
-    except (TypeError, ValueError):
-        raise TypeError(f"loss returned a {type(value).__name__}; expected one real number") from None
+        number = value.item() if hasattr(value, "item") else value
+        refused = isinstance(value, np.ma.MaskedArray) or isinstance(number, bool | str | bytes | bytearray)
+        if kind not in "fiu" or refused:
+            raise TypeError
+        return float(number)
+    except (TypeError, ValueError, OverflowError):
+        raise TypeError(f"loss returned {_what(value)}; expected one real number") from None
+
+
+def _name(path, root):
+    return path[1:] if path.startswith(".") else root + path
+
+
+def _children(node):
+    """The parts of a container with what their names add to its own; None for anything else."""
+    if isinstance(node, dict):
+        return [(f".{key}", child) for key, child in node.items()]
+    if isinstance(node, tuple) and hasattr(node, "_fields"):
+        return [(f".{field}", child) for field, child in zip(node._fields, node, strict=True)]
+    if isinstance(node, list | tuple):
+        return [(f"[{i}]", child) for i, child in enumerate(node)]
+    return None
+
+
+def _leaves(node, path=""):
+    children = _children(node)
+    if children is None:
+        yield path, node
+    else:
+        for label, child in children:
+            yield from _leaves(child, path + label)
+
+
+def _rebuild(node, leaves):
+    """A container like `node` with other leaves, all of it new."""
+    if isinstance(node, dict):
+        new = copy.copy(node)  # of the same class, whatever its constructor takes
+        for key, child in node.items():
+            new[key] = _rebuild(child, leaves)
+        return new
+    if isinstance(node, list | tuple):
+        children = [_rebuild(child, leaves) for child in node]
+        kind = list if isinstance(node, list) else getattr(node, "_make", tuple)  # a named tuple has one
+        return kind(children)
+    return np.array(next(leaves)) if isinstance(node, np.ndarray) else type(node)(next(leaves))
+
+
+def _match(node, given, path=""):
+    """The leaves of `given`, in the order of those of `node`; the containers of both must agree."""
+    name = _name(path, "params")
+    of = f" for {name}" if path else ""
+    what = f"gradient returned {_what(given)}{of}"
+    children = _children(node)
+    if children is None:
+        if isinstance(given, Mapping | tuple | list):
+            raise TypeError(f"{what}; expected one array, as {name} is")
+        yield path, given
+    elif isinstance(node, dict):
+        if not isinstance(given, Mapping):
+            raise TypeError(f"{what}; expected a dict, as {name} is")
+        if set(given) != set(node):
+            missing, extra = [key for key in node if key not in given], [key for key in given if key not in node]
+            raise ValueError(
+                f"gradient returned the keys {list(given)}{of}; expected {list(node)} as in {name}"
+                + f": missing {missing}" * bool(missing)
+                + f": unknown {extra}" * bool(extra)
+            )
+        for (label, child), key in zip(children, node, strict=True):
+            yield from _match(child, given[key], path + label)
+    else:
+        if not isinstance(given, tuple | list):
+            array = as_numbers(given)  # NumPy makes one of a list of numbers
+            if array is None or not array.ndim:
+                raise TypeError(f"{what}; expected a {'list' if isinstance(node, list) else 'tuple'}, as {name} is")
+            given = list(array)
+        if len(given) != len(node):
+            raise ValueError(f"gradient returned {len(given)} arrays{of}; expected {len(node)}, as {name} has")
+        for (label, child), part in zip(children, given, strict=True):
+            yield from _match(child, part, path + label)
 
 
 def _parameter(name, value):
-    dtype = getattr(value, "dtype", None)
-    if isinstance(value, float):
-        value = np.float64(value)
-    elif not isinstance(value, np.ndarray):
-        raise TypeError(f"{name} is a {type(value).__name__}; expected a float64 NumPy array")
+    if isinstance(value, float):  # so is np.float64
+        value = np.array(value, np.float64)
+    if type(value) is not np.ndarray:
+        raise TypeError(f"{name} is {_what(value)}; expected {EXPECTED}{_conversion(name, value)}")
     if value.dtype == np.float32:
         raise TypeError(
             f"{name} is float32: a difference of two float32 losses keeps about three digits, so a small error could "
             f"not be told from rounding. Check in float64: {name}.astype(np.float64)"
         )
     if value.dtype != np.float64:
-        raise TypeError(f"{name} has dtype {dtype}; expected float64: {name}.astype(np.float64)")
-    if value.size == 0:
-        raise ValueError(f"{name} is empty, of shape {value.shape}; expected at least one entry")
+        how = {"c": f": the pair ({name}.real, {name}.imag)", "O": ": numbers only, or a list of arrays"}
+        how |= dict.fromkeys("fiub", f": {name}.astype(np.float64)")
+        raise TypeError(f"{name} has dtype {value.dtype}; expected float64{how.get(value.dtype.kind, '')}")
     if not np.isfinite(value).all():
         raise ValueError(f"{name} holds NaN or infinity; expected finite numbers")
     return np.array(value)
 
 
-def _part(name, part, value):
-    kind = type(part).__name__
-    if hasattr(part, "detach"):  # a PyTorch tensor that still tracks its history
-        part = part.detach()
-    try:
-        part = np.asarray(part)
-        real = part.dtype.kind in "fiub"
-    except ValueError:  # ragged
-        real = False
-    if not real:
-        raise TypeError(f"gradient returned a {kind} for {name}; expected a float64 array of shape {value.shape}")
-    if part.dtype in (np.float32, np.float16):
-        raise TypeError(f"gradient returned {part.dtype} for {name}; expected float64, as the parameter is")
-    if part.shape != value.shape:
-        transposed = value.ndim >= 2 and part.shape == (*value.shape[:-2], value.shape[-1], value.shape[-2])
-        raise GradientError(
-            f"gradient by {name} has the wrong shape: got {part.shape}, expected {value.shape} as the parameter"
-            + (". Likely cause: it is transposed" if transposed else ""),
-            name,
-            hints={name: "shape"},
+def _conversion(name, value):
+    """How to make an array of it, as the end of a message: one line to write, or nothing."""
+    dtype = str(getattr(value, "dtype", ""))
+    if isinstance(value, np.ma.MaskedArray):
+        return f": {name}.compressed(), or {name}.filled(...)"
+    if isinstance(value, np.ndarray):  # np.matrix, whose * is another product; arrays with units
+        return f": np.asarray({name})"
+    if hasattr(value, "detach"):
+        cpu = "" if str(getattr(value, "device", "cpu")) == "cpu" else ".cpu()"
+        double = "" if dtype.endswith("float64") else ".double()"
+        return (
+            f": {name}.detach(){cpu}{double}.numpy(). loss and gradient then get NumPy arrays too: let them begin with "
+            "torch.as_tensor"
         )
-    return part.astype(np.float64)
+    if isinstance(value, numbers.Real | np.floating) and not isinstance(value, bool):
+        return f": float({name})"
+    if hasattr(value, "toarray"):  # sparse
+        return f": {name}.toarray()"
+    if hasattr(value, "__array__"):  # JAX, pandas and others
+        return f": np.asarray({name}, np.float64)"
+    if isinstance(value, Mapping):
+        return f": dict({name})"
+    if isinstance(value, Iterable) and not isinstance(value, str | bytes | bytearray):
+        return f": list({name})"
+    return ""
+
+
+def _part(name, part, value):
+    array = as_numbers(part)
+    dtype = str(getattr(part, "dtype", "") if array is None else array.dtype)
+    if any(narrow in dtype for narrow in NARROW):
+        raise TypeError(f"gradient returned {dtype} for {name}; expected float64, as the parameter is")
+    if array is None:
+        raise TypeError(
+            f"gradient returned {_what(part)} for {name}; expected a float64 array of shape {value.shape}"
+            + (": call .toarray() of it" if hasattr(part, "toarray") else "")
+        )
+    return array
+
+
+def _check_shapes(shapes):
+    """Raise if the shape of a part, second of each triple, is not that of its parameter, third."""
+    wrong = [(name, got, expected) for name, got, expected in shapes if got != expected]
+    if not wrong:
+        return
+    name, got, expected = wrong[0]
+    turned = all(_order_of_axes(*shapes) for _, *shapes in wrong)
+    # The shapes of several gradients in another order; where a transpose would explain them too, nobody can tell.
+    exchanged = len(wrong) > 1 and sorted(g for _, g, _ in wrong) == sorted(e for *_, e in wrong)
+    cause, kind = "", "shape"
+    if exchanged and turned:
+        cause = "each is transposed, or the order of the gradients is wrong"
+    elif exchanged:
+        others = " or ".join(other for other, _, theirs in wrong if theirs == got)
+        cause, kind = f"the order of the gradients is wrong, this is the shape of {others}", "swapped"
+    elif order := _order_of_axes(got, expected):
+        last_two = [*range(len(order) - 2), len(order) - 1, len(order) - 2]
+        cause = "it is transposed" if order == last_two else f"the order of its axes: np.transpose(..., {order})"
+    raise GradientError(
+        f"gradient by {name} has the wrong shape: got {got}, expected {expected} as the parameter"
+        + (f". Likely cause: {cause}" if cause else ""),
+        name,
+        hints={name: kind for name, *_ in (wrong if kind == "swapped" else wrong[:1])},
+    )
+
+
+def _order_of_axes(got, expected):
+    """A transposition that gives one shape the other, as few axes as possible moved; None if there is none."""
+    if sorted(got) != sorted(expected) or len(got) > 6:
+        return None
+    orders = [list(order) for order in itertools.permutations(range(len(got)))]
+    orders = [order for order in orders if tuple(got[i] for i in order) == expected]
+    return min(orders, key=lambda order: sum(i != place for place, i in enumerate(order)))
+
+
+def _what(value):
+    """The kind of a value in words."""
+    kind, dtype = type(value).__name__, str(getattr(value, "dtype", ""))
+    return f"a {kind}" + (f" of {dtype}" if dtype and dtype != kind else "")

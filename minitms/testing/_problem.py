@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 
-from minitms.testing._params import scalar_loss
-from minitms.testing._slopes import RATIO, slope
+from minitms.testing._params import as_numbers, scalar_loss
+from minitms.testing._slopes import RATIO, ROUNDINGS, slope, stairs
 from minitms.testing.errors import GradientError
 
-LOWEST, LOWEST_AT_ZERO, HIGHEST = -10, -17, 20
+LOWEST, LOWEST_OF_ALL, HIGHEST = -10, -17, 20  # exponents of the step; the second where the first does not do
+FAR_BELOW = RATIO**-14
+TINY = 1e-290  # what is smaller has no size of its own
 ZERO = 1e-30  # a parameter this small is 0 for the choice of the step
 REPEATABLE = 1e-10  # relative: another order of summation is no randomness
+
+
+def norm(vector):
+    """The Euclidean norm, of any finite vector: no square overflows or underflows."""
+    largest = float(np.abs(vector).max())
+    return largest * float(np.linalg.norm(vector / largest)) if largest else 0.0
 
 
 class Problem:
@@ -22,9 +31,13 @@ class Problem:
         self.loss, self.gradient, self.kinks, self.form = loss, gradient, kinks, form
         self.names = form.names
         self.values = form.values if values is None else values
+        self.point = np.concatenate([value.ravel() for value in self.values])
+        ends = np.cumsum([value.size for value in self.values])
+        self.parts = [slice(int(end) - value.size, int(end)) for end, value in zip(ends, self.values, strict=True)]
         self.evaluations = 0
         self.middle = self._loss_at_start()
         self.analytic = self._gradient_at_start()
+        self.claim = np.concatenate([part.ravel() for part in self.analytic])
         self.pre_activation_places = []
         self.pre_activations = self.pre_activations_at(self.values) if kinks is not None else None
 
@@ -32,81 +45,108 @@ class Problem:
         """The same problem at another point."""
         return Problem(self.loss, self.gradient, self.kinks, self.form, values)
 
-    def scale(self, block):
-        """The size of a parameter: the root mean square of its entries, 1 if all are 0."""
-        value = np.abs(self.values[block])
-        largest = value.max()
-        return float(largest * np.sqrt(np.mean((value / largest) ** 2))) if largest > ZERO else 1.0
+    def split(self, flat):
+        """A vector of all entries of all parameters as one array each."""
+        return [flat[part].reshape(value.shape) for part, value in zip(self.parts, self.values, strict=True)]
 
-    def exponents(self, block):
-        """From which step to which the ladder is climbed, in units of a direction as `direction` gives it."""
-        value, scale = np.abs(self.values[block]), self.scale(block)
-        if value.max() <= ZERO:
-            return LOWEST_AT_ZERO, 0
-        smallest = value[value > ZERO].min() / scale  # one tiny entry among large ones asks for tiny steps
-        lowest = max(LOWEST_AT_ZERO, LOWEST + min(0, math.floor(math.log(smallest, RATIO)) + 2))
-        highest = min(HIGHEST, max(0, math.ceil(-math.log(scale, RATIO))))  # tiny ones may live on the scale of 1
+    def scales(self, entries):
+        """For each entry the size of its parameter: the root mean square of those `entries`, 1 if they are 0."""
+        scales = np.ones(self.point.size)
+        for part in self.parts:
+            value = np.abs(self.point[part][entries[part]])
+            if value.size and value.max() > ZERO:
+                scales[part] = value.max() * np.sqrt(np.mean((value / value.max()) ** 2))
+        return scales
+
+    def direction(self, entries, relative, random):
+        """A random direction in which each of `entries` moves: by its parameter's scale, or `relative` to its own size.
+
+        The sizes vary, so that no step is a period of the loss, and errors of equal size cannot cancel. An entry far
+        below its parameter's scale always moves by its own size: no step would be short enough for it.
+        """
+        value, v = np.abs(self.point[entries]), np.zeros(self.point.size)
+        scales = self.scales(entries)[entries]
+        own = value > TINY if relative else (value > ZERO) & (value < FAR_BELOW * scales)
+        sizes = np.where(own, value, scales)
+        v[entries] = sizes * random.uniform(0.7, 1.3, value.size) * random.choice([-1.0, 1.0], value.size)
+        return v
+
+    def exponents(self, v):
+        """From which step to which the ladder is climbed along `v`, a direction as `direction` gives it."""
+        moving = np.flatnonzero(v)
+        v_moving = np.abs(v[moving])
+        own = np.abs(self.point[moving]) / v_moving  # the size of each entry in units of its step
+        # One tiny entry that moves as the large ones asks for tiny steps; tiny parameters may live on the scale of 1.
+        smallest = own[own > ZERO].min(initial=1.0)
+        lowest = max(LOWEST_OF_ALL, LOWEST + min(0, math.floor(math.log(smallest, RATIO)) + 2))
+        highest = min(HIGHEST, max(0, math.ceil(-math.log(v_moving.max() / 1.3, RATIO))))
         return lowest, highest
 
-    def direction(self, block, relative, random):
-        """A random direction without a small entry: of the parameter's scale, or `relative` to the size of each entry.
-
-        The sizes vary, so that no step is a period of the loss, and errors of equal size cannot cancel.
-        """
-        value = np.abs(self.values[block])
-        size = np.where(value > ZERO, value, self.scale(block)) if relative else self.scale(block)
-        return size * random.uniform(0.7, 1.3, value.shape) * random.choice([-1.0, 1.0], value.shape)
-
-    def line(self, block, v):
+    def line(self, v):
         """The loss as a function of the distance t along `v`."""
+        moving = np.flatnonzero(v)
+        moving = slice(None) if moving.size == v.size else moving
 
         def at(t):
-            moved = list(self.values)
-            moved[block] = moved[block] + t * v
+            moved = self.point.copy()
+            moved[moving] += t * v[moving]
             self.evaluations += 1
             with np.errstate(all="ignore"):  # far away it may overflow or leave its domain: then the ladder ends
-                return scalar_loss(self.loss(self.form.build(moved)))
+                return scalar_loss(self.loss(self.form.build(self.split(moved))))
 
         return at
 
-    def slope(self, block, v):
-        """The slope of the loss along `v`, over the whole ladder of steps; see `minitms.testing._slopes`."""
-        first, last = self.exponents(block)
-        found = self._climb(block, v, first, last, 0.0, near=3)
-        if found is None:
-            raise ValueError(
-                f"loss is finite at params but not at a distance of {RATIO**first * np.abs(v).max():.1e} in "
-                f"{self.names[block]}; expected a loss that is finite around params"
-            )
-        return found
+    def slope(self, v, beside=0.0, near=3):
+        """The slope of the loss along `v`, over the whole ladder of steps; see `minitms.testing._slopes`.
 
-    def slope_near(self, block, v, like, below, above):
+        None if the loss ends too close by. `beside` is the size of other slopes, beside which a faint kink is none.
+        """
+        first, last = self.exponents(v)
+        found = self._climb(v, first, last, beside, 0.0, near)
+        unsettled = found is None or (found.exponent <= first + 2 and not found.fine(beside))
+        return (unsettled and self.slope_from_below(v, beside, near)) or found
+
+    def slope_from_below(self, v, beside=0.0, near=2):
+        """The same from the shortest steps of all."""
+        return self._climb(v, LOWEST_OF_ALL, self.exponents(v)[1], beside, 0.0, near)
+
+    def slope_near(self, v, like, below, above, beside=0.0):
         """The same from a few rungs around the step of another slope; None if the loss has ended there."""
-        return self._climb(block, v, like.exponent - below, like.exponent + above, like.noise, near=0)
+        found = self._climb(v, like.exponent - below, like.exponent + above, beside, like.noise, near=0)
+        return found and replace(found, jumps=max(found.jumps, like.jumps))
 
-    def _climb(self, block, v, first, last, noise, near):
+    def slope_on_stairs(self, v, found, beside=0.0):
+        """The same where the loss moves by jumps: these are its rounding; None if it moves by none."""
+        jump = stairs(self.line(v), self.middle, found)
+        if not jump:
+            return None
+        again = self._climb(v, *self.exponents(v), beside, ROUNDINGS * jump, near=2)
+        return again and replace(again, jumps=max(jump, again.jumps), kink=None)
+
+    def _climb(self, v, first, last, beside, noise, near):
         def same_side(step):
-            return all(not self._changed(block, v, t).any() for t in (step, -step, 2 * step, -2 * step))
+            return all(not self._changed(v, t).any() for t in (step, -step, 2 * step, -2 * step))
 
-        moving = np.where(v != 0, self.values[block], 0.0)
+        moving = np.flatnonzero(v)
+        v_moving, point, claim = v[moving], self.point[moving], self.claim[moving]
         return slope(
-            self.line(block, v),
+            self.line(v),
             self.middle,
             first,
             last,
-            size=float(np.linalg.norm(self.analytic[block] * v)),
-            own_size=float(np.linalg.norm(self.analytic[block] * moving)),
-            reach=float(np.linalg.norm(moving) / np.linalg.norm(v)) if v.any() else 0.0,
+            size=max(beside, norm(claim * v_moving)),
+            own_size=norm(claim * point),
+            reach=norm(point) / norm(v_moving),
             noise=noise,
             near=near,
             same_side=same_side if self.kinks is not None else None,
         )
 
-    def crossed(self, block, v, step):
+    def crossed(self, v, step):
         """Name, index and value of the pre-activation nearest to 0 among those that change sign within `step`."""
         if self.kinks is None:
             return None
-        changed = self._changed(block, v, step) | self._changed(block, v, -step)
+        changed = self._changed(v, step) | self._changed(v, -step)
         if not changed.any():
             return None
         where = int(np.argmin(np.where(changed, np.abs(self.pre_activations), np.inf)))
@@ -117,11 +157,9 @@ class Problem:
                 return name, index, float(self.pre_activations[where])
         raise AssertionError("a pre-activation outside all arrays")
 
-    def _changed(self, block, v, t):
-        moved = list(self.values)
-        moved[block] = moved[block] + t * v
+    def _changed(self, v, t):
         with np.errstate(all="ignore"):
-            return np.sign(self.pre_activations_at(moved)) != np.sign(self.pre_activations)
+            return np.sign(self.pre_activations_at(self.split(self.point + t * v))) != np.sign(self.pre_activations)
 
     def pre_activations_at(self, values):
         found = self.kinks(self.form.build(values))
@@ -131,9 +169,9 @@ class Problem:
             named = [(f"kinks[{i}]", value) for i, value in enumerate(found)]
         else:
             named = [("kinks", found)]
-        arrays = [np.asarray(value.detach() if hasattr(value, "detach") else value) for _, value in named]
+        arrays = [as_numbers(value) for _, value in named]
         for (name, value), array in zip(named, arrays, strict=True):
-            if array.dtype.kind not in "fiu":
+            if array is None or array.dtype.kind == "b":
                 what = type(value).__name__
                 raise TypeError(f"{name} returned a {what}; expected pre-activations, an array of numbers")
         starts = np.cumsum([0, *(array.size for array in arrays)])
@@ -186,12 +224,10 @@ class Problem:
         return parts
 
     def _untouched(self, who, given):
-        parts = given.values() if isinstance(given, dict) else given if isinstance(given, tuple) else [given]
-        for name, part, value in zip(self.names, parts, self.values, strict=True):
-            if not np.array_equal(part, value):
-                raise GradientError(
-                    f"{who} modifies its input: {name} has changed after the call. Work on a copy: "
-                    f"{name} = {name}.copy()",
-                    name,
-                    hints={name: "modifies its input"},
-                )
+        name = self.form.changed(given, self.values)
+        if name:
+            raise GradientError(
+                f"{who} modifies its input: {name} has changed after the call. Work on a copy: {name} = {name}.copy()",
+                name,
+                hints={name: "modifies its input"},
+            )

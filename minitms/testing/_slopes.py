@@ -16,7 +16,8 @@ differences at small steps is Hamming's, and Moré and Wild's (SIAM Journal on S
 Where the loss does not change at all on the lower rungs, either it is flat, as behind a ReLU that is off, or rounding
 hides its slope. How it begins to change tells: beyond a kink it grows from nothing, out of rounding it jumps. The size
 of its first change is thus what it can hide: that is the rounding on the rungs below, and far less beyond a kink than
-what the rungs above would show.
+what the rungs above would show. Where only a part of the loss is rounded so coarsely, say one square root in single
+precision, the lower rungs agree on the slope of the rest, and a jump off that straight line tells (`stairs`).
 
 A kink at t = 0 shows in the one-sided slopes (three points each side): their difference stays the same down the ladder,
 while it falls eightfold a rung where only the curvature jumps, and 64-fold where f is smooth.
@@ -24,21 +25,24 @@ while it falls eightfold a rung where only the curvature jumps, and 64-fold wher
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-EPS = np.finfo(np.float64).eps
+EPS, SMALLEST = np.finfo(np.float64).eps, np.finfo(np.float64).smallest_subnormal
 RATIO = 8.0
-POINTS = (1, -1, 2, -2)
+POINTS = np.array([1, -1, 2, -2])
 ROUNDINGS = 4  # a loss is trusted to a few roundings of its own size, if the ladder shows no more
 VISIBLE = 20  # a difference of one-sided slopes this many times the error of a slope is seen
 FAINT = 1e-6  # of a kink fainter than this part of the slope, rounding hides where it lies: it adds to the error
+COARSE = 1e4  # a loss whose first two rungs show so many times its rounding is rounded more coarsely than float64
 GOOD = 1e-11  # stop climbing when the error is this small a part of the slope
 HALVINGS = 40  # of the way to where a flat loss begins to change: beyond a kink, its first change is 2⁻⁴⁰ of the whole
+GOLDEN = (3 - 5**0.5) / 2
+FINE = 1e-6  # a slope this well known, relative to its size, needs no better step
 
 
-@dataclass
+@dataclass(eq=False)
 class Rung:
     step: float
     slope: float
@@ -46,6 +50,8 @@ class Rung:
     error: float  # of the slope, as estimated from this rung and all below
     noise: float  # what rounding, or truncation, adds to the loss
     same_side: bool  # no pre-activation changes its sign between the points
+    floor: float  # the rounding of a loss computed in float64
+    changes: np.ndarray  # of the loss, at POINTS * step
 
 
 @dataclass
@@ -58,14 +64,45 @@ class Slope:
     noise: float
     rungs: list[Rung] = field(repr=False)
     kink: Rung | None = None  # the rung that shows two different one-sided slopes
+    jumps: float = 0.0  # the loss moves by jumps of this size, if by more than the rounding of float64
 
     @property
     def step(self):
         return RATIO**self.exponent
 
+    @property
+    def rung(self):
+        return next(rung for rung in self.rungs if rung.step == self.step)
+
+    def within(self, change):
+        """Whether the loss changes by no more than `change` at any step."""
+        return all(np.abs(rung.changes).max() <= change for rung in self.rungs)
+
+    @property
+    def flat(self):
+        """The loss does not change at all, at any step."""
+        return self.within(0.0)
+
+    @property
+    def around(self):
+        """The size of the slopes around: the largest on the way to there and to any farther point within a unit."""
+        rungs = [rung for rung in self.rungs if self.step <= rung.step <= max(1.0, self.step)]
+        return max(float(np.abs(rung.changes / (POINTS * rung.step)).max()) for rung in rungs)
+
+    def within_reach(self, far):
+        """The slope as each rung below the rung `far` shows it, the best first, without what is farther off."""
+        rungs = [rung for rung in self.rungs if rung.step < far.step]
+        for rung in sorted(rungs, key=lambda rung: rung.error):
+            exponent = self.exponent + self.rungs.index(rung) - self.rungs.index(self.rung)
+            yield replace(self, value=rung.slope, error=rung.error, exponent=exponent, noise=rung.noise, kink=None)
+
+    def fine(self, size):
+        """Whether a smaller step is not worth trying."""
+        return self.kink is None and self.error <= FINE * max(size, abs(self.value))
+
 
 def slope(line, middle, first, last, size=0.0, own_size=0.0, reach=0.0, noise=0.0, near=3, same_side=None):
-    """Climb the ladder from ``RATIO ** first`` up to ``RATIO ** last``.
+    """Climb the ladder from ``RATIO ** first`` up to ``RATIO ** last``; None if the loss ends below the second rung.
 
     Parameters
     ----------
@@ -75,11 +112,12 @@ def slope(line, middle, first, last, size=0.0, own_size=0.0, reach=0.0, noise=0.
     size : size of the slope were all its terms of one sign; beside it a faint kink is no kink, see `FAINT`
     own_size : the further size whose rounding enters: |gradient * params|, from rounding params + t direction
     reach : size of params in units of the direction
-    noise : rounding of the loss if known from another direction
+    noise : rounding of the loss if known from elsewhere
     near : on that many rungs, so close to 0, an exception of the loss is no matter of its domain, and comes through
     same_side : function of t that says whether no pre-activation changes its sign up to ±2t; None: never
     """
-    rungs, clear, flat, eps = [], True, True, EPS
+    known = noise > 0
+    rungs, clear, flat, eps, jumps = [], True, True, EPS, 0.0
     for exponent in range(first, last + 1):
         step = RATIO**exponent
         try:
@@ -98,11 +136,12 @@ def slope(line, middle, first, last, size=0.0, own_size=0.0, reach=0.0, noise=0.
             noise = max(noise, abs(taken - rungs[-1].slope) * step)
         # Where the slope is 0 only by cancellation, as at a minimum, params + t v is still rounded on slopes around it.
         around = np.abs(changes).max() / step * reach
-        floor = ROUNDINGS * eps * (max(np.abs(values).max(), abs(middle)) + own_size + around)
+        floor = ROUNDINGS * (eps * (max(np.abs(values).max(), abs(middle)) + own_size + around) + SMALLEST)
         if flat and rungs and changes.any():  # only now is it known how much the rungs below could hide
             hidden = _first_change(line, middle, POINTS[np.flatnonzero(changes)[0]] * step)
             if hidden > floor:  # somewhere in the loss numbers are rounded more coarsely
                 eps, floor = eps * hidden / floor, hidden
+                jumps = hidden if hidden > FINE * np.abs(changes).max() else 0.0
             for lower in rungs:
                 lower.noise = max(lower.noise, hidden)
                 lower.error = lower.noise / lower.step
@@ -111,7 +150,7 @@ def slope(line, middle, first, last, size=0.0, own_size=0.0, reach=0.0, noise=0.
         error = max(noise, floor) / step if rungs or flat else np.inf  # on the first rung: nothing to compare with
         if rungs and abs(jump) > VISIBLE * error and _plateau(jump, rungs[-1].jump):
             error = abs(jump)
-        rung = Rung(step, taken, jump, error, max(noise, floor), clear)
+        rung = Rung(step, taken, jump, error, max(noise, floor), clear, floor, changes)
         rungs.append(rung)
         if len(rungs) == 1:
             continue
@@ -121,11 +160,15 @@ def slope(line, middle, first, last, size=0.0, own_size=0.0, reach=0.0, noise=0.
             break
     if len(rungs) < 2:
         return None
-    best = _best(rungs)
+    best = _best(rungs, size)
+    if not known and rungs[1].noise > COARSE * rungs[1].floor:
+        jumps = max(jumps, rungs[1].noise)
     error, kink = best.error, _kink(rungs, best)
+    if kink and same_side and best.same_side and best.step < kink.step:  # it lies farther off
+        kink = None
     if kink and abs(kink.jump) < FAINT * max(size, abs(best.slope)):
         error, kink = error + abs(kink.jump), None
-    return Slope(best.slope, error, first + rungs.index(best), best.noise, rungs, kink)
+    return Slope(best.slope, error, first + rungs.index(best), best.noise, rungs, kink, jumps)
 
 
 def _first_change(line, middle, moved):
@@ -140,13 +183,50 @@ def _first_change(line, middle, moved):
     return abs(line(moved) - middle)
 
 
-def _best(rungs):
+def stairs(line, middle, found):
+    """The jump by which the loss leaves the straight line that `found` says it is; 0 if it does so without a jump.
+
+    Of two parts of an interval follow the one whose middle is farther from its chord. On a curve that distance falls
+    with the square of the length, at a kink with the length, and at a jump it stays about half the jump. The parts are
+    unequal (golden section), or the steps of a regular stair could lie on all chords.
+    """
+    if not found.rung.changes.any():  # how a flat loss begins to change is known
+        return 0.0
+    for farther in range(1, 5):
+        ends = POINTS * found.step * RATIO**farther
+        departures = np.abs(np.array([line(end) for end in ends]) - middle - found.value * ends)
+        if not departures.max() <= VISIBLE * found.noise:
+            break
+    if not VISIBLE * found.noise < departures.max() < np.inf:
+        return 0.0
+
+    def between(a, b):
+        point = a[0] + GOLDEN * (b[0] - a[0])
+        return point, line(point)
+
+    def bend(a, m, b):
+        return abs(m[1] - a[1] - GOLDEN * (b[1] - a[1]))
+
+    end = float(ends[departures.argmax()])
+    a, b = (0.0, middle), (end, line(end))
+    m, bends = between(a, b), []
+    for _ in range(HALVINGS):
+        parts = (a, between(a, m), m), (m, between(m, b), b)
+        a, m, b = max(parts, key=lambda part: bend(*part))
+        bends.append(bend(a, m, b))
+        rounding = ROUNDINGS * EPS * max(abs(a[1]), abs(b[1]))
+        if not bends[-1] > VISIBLE * max(found.rungs[0].noise, rounding):
+            return 0.0
+    return 2 * bends[-1] if bends[-1] > 0.1 * bends[-10] else 0.0
+
+
+def _best(rungs, size):
     """The rung of least error among those that cross no kink; among all, if the former answer badly."""
     best = min(reversed(rungs), key=lambda rung: rung.error)  # of equal ones, as where the loss is 0, the longest step
     same_side = [rung for rung in rungs if rung.same_side]
     if same_side:
         clear = min(same_side, key=lambda rung: rung.error)
-        if clear.error <= max(1e-6 * abs(clear.slope), 100 * best.error):
+        if clear.error <= max(FINE * max(size, abs(clear.slope)), 100 * best.error):
             return clear
     return best
 

@@ -4,42 +4,53 @@ Each diagnosis is one function that gets a wrong parameter entry by entry and re
 only when its pattern explains the whole of the gradient to within rounding: a wrong hint is worse than none.
 
     zero          the gradient is 0 everywhere
-    sign          the gradient is -1 times the right one
+    sign          the gradient is minus the right one
     factor        ... another constant times the right one
     swapped       it is the gradient by another parameter
-    transpose     the right numbers, with two axes exchanged
-    order         the right numbers, reversed or shifted along an axis
+    transpose     the right numbers, with axes exchanged or cycled
+    order         the right numbers, reversed or shifted along an axis, or reversed along several as a kernel
     signs         the right magnitudes, some with the wrong sign
+    clipped       right up to a bound, and the bound beyond
+    symmetric     off the diagonal, an entry counts for its mirror image too, on one side only
     decay         what is missing is a multiple of the parameter itself
     path          the parameter enters twice, as in Wᵀ W x, and one of the two paths is missing or has the wrong weight
     mask          right where every unit is on, wrong here where some are off
     entry, slice  one entry, or one row or column, is wrong and all others are right
+    small         every error is a tiny part of the gradient, and has none of these patterns
 """
 
 from __future__ import annotations
 
 import itertools
+import math
 
 import numpy as np
 
 from minitms.testing.errors import GradientError, NotDifferentiableError
 
 NICE = (2.0, 0.5, -2.0, -0.5, 4.0, 0.25)
+LARGEST = 100_000  # a larger whole number tells no more than any other
+SMALL = 3e-5  # part of the gradient: mistakes in a formula are rarely so small, approximations often are
+MOST_AXES = 5  # 120 orders of axes are tried
+SAMPLE = 4  # entries of a row that are looked at, in an array too large to look at all
 
 
-def diagnose(problem, wrong, passes):
+def diagnose(problem, wrong, passes, right_along):
     """The (kind, text) of each wrong parameter, by name; parameters without a diagnosis are left out.
 
-    `passes` checks the gradient at another point: some mistakes show only by where they disappear.
+    Some mistakes show only by where they disappear: `passes` checks the gradient at another point, and
+    `right_along(outcome, v)` the slope along a direction v of its parameter.
     """
     hints = {}
     for explained in wrong:
         found = (
             _zero(explained)
-            or _factor(problem, explained)
+            or _factor(problem, explained, wrong)
             or _swapped(explained, wrong)
             or _rearranged(explained)
             or _signs(explained)
+            or _clipped(explained)
+            or _symmetric(explained)
             or _decay(problem, explained)
             or _path(problem, explained)
         )
@@ -49,14 +60,19 @@ def diagnose(problem, wrong, passes):
     mask = _mask(problem, passes) if unexplained and len(unexplained) == len(wrong) else None
     for explained in unexplained:
         # A slip in one place spoils one place: if another parameter is wrong too, the cause lies elsewhere.
-        found = mask or (_entry(explained) or _slice(explained) if len(unexplained) == 1 else None)
+        found = mask or (_entry(explained) or _slice(explained, right_along) if len(unexplained) == 1 else None)
         if found:
             hints[explained.outcome.name] = found
+    # Beside a parameter that is plainly wrong, a small error is no matter of precision.
+    if all(_part_of_itself(explained) <= SMALL for explained in wrong):
+        hints = {explained.outcome.name: _small(explained, wrong) for explained in wrong} | hints
     return hints
 
 
 def _explains(explained, pattern, weight=1.0):
     """Whether `pattern` accounts for the analytic gradient: to within rounding, and for 99 % of every error."""
+    if np.isnan(pattern[explained.wrong]).any():  # it needs entries that nobody has looked at
+        return False
     seen = ~np.isnan(explained.numeric) & ~np.isnan(pattern)
     left = np.abs(explained.analytic - pattern)[seen]
     allowed = explained.tolerance[seen].max() * (1 + abs(weight)) + 1e-8 * np.abs(explained.analytic[seen]).max()
@@ -64,20 +80,30 @@ def _explains(explained, pattern, weight=1.0):
     return left.max() <= min(allowed, 0.01 * error)
 
 
+def _gives(explained, candidate):
+    """The same the other way round: whether `candidate`, made of the analytic gradient, is the numeric one."""
+    seen = ~np.isnan(explained.numeric)
+    error = np.abs(explained.analytic - explained.numeric)[seen].max()
+    allowed = 2 * explained.tolerance[seen].max() + 1e-8 * np.abs(explained.analytic).max()
+    return np.abs(candidate[seen] - explained.numeric[seen]).max() <= min(allowed, 0.01 * error)
+
+
 def _zero(explained):
     if not explained.analytic.any():
         return "zero", "the gradient is 0 everywhere: is it computed at all, or is a path detached from the loss?"
 
 
-def _factor(problem, explained):
+def _factor(problem, explained, wrong):
     seen = ~np.isnan(explained.numeric)
     analytic, numeric = explained.analytic[seen], explained.numeric[seen]
     known = numeric[np.abs(numeric) > explained.tolerance[seen]]
-    square = float(numeric @ numeric)
-    if not known.size or not square:
+    if not known.size:
         return None
-    ratio = float(analytic @ numeric) / square
-    nearest = 1 / round(1 / ratio) if 0 < abs(ratio) < 0.75 else float(round(ratio))
+    unit = numeric / np.abs(numeric).max()  # no square overflows
+    ratio = float(analytic / np.abs(numeric).max() @ unit) / float(unit @ unit)
+    inverse = abs(ratio) < 1
+    size = round(1 / abs(ratio) if inverse else abs(ratio)) if 1 / LARGEST < abs(ratio) < LARGEST else 0
+    nearest = math.copysign(1 / size if inverse else size, ratio) if size else 0.0
     whole = nearest != 0 and abs(ratio / nearest - 1) < 1e-6
     # One number is always a multiple of another: then only a telling multiple counts.
     if known.size < 2 and not (whole and (nearest == -1 or nearest in NICE)):
@@ -85,17 +111,19 @@ def _factor(problem, explained):
     if not _explains(explained, ratio * explained.numeric, ratio):
         return None
     if whole and nearest == -1:
-        return "sign", "the sign is wrong: it is -1 times the right gradient"
+        return "sign", "the sign is wrong: it is minus the right gradient"
+    if abs(ratio - 1) <= SMALL:
+        said = f"too {'large' if ratio > 1 else 'small'} by {abs(ratio - 1):.2g} of itself"
+        return "factor", f"every entry is {said}. {_approximation(wrong)}"
     if not whole:
-        return "factor", f"it is {ratio:.8g} times the right gradient"
-    said = f"1/{round(1 / nearest)}" if abs(nearest) < 1 else f"{nearest:.0f}"
+        return "factor", f"it is the right gradient times {ratio:.8g}"
+    said = "-" * (nearest < 0) + "1/" * inverse + f"{size}"
     why = {"2": " (counted twice?)", "1/2": " (a forgotten 2 of a square?)"}.get(said, "")
-    size = round(max(abs(nearest), 1 / abs(nearest)))
     axes = [shape for _, shape, _ in problem.pre_activation_places if size in shape]
     if (nearest > 0 and size > 2) or (axes and size > 1):
         where = f" over the axis of {size} of the pre-activations {axes[0]}" if axes else ""
         why += f" (a {'sum in place of a mean' if nearest > 1 else 'mean in place of a sum'}{where}?)"
-    return "factor", f"it is {said} times the right gradient{why}"
+    return "factor", f"it is the right gradient times {said}{why}"
 
 
 def _swapped(explained, wrong):
@@ -110,30 +138,46 @@ def _swapped(explained, wrong):
 
 def _rearranged(explained):
     """The right numbers in the wrong places: compare rearrangements of the analytic gradient with the numeric one."""
-    analytic, numeric = explained.analytic, explained.numeric
+    for candidate, kind, text in itertools.chain(_transposed(explained.analytic), _reordered(explained.analytic)):
+        if _gives(explained, candidate):
+            return kind, text
+
+
+def _transposed(analytic):
+    """All that comes back from a wrong order of axes, the simplest first: where the shape is another, after a reshape.
+
+    Whoever returns dW.transpose(order).reshape(dW.shape) gets dW back from .reshape(as it was).transpose(inverse).
+    """
+    if analytic.ndim > MOST_AXES:
+        return
     shape, axes = analytic.shape, range(analytic.ndim)
-    candidates = []
-    for i, j in itertools.combinations(axes, 2):
-        if shape[i] == shape[j]:
-            candidates.append(
-                (analytic.swapaxes(i, j), "transpose", f"it is transposed: axes {i} and {j}")
-            )
-    if analytic.ndim >= 2:
-        other = analytic.reshape(*shape[:-2], shape[-1], shape[-2]).mT
-        candidates.append((other, "transpose", "it is the transpose, reshaped: use .T (or swapaxes), not reshape"))
+    moved = {order: [i for i in axes if order[i] != i] for order in itertools.permutations(axes)}
+    for order in sorted(moved, key=lambda order: len(moved[order]))[1:]:  # the first is the order as it is
+        there = tuple(shape[i] for i in order)
+        candidate = analytic.reshape(there).transpose(np.argsort(order))
+        if len(moved[order]) > 2:
+            text = f"the order of its axes is wrong: they come as {order}"
+        else:
+            text = "it is transposed: axes {} and {}".format(*moved[order])
+        if there != shape:
+            text = f"{text}, reshaped: use transpose (.T, swapaxes), not reshape"
+        yield candidate, "transpose", text
+
+
+def _reordered(analytic):
+    shape, axes = analytic.shape, range(analytic.ndim)
     for i in axes:
         if shape[i] > 1:
-            candidates.append((np.flip(analytic, i), "order", f"it is reversed along axis {i}"))
+            yield np.flip(analytic, i), "order", f"it is reversed along axis {i}"
         for shift in (1, -1):
             if shape[i] > 2:
-                text = f"it is shifted by one along axis {i}"
-                candidates.append((np.roll(analytic, shift, i), "order", text))
-    seen = ~np.isnan(numeric)
-    error = np.abs(analytic - numeric)[seen].max()
-    allowed = 2 * explained.tolerance[seen].max() + 1e-8 * np.abs(analytic).max()
-    for candidate, kind, text in candidates:
-        if np.abs(candidate - numeric)[seen].max() <= min(allowed, 0.01 * error):
-            return kind, text
+                yield np.roll(analytic, shift, i), "order", f"it is shifted by one along axis {i}"
+    long = [i for i in axes if shape[i] > 1][:MOST_AXES]
+    for size in range(2, len(long) + 1):
+        for several in itertools.combinations(long, size):
+            said = " and ".join(map(str, several))
+            text = f"it is reversed along the axes {said} (a kernel flipped, or a convolution for a correlation?)"
+            yield np.flip(analytic, several), "order", text
 
 
 def _signs(explained):
@@ -141,6 +185,51 @@ def _signs(explained):
     flipped = explained.wrong & (np.sign(explained.numeric) != np.sign(explained.analytic))
     if _explains(explained, signed) and flipped.sum() >= 2:
         return "signs", f"the magnitudes are right, the sign of {int(flipped.sum())} entries is wrong"
+
+
+def _clipped(explained):
+    """Cut off at a bound: two wrong entries or more are at the same one, and what lies between the bounds is right.
+
+    Of one entry nobody can tell what it should have been, and if all were cut by one factor, that may be the mistake.
+    """
+    analytic, numeric, wrong = explained.analytic, explained.numeric, explained.wrong
+    low, high = float(analytic.min()), float(analytic.max())
+    above, below = wrong & (analytic == high) & (numeric > high), wrong & (analytic == low) & (numeric < low)
+    cut = above | below
+    if cut.sum() < max(2, wrong.sum()) or np.ptp(np.abs(numeric[cut])) <= explained.tolerance[cut].max():
+        return None
+    right = ~wrong & ~np.isnan(numeric) & (analytic != 0)
+    between = (right & (low < analytic) & (analytic < high)).any()
+    both = high == -low and above.any() and below.any()
+    if both and between:
+        return "clipped", f"it is clipped at ±{high:.6g}"
+    if both and cut.sum() >= 3 and not right.any():
+        return "clipped", f"every entry is ±{high:.6g}: it is clipped there, or only the sign is taken (np.sign)"
+    bounds = [bound for bound in (("above", high, above), ("below", low, below)) if bound[2].any()]
+    if between and all(bound and at.sum() >= 2 for _, bound, at in bounds):
+        return "clipped", "it is clipped " + " and ".join(f"{side} at {bound:.6g}" for side, bound, _ in bounds)
+
+
+def _symmetric(explained):
+    """A symmetric gradient, of two conventions: entries may be independent, or each off the diagonal there twice."""
+    A, D = explained.analytic, explained.numeric
+    if A.ndim < 2 or A.shape[-1] != A.shape[-2] or A.shape[-1] < 2:
+        return None
+    if np.abs(A - A.mT).max() > 1e-12 * np.abs(A).max():
+        return None
+    diagonal = np.eye(A.shape[-1])
+    twice = "each entry off the diagonal counts for its mirror image too"
+    if _explains(explained, D + D.mT - diagonal * D) or _gives(explained, (A + diagonal * A) / 2):
+        return "symmetric", f"{twice}, as for a symmetric matrix (2G - diag G): entry by entry it is G alone"
+    both = A + A.mT - diagonal * A
+    for side, half in (("lower", np.tril), ("upper", np.triu)):
+        if _gives(explained, half(both)):
+            return "symmetric", (
+                f"the loss reads the {side} triangle only, where {twice}; make the matrix symmetric in the loss, "
+                "(S + Sᵀ) / 2"
+            )
+    if _explains(explained, (D + D.mT) / 2):
+        return "symmetric", "it is made symmetric, (G + Gᵀ) / 2, but the loss tells an entry from its mirror image"
 
 
 def _decay(problem, explained):
@@ -189,7 +278,7 @@ def _path(problem, explained):
         known = {0.0: "is missing", 2.0: "is counted twice", -1.0: "has the wrong sign"}
         said = next((text for value, text in known.items() if abs(weight - value) < 1e-5), None)
         if said is None and W_.shape[-2] > 1:
-            said = f"is {weight:.6g} times what it should be"
+            said = f"is what it should be times {weight:.10g}"
         if said:
             return "path", f"{name} enters the loss twice, as in {name}ᵀ {name} x, and one of the two paths {said}"
 
@@ -253,13 +342,52 @@ def _entry(explained):
         return "entry", f"only {explained.outcome.name}{index} is wrong, all other entries are right"
 
 
-def _slice(explained):
+def _slice(explained, right_along):
     """All entries of one row, column or slab are wrong, and no other."""
-    wrong = explained.wrong
-    if np.isnan(explained.numeric).any() or wrong.ndim < 2:
+    wrong, name = explained.wrong, explained.outcome.name
+    if wrong.ndim < 2:
         return None
-    for axis in range(wrong.ndim):
-        hit = wrong.any(axis=tuple(i for i in range(wrong.ndim) if i != axis))
-        if hit.sum() == 1 and hit.size >= 3 and np.take(wrong, int(hit.argmax()), axis).all():
-            where = ", ".join(str(int(hit.argmax())) if i == axis else ":" for i in range(wrong.ndim))
-            return "slice", f"only {explained.outcome.name}[{where}] is wrong, all other entries are right"
+    worst, seen = explained.worst()[0], ~np.isnan(explained.numeric)
+    for axis in (axis for axis in range(wrong.ndim) if wrong.shape[axis] >= 3):
+        inside = np.zeros(wrong.shape, bool)
+        inside[tuple(worst[axis] if i == axis else slice(None) for i in range(wrong.ndim))] = True
+        if (wrong == (inside & seen)).all() and (seen.all() or _only_wrong(explained, inside, right_along)):
+            where = ", ".join(str(worst[axis]) if i == axis else ":" for i in range(wrong.ndim))
+            return "slice", f"only {name}[{where}] is wrong, all other entries are right"
+
+
+def _only_wrong(explained, inside, right_along):
+    """The same of entries that nobody has looked at: right without the slice, and wrong at a few places in it."""
+    outcome = explained.outcome
+    moving = np.flatnonzero(inside & (outcome.direction != 0))
+    sample = np.random.default_rng(0).choice(moving, min(SAMPLE, moving.size), replace=False)
+    return right_along(outcome, np.where(inside, 0.0, outcome.direction)) and not any(
+        right_along(outcome, np.where(np.arange(inside.size).reshape(inside.shape) == entry, outcome.direction, 0.0))
+        for entry in sample
+    )
+
+
+def _part_of_itself(explained):
+    """The largest error as a part of the gradient: of its largest entry, and of its slope."""
+    seen = ~np.isnan(explained.numeric)
+    error, size = np.abs(explained.analytic - explained.numeric)[seen].max(), np.abs(explained.analytic[seen]).max()
+    outcome = explained.outcome
+    return max(error / size, outcome.error / outcome.size) if size and outcome.size else np.inf
+
+
+def _small(explained, wrong):
+    return "small", f"every error is below {_part_of_itself(explained):.1g} of the gradient. {_approximation(wrong)}"
+
+
+def _approximation(wrong):
+    part = 0.0
+    for explained in wrong:
+        outcome, error = explained.outcome, explained.analytic - explained.numeric
+        seen = ~np.isnan(error)
+        error, size = error[seen] * outcome.direction[seen], explained.analytic[seen] * outcome.direction[seen]
+        part = max(part, outcome.error / outcome.size, np.linalg.norm(error) / np.linalg.norm(size))
+    rtol = 10.0 ** math.ceil(math.log10(3 * part))  # other directions will be somewhat further off
+    return (
+        "A small constant in one of the two, as log(p + 1e-7) for log(p), a number in single precision, or an inner "
+        f"solver that stops early? If it is meant to be: rtol={rtol:.0e}"
+    )

@@ -7,7 +7,8 @@ class GradientError(AssertionError):
     Attributes
     ----------
     parameter : str
-        Name of the worst parameter: the key of a dict, the field of a named tuple, ``params[i]`` or ``params``.
+        Name of the worst parameter: the key of a dict, the field of a named tuple, with a dot between if nested. For
+        an array alone it is what the loss calls its argument, here p, and for the parts of a list or tuple ``p[i]``.
     index : tuple of int, or None
         The worst entry of that parameter, None if the fault is not in one entry (a shape, say).
     analytic, numeric : float, or None
@@ -43,6 +44,14 @@ class NotDifferentiableError(Exception):
     def __init__(self, message, parameter, index=None):
         super().__init__(message)
         self.parameter, self.index = parameter, index
+
+
+class UnresolvedWarning(UserWarning):
+    """The gradient was not found wrong, but neither was it checked: rounding or jumps of the loss hide some slopes.
+
+    The report of `check_grad` then has ``ok`` False, and the reason for each parameter. `warnings.filterwarnings` makes
+    an error of it.
+    """
 
 
 class MetamorphicError(AssertionError):

@@ -6,79 +6,154 @@ check cannot: a mistake that loss and gradient share. Each takes the user's own 
     loss_and_gradients(W, b, x, importance)  ->  L, dW, db       W (m, n), b (n,), x (batch, n), importance (n,)
 
 for one model (`check_stacking` also calls it for a stack), and raises `MetamorphicError`, an `AssertionError` that
-names the property, the result and its worst entry. L is a mean over the batch, as in `minitms.loss`.
+names the property, the result and its worst entry. L is a mean over the batch, as in `minitms.loss`. Untied weights go
+in as a pair W = (encoder, decoder), and dW comes out as one. With `target` (batch, n) the function gets the target as
+its fifth argument.
 
-At a kink of the activation, rounding decides on which side an example falls, so stay away from z = 0 (the models of
-`minitms.testing.strategies` do).
+    permutation, neurons, importance_scaling, batch_additivity, stacking     hold for every model
+    rotation                                                                 ... with a linear hidden layer
+    rescaling                                                                ... with untied weights
+    tying                                                                    compares the two forms of W
+
+At a kink of an activation, rounding decides on which side an example falls, so stay away from pre-activations of 0 (the
+models of `minitms.testing.strategies` do).
 """
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
 from minitms import _checks
+from minitms.testing._params import as_numbers
 from minitms.testing.errors import MetamorphicError
+from minitms.weights import Weights, both, checked, each
 
-RESULTS = ("L", "dW", "db")
+
+class _Problem(NamedTuple):
+    """What goes into the user's function."""
+
+    W: np.ndarray | Weights
+    b: np.ndarray
+    x: np.ndarray
+    importance: np.ndarray
+    target: np.ndarray | None
+
+    def arguments(self):
+        """Copies: the function may not spoil ours."""
+        return [each(np.copy, array) for array in self if array is not None]
+
+    def with_examples(self, function):
+        """The same with a function of each array that has a row an example."""
+        return self._replace(x=function(self.x), target=None if self.target is None else function(self.target))
 
 
-def check_permutation(loss_and_gradients, W, b, x, importance, *, seed=0):
+def check_permutation(loss_and_gradients, W, b, x, importance, *, target=None, seed=0):
     """Features have no order: permuting the columns of W, b, x and importance permutes dW and db, and keeps L."""
-    W, b, x, importance = _inputs(W, b, x, importance)
-    order = np.random.default_rng(_checks.seed(seed)).permutation(W.shape[-1])
-    L, dW, db = _call(loss_and_gradients, W, b, x, importance)
-    got = _call(loss_and_gradients, W[:, order], b[order], x[:, order], importance[order])
-    _compare("permuting the features permutes the gradients and keeps the loss", got, (L, dW[:, order], db[order]))
+    problem = _inputs(W, b, x, importance, target)
+    order = _cycle(len(problem.b), seed)
+
+    def permuted(array):
+        return array[..., order]
+
+    L, dW, db = _call(loss_and_gradients, problem)
+    moved = problem._replace(W=each(permuted, problem.W), b=problem.b[order], importance=problem.importance[order])
+    got = _call(loss_and_gradients, moved.with_examples(permuted))
+    expected = L, each(permuted, dW), db[order]
+    _compare("permuting the features permutes the gradients and keeps the loss", got, expected)
 
 
-def check_rotation(loss_and_gradients, W, b, x, importance, *, seed=0):
+def check_neurons(loss_and_gradients, W, b, x, importance, *, target=None, seed=0):
+    """Neurons have no order: permuting the rows of W (of both, in a pair) permutes those of dW, and keeps L and db."""
+    problem = _inputs(W, b, x, importance, target)
+    order = _cycle(len(both(problem.W)[0]), seed)
+    what = "permuting the neurons permutes the rows of dW and keeps the loss and db"
+    _check_hidden(loss_and_gradients, problem, lambda array: array[order], what)
+
+
+def check_rotation(loss_and_gradients, W, b, x, importance, *, target=None, seed=0):
     """The hidden space has no axes: with an orthogonal Q, W -> Q W keeps L and db, and takes dW to Q dW.
 
-    Holds for tied weights without a hidden nonlinearity, where W enters as WᵀW only.
+    Holds for a linear hidden layer, where W enters as WᵀW only (untied, as DᵀE: E and D turn together).
     """
-    W, b, x, importance = _inputs(W, b, x, importance)
-    m = W.shape[0]
+    problem = _inputs(W, b, x, importance, target)
+    m = len(both(problem.W)[0])
     Q, _ = np.linalg.qr(np.random.default_rng(_checks.seed(seed)).normal(size=(m, m)))
-    Q = -Q.astype(W.dtype)  # for m = 1 the only rotation besides the identity is the reflection
-    L, dW, db = _call(loss_and_gradients, W, b, x, importance)
-    got = _call(loss_and_gradients, Q @ W, b, x, importance)
-    _compare("rotating the hidden space rotates dW and keeps the loss and db", got, (L, Q @ dW, db))
+    Q = -Q.astype(problem.b.dtype)  # for m = 1 the only rotation besides the identity is the reflection
+    what = "rotating the hidden space rotates dW and keeps the loss and db"
+    _check_hidden(loss_and_gradients, problem, lambda array: Q @ array, what)
 
 
-def check_importance_scaling(loss_and_gradients, W, b, x, importance, *, factor=3.0):
+def check_rescaling(loss_and_gradients, W, b, x, importance, *, target=None, seed=0):
+    """A neuron may read louder and write softer: E -> s E and D -> D / s keep L and db, dE -> dE / s, dD -> s dD.
+
+    Holds for untied weights, with one factor s above 0 for each neuron: a ReLU lets positive factors through.
+    """
+    problem = _inputs(W, b, x, importance, target)
+    if not isinstance(problem.W, Weights):
+        raise ValueError("W is one array; expected a pair (encoder, decoder), since tied weights cannot be rescaled")
+    E, D = problem.W
+    s = np.random.default_rng(_checks.seed(seed)).uniform(0.5, 2.0, (len(E), 1)).astype(E.dtype)
+    L, dW, db = _call(loss_and_gradients, problem)
+    got = _call(loss_and_gradients, problem._replace(W=Weights(s * E, D / s)))
+    expected = L, Weights(dW.encoder / s, dW.decoder * s), db
+    _compare("a neuron that reads louder and writes softer keeps the loss and rescales its gradients", got, expected)
+
+
+def check_tying(loss_and_gradients, W, b, x, importance, *, target=None):
+    """A tied W is a pair of equals: the gradient is the sum of those by encoder and decoder, of one loss and db.
+
+    The function must take W as an array and as a pair. Of a pair, the encoder is taken for both.
+    """
+    problem = _inputs(W, b, x, importance, target)
+    W, _ = both(problem.W)
+    L, dW, db = _call(loss_and_gradients, problem._replace(W=Weights(W, W)))
+    got = _call(loss_and_gradients, problem._replace(W=W))
+    expected = L, dW.encoder + dW.decoder, db
+    _compare("tied weights have the sum of the gradients by encoder and decoder", got, expected)
+
+
+def check_importance_scaling(loss_and_gradients, W, b, x, importance, *, target=None, factor=3.0):
     """Loss and gradients are linear in the importance: `factor` times the importance gives `factor` times all three."""
-    W, b, x, importance = _inputs(W, b, x, importance)
+    problem = _inputs(W, b, x, importance, target)
     factor = _checks.number("factor", factor, above=0.0)
-    expected = _call(loss_and_gradients, W, b, x, importance)
-    got = _call(loss_and_gradients, W, b, x, (factor * importance).astype(importance.dtype))
-    _compare(f"{factor:g} times the importance gives {factor:g} times everything", got, [factor * e for e in expected])
+    expected = [each(lambda array: factor * array, result) for result in _call(loss_and_gradients, problem)]
+    scaled = (factor * problem.importance).astype(problem.importance.dtype)
+    got = _call(loss_and_gradients, problem._replace(importance=scaled))
+    _compare(f"{factor:g} times the importance gives {factor:g} times everything", got, expected)
 
 
-def check_batch_additivity(loss_and_gradients, W, b, x, importance):
+def check_batch_additivity(loss_and_gradients, W, b, x, importance, *, target=None):
     """Examples do not see each other: a batch gives the mean of its two parts, weighted by their sizes.
 
     The parts are of unequal size where the batch allows it, which shows a wrong factor 1/batch. Needs two examples.
     """
-    W, b, x, importance = _inputs(W, b, x, importance)
-    batch = len(x)
+    problem = _inputs(W, b, x, importance, target)
+    batch = len(problem.x)
     if batch < 2:
         raise ValueError(f"x has {batch} example; expected at least 2, to split the batch")
     cut = max(1, batch // 3)
-    whole = _call(loss_and_gradients, W, b, x, importance)
-    head, tail = (_call(loss_and_gradients, W, b, part, importance) for part in (x[:cut], x[cut:]))
+    whole = _call(loss_and_gradients, problem)
+    head = _call(loss_and_gradients, problem.with_examples(lambda array: array[:cut]))
+    tail = _call(loss_and_gradients, problem.with_examples(lambda array: array[cut:]))
     share = cut / batch
-    expected = [share * first + (1 - share) * second for first, second in zip(head, tail, strict=True)]
+
+    def mean(first, second):
+        return share * first + (1 - share) * second
+
+    expected = [each(mean, first, second) for first, second in zip(head, tail, strict=True)]
     _compare(
         f"a batch of {batch} gives the weighted mean of its first {cut} and its last {batch - cut}", whole, expected
     )
 
 
-def check_stacking(loss_and_gradients, W, b, x, importance, *, models=3, seed=0):
+def check_stacking(loss_and_gradients, W, b, x, importance, *, target=None, models=3, seed=0):
     """A stack gives what each of its models gives alone: W (models, m, n), b (models, n), x (models, batch, n).
 
-    The models are variations of the given one: of other weights, biases, batches and importances.
+    The models are variations of the given one: of other weights, biases, batches, importances and targets.
     """
-    W, b, x, importance = _inputs(W, b, x, importance)
+    problem = _inputs(W, b, x, importance, target)
     models = _checks.integer("models", models, at_least=1)
     random = np.random.default_rng(_checks.seed(seed))
 
@@ -87,49 +162,106 @@ def check_stacking(loss_and_gradients, W, b, x, importance, *, models=3, seed=0)
         sizes[0] = 1.0
         return (sizes * array).astype(array.dtype)
 
-    stack = [varied(array) for array in (W, b, x, importance)]
-    got = _call(loss_and_gradients, *stack, stack=(models,))
-    alone = [_call(loss_and_gradients, *(array[k] for array in stack)) for k in range(models)]
-    _compare(
-        f"a stack of {models} models gives what each gives alone", got, [np.stack(e) for e in zip(*alone, strict=True)]
-    )
+    stack = _Problem(*(array if array is None else each(varied, array) for array in problem))
+    got = _call(loss_and_gradients, stack, stack=(models,))
+
+    def one(k):
+        return _Problem(*(array if array is None else each(lambda stacked: stacked[k], array) for array in stack))
+
+    alone = [_call(loss_and_gradients, one(k)) for k in range(models)]
+    expected = [each(lambda *arrays: np.stack(arrays), *results) for results in zip(*alone, strict=True)]
+    _compare(f"a stack of {models} models gives what each gives alone", got, expected)
 
 
-def check_all(loss_and_gradients, W, b, x, importance, *, seed=0):
-    """All of the above; additivity needs at least two examples, and is left out for one."""
-    model = W, b, x, importance
-    check_permutation(loss_and_gradients, *model, seed=seed)
-    check_rotation(loss_and_gradients, *model, seed=seed)
-    check_importance_scaling(loss_and_gradients, *model)
-    if len(x) > 1:
-        check_batch_additivity(loss_and_gradients, *model)
-    check_stacking(loss_and_gradients, *model, seed=seed)
+def check_all(loss_and_gradients, W, b, x, importance, *, target=None, hidden="linear", seed=0):
+    """All of the above that hold: rotation for a linear `hidden` layer, rescaling for a pair, tying not at all.
+
+    Additivity needs at least two examples, and is left out for one. (Tying is left out since a function need not take
+    both forms of W.)
+    """
+    _checks.choice("hidden", hidden, _checks.ACTIVATIONS)
+    problem = _inputs(W, b, x, importance, target)
+    model, options = problem[:4], {"target": problem.target}
+    check_permutation(loss_and_gradients, *model, **options, seed=seed)
+    check_neurons(loss_and_gradients, *model, **options, seed=seed)
+    if hidden == "linear":
+        check_rotation(loss_and_gradients, *model, **options, seed=seed)
+    if isinstance(problem.W, Weights):
+        check_rescaling(loss_and_gradients, *model, **options, seed=seed)
+    check_importance_scaling(loss_and_gradients, *model, **options)
+    if len(problem.x) > 1:
+        check_batch_additivity(loss_and_gradients, *model, **options)
+    check_stacking(loss_and_gradients, *model, **options, seed=seed)
 
 
-def _inputs(W, b, x, importance):
-    W, b, x = (_checks.real_array(name, value) for name, value in (("W", W), ("b", b), ("x", x)))
-    if W.ndim != 2 or x.ndim != 2 or b.shape != W.shape[1:] or x.shape[1:] != b.shape:
+def _check_hidden(loss_and_gradients, problem, change, what):
+    """A change of the hidden layer's coordinates, the same of encoder and decoder."""
+    L, dW, db = _call(loss_and_gradients, problem)
+    got = _call(loss_and_gradients, problem._replace(W=each(change, problem.W)))
+    _compare(what, got, (L, each(change, dW), db))
+
+
+def _cycle(size, seed):
+    """A random permutation that moves everything: round one cycle."""
+    around = np.random.default_rng(_checks.seed(seed)).permutation(size)
+    order = np.empty(size, dtype=int)
+    order[around] = np.roll(around, 1)
+    return order
+
+
+def _inputs(W, b, x, importance, target):
+    W, b, x = checked(W), _checks.real_array("b", b), _checks.real_array("x", x)
+    E, _ = both(W)
+    if E.ndim != 2 or x.ndim != 2 or b.shape != E.shape[1:] or x.shape[1:] != b.shape:
         raise ValueError(
-            f"got W {W.shape}, b {b.shape}, x {x.shape}; expected one model: W (m, n), b (n,), x (batch, n)"
+            f"got W {E.shape}, b {b.shape}, x {x.shape}; expected one model: W (m, n), b (n,), x (batch, n)"
         )
-    importance = np.broadcast_to(_checks.real_array("importance", importance), b.shape).astype(W.dtype)
-    return W, b, x, importance
+    importance = np.broadcast_to(_checks.real_array("importance", importance), b.shape).astype(E.dtype)
+    if target is not None:
+        target = _checks.real_array("target", target)
+        if target.shape != x.shape:
+            raise ValueError(f"target {target.shape} does not fit x {x.shape}; expected (batch, n), a target a value")
+    return _Problem(W, b, x, importance, target)
 
 
-def _call(loss_and_gradients, W, b, x, importance, stack=()):
-    results = loss_and_gradients(W.copy(), b.copy(), x.copy(), importance.copy())
+def _call(loss_and_gradients, problem, stack=()):
+    results = loss_and_gradients(*problem.arguments())
     if not isinstance(results, tuple | list) or len(results) != 3:
         raise TypeError(f"loss_and_gradients returned {type(results).__name__}; expected three results: L, dW, db")
-    results = [np.asarray(result) for result in results]
-    for name, result, shape in zip(RESULTS, results, (stack, W.shape, b.shape), strict=True):
+    L, dW, db = results
+    if isinstance(problem.W, Weights):
+        if not isinstance(dW, tuple | list) or len(dW) != 2:
+            raise TypeError(f"dW is a {type(dW).__name__}; expected a pair (by encoder, by decoder), as W is")
+        dW = Weights(_floats("dW.encoder", dW[0]), _floats("dW.decoder", dW[1]))
+    else:
+        dW = _floats("dW", dW)
+    results = _floats("L", L), dW, _floats("db", db)
+    shapes = stack, each(np.shape, problem.W), problem.b.shape
+    for (name, result), shape in zip(_named(results), (shape for _, shape in _named(shapes)), strict=True):
         if result.shape != shape:
             raise MetamorphicError(f"{name} has the wrong shape: got {result.shape}, expected {shape}")
     return results
 
 
+def _floats(name, value):
+    """A result of the user's function as an array of floats, and nothing else as one."""
+    array = as_numbers(value)
+    if array is None or array.dtype.kind != "f":
+        what = getattr(value, "dtype", type(value).__name__)
+        raise TypeError(f"loss_and_gradients returned {what} for {name}; expected an array of floats")
+    return array
+
+
+def _named(results):
+    """Names and arrays of L, dW, db, where dW may be a pair."""
+    L, dW, db = results
+    pair = [("dW.encoder", dW.encoder), ("dW.decoder", dW.decoder)] if isinstance(dW, Weights) else [("dW", dW)]
+    return [("L", L), *pair, ("db", db)]
+
+
 def _compare(what, got, expected):
     """Equal to within rounding, relative to the largest entry of each result and of what it is added up from."""
-    for name, g, e in zip(RESULTS, got, expected, strict=True):
+    for (name, g), (_, e) in zip(_named(got), _named(expected), strict=True):
         rounding = np.finfo(g.dtype).eps ** (2 / 3)  # 4e-11 in float64, 2e-5 in float32
         size = max(
             np.abs(e).max(), np.abs(np.asarray(expected[0])).max()

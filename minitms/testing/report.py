@@ -10,6 +10,7 @@ from minitms.testing._slopes import Slope
 from minitms.testing.errors import GradientError
 
 WORST = 5
+ROUGH = 1e-7  # a tolerance above this part of the slope wants a word of explanation
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,6 +25,7 @@ class Outcome:
     claimed: float
     size: float
     tolerance: float
+    unresolved: str = ""
 
     @property
     def error(self):
@@ -41,8 +43,17 @@ class Outcome:
 
     @property
     def resolved(self):
-        """False if rounding of the loss hides even the sign of the slope: then the check says nothing."""
-        return self.tolerance < max(self.size, abs(self.slope.value)) or not self.size
+        """False if the loss hides the slope: then the check says nothing, and `unresolved` says why."""
+        return not self.unresolved
+
+    @property
+    def remark(self):
+        """What is odd about the slope; "" if nothing is."""
+        if self.unresolved:
+            return f"unresolved: {self.unresolved}"
+        if self.slope.jumps and self.tolerance > ROUGH * self.size:
+            return f"the loss moves by jumps of {self.slope.jumps:.1g}: is a part of it in single precision?"
+        return ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,7 +79,7 @@ class Explained:
 
 @dataclass(frozen=True, eq=False)
 class Report:
-    """A gradient that passed.
+    """A gradient that was not found wrong; as a condition it is `ok`.
 
     Attributes
     ----------
@@ -87,7 +98,11 @@ class Report:
 
     @property
     def ok(self):
-        return True
+        """Whether every slope was resolved: what was not checked is not right."""
+        return all(outcome.resolved for outcome in self.outcomes)
+
+    def __bool__(self):
+        return self.ok
 
     @property
     def max_error(self):
@@ -95,30 +110,40 @@ class Report:
         return max(outcome.error / outcome.size if outcome.size else 0.0 for outcome in self.outcomes)
 
     def __str__(self):
-        lines = [f"gradient is right: {self.evaluations} evaluations of the loss, seed {self.seed}"]
+        unresolved = sum(not outcome.resolved for outcome in self.outcomes)
+        verdict = "gradient is right"
+        if unresolved:
+            verdict = f"gradient is NOT CHECKED by {unresolved} of {len(self.outcomes)} parameters"
+        lines = [f"{verdict}: {self.evaluations} evaluations of the loss, seed {self.seed}"]
         lines.append(f"  {'parameter':<16} {'shape':<14} {'error':>9} {'tolerance':>9} {'slope':>9} {'step':>9}")
         for outcome in self.outcomes:
             lines.append(
                 f"  {outcome.name:<16} {outcome.shape!s:<14} {outcome.error:9.1e} {outcome.tolerance:9.1e} "
                 f"{outcome.size:9.1e} {outcome.step:9.1e}"
-                + ("" if outcome.resolved else "  unresolved: rounding of the loss hides this slope")
+                + (f"  {outcome.remark}" if outcome.remark else "")
             )
         return "\n".join(lines)
 
 
-def fail(problem, wrong, hints, seed):
+def fail(problem, outcomes, wrong, hints, seed):
     """Raise the `GradientError` that tells it all, the worst parameter first."""
     wrong = sorted(wrong, key=lambda explained: explained.outcome.excess, reverse=True)
     first = wrong[0]
     name, index = first.outcome.name, first.worst()[0]
     analytic, numeric = float(first.analytic[index]), float(first.numeric[index])
+    headline = f"gradient by {name} is wrong at {name}{list(index)}: analytic {analytic:.10g}, numeric {numeric:.10g}"
+    if not first.wrong.any():
+        headline = f"gradient by {name} is wrong along a random direction, in no entry by enough to be seen alone"
+    shown = next((explained.outcome.name for explained in wrong if explained.outcome.name in hints), None)
+    by = "" if shown == name else f", by what {shown} shows"
     lines = [
-        f"gradient by {name} is wrong at {name}{list(index)}: analytic {analytic:.10g}, numeric {numeric:.10g}"
-        + (f". Likely cause: {hints[name][1]}" if name in hints else "")
+        headline + (f". Likely cause{by}: {hints[shown][1]}" if shown else "")
     ]
     for explained in wrong:
         lines.append(_evidence(explained, hints.get(explained.outcome.name)))
-    right = [other for other in problem.names if other not in {explained.outcome.name for explained in wrong}]
+    right = [outcome.name for outcome in outcomes if outcome.excess <= 1 and outcome.resolved]
+    unresolved = [outcome for outcome in outcomes if outcome.excess <= 1 and not outcome.resolved]
+    lines += [f"unresolved: {outcome.name}: {outcome.unresolved}" for outcome in unresolved]
     lines.append((f"right: {', '.join(right)}; " if right else "") + f"seed {seed}, {problem.evaluations} evaluations")
     message = "\n".join(lines)
     raise GradientError(message, name, index, analytic, numeric, {name: kind for name, (kind, _) in hints.items()})
@@ -129,8 +154,10 @@ def _evidence(explained, hint):
     seen = int((~np.isnan(explained.numeric)).sum())
     lines = [
         f"{outcome.name} {outcome.shape}: slope along a random direction: analytic {outcome.claimed:.10g}, numeric "
-        f"{outcome.slope.value:.10g}, tolerance {outcome.tolerance:.1e}, step {outcome.step:.1e}",
-        f"  {wrong} of {seen} entries looked at are wrong" + (f": {hint[1]}" if hint else ""),
+        f"{outcome.slope.value:.10g}, tolerance {outcome.tolerance:.1e}, step {outcome.step:.1e}"
+        + (f"; {outcome.remark}" if outcome.remark else ""),
+        (f"  {wrong} of {seen} entries looked at are wrong" if wrong else "  rounding hides by which entries")
+        + (f": {hint[1]}" if hint else ""),
         f"  {'index':<14} {'analytic':>17} {'numeric':>17} {'error':>8} {'relative':>8} {'tolerance':>9} {'ratio':>9}",
     ]
     for index in explained.worst():

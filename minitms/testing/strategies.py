@@ -1,5 +1,6 @@
 """Hypothesis strategies for models, weights, biases, features and batches.
 
+    import minitms as tms
     from hypothesis import given
     from minitms.testing import strategies
 
@@ -7,14 +8,19 @@
     def test_loss_is_not_negative(model):
         assert tms.loss(*model) >= 0
 
+    @given(strategies.chains())
+    def test_loss_of_any_model_of_the_paper_is_not_negative(chain):
+        assert tms.loss(**chain._asdict()) >= 0
+
 Every strategy takes keywords only. A size is an int, or a strategy of ints, or None for a small default; `stack` is
 the shape of the leading axes, or a strategy such as `stacks()`. Everything is valid by construction: nothing is drawn
 and then thrown away. Numbers are bounded, so that no sum overflows, and examples shrink towards few features, one
 example a batch, and numbers such as 0 and 1.
 
 W = 0, b = 0 is the simplest model of all, and it sits exactly on the kink of the ReLU, where there is no gradient to
-compare with. So `models` moves each bias until every pre-activation is at least `MARGIN` away from 0, unless asked for
-kinks.
+compare with. So `chains` and `models` move the encoder of a hidden ReLU, and then each bias, until every pre-activation
+is at least `MARGIN` away from 0, unless asked for kinks. For a loss of your own `arrays` does the same: its kinks are
+given, and no two entries are alike.
 """
 
 from __future__ import annotations
@@ -25,6 +31,7 @@ import numpy as np
 
 from minitms import _checks
 from minitms.features import SparseFeatures
+from minitms.weights import Weights, both
 
 try:
     from hypothesis import strategies as st
@@ -39,6 +46,8 @@ MAX_FEATURES, MAX_HIDDEN, MAX_BATCH = 6, 4, 6
 WEIGHT_BOUND, BIAS_BOUND, IMPORTANCE_BOUND = 2.0, 1.0, 2.0
 MARGIN = 1 / 16
 TINY = 2.0**-20  # no number but 0 is smaller
+TARGETS = ("x", "abs", "given")
+PLAIN = {"hidden": "linear", "tied": True, "signed": False, "target": "x"}  # what `models` gives of all chains
 
 
 class Model(NamedTuple):
@@ -56,7 +65,52 @@ class Model(NamedTuple):
         Linear models have no kink: theirs is an empty array.
         """
         W, b = (self.W, self.b) if params is None else params
-        return _decoded(W, self.x) + b[..., None, :] if self.activation == "relu" else np.empty(0)
+        return _decode(W, _encode(W, self.x)) + b[..., None, :] if _checks.is_relu(self.activation) else np.empty(0)
+
+
+class Chain(NamedTuple):
+    """Any model of the paper with a batch: the arguments of `minitms.loss` by name, so ``loss(**chain._asdict())``.
+
+    Its gradient is checked with
+
+        check_grad(
+            lambda params: tms.loss(**chain.at(params)._asdict()).sum(),
+            lambda params: named(*tms.backward(**chain.at(params)._asdict())),
+            chain.params,
+            kinks=lambda params: chain.at(params).pre_activations(),
+        )
+    """
+
+    W: np.ndarray | Weights     # (..., m, n), or a pair of such arrays
+    b: np.ndarray               # (..., n)
+    x: np.ndarray               # (..., batch, n)
+    importance: np.ndarray      # (..., n)
+    activation: str
+    hidden: str
+    target: np.ndarray | None   # (..., batch, n), or None for x
+
+    @property
+    def params(self):
+        """Weights and bias as `named` gives them."""
+        return named(self.W, self.b)
+
+    def at(self, params):
+        """The same chain at other `params`, a dict as `named` gives it."""
+        W = params["W"] if "W" in params else Weights(params["encoder"], params["decoder"])
+        return self._replace(W=W, b=params["b"])
+
+    def pre_activations(self):
+        """The arrays whose zeros are the kinks, by name: a = x Eᵀ and z = h D + b, if a ReLU comes after them."""
+        E, D = both(self.W)
+        a = _encode(E, self.x)
+        z = _decode(D, _rectified(a, self.hidden)) + self.b[..., None, :]
+        layers = ("a", a, self.hidden), ("z", z, self.activation)
+        return {name: array for name, array, kind in layers if _checks.is_relu(kind)}
+
+
+def named(W, b):
+    """Weights and bias, or the gradients by them, as a dict of arrays: W and b, or encoder, decoder and b."""
+    return {**(W._asdict() if isinstance(W, Weights) else {"W": W}), "b": b}
 
 
 def stacks(*, max_dims=2, max_side=3):
@@ -65,16 +119,54 @@ def stacks(*, max_dims=2, max_side=3):
 
 
 @st.composite
+def arrays(draw, *, shape, kinks=(0.0,), ties=False, bound=WEIGHT_BOUND):
+    """Arrays at which a loss with known kinks has a gradient: nothing is drawn and then thrown away.
+
+    Parameters
+    ----------
+    shape : tuple of ints, or an int
+    kinks : sequence of numbers, or of arrays that broadcast to `shape`
+        What no entry may be near: 0 for abs or ReLU. A parameter b that shifts pre-activations a + b, of shape
+        (batch, n), has its kinks at ``-a``: one array for each example.
+    ties : bool
+        False: no two entries are near each other either, as the kinks of max and sort are where two are equal.
+    bound : float
+        Every entry lies in [-bound, bound].
+
+    Returns
+    -------
+    strategy of float64 arrays
+        Entries are at least `MARGIN` away from their kinks and from each other, or, where there is little room,
+        ``bound / (2 (kinks + entries + 1))``.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If shape, bound or kinks are not as described.
+
+    Examples
+    --------
+    >>> from minitms.testing import strategies
+    >>> points = strategies.arrays(shape=(2, 3), kinks=[-1.0, 1.0])  # for Huber's loss
+    """
+    shape = shape if isinstance(shape, tuple) else (shape,)
+    shape = tuple(_checks.integer("an axis of shape", side, at_least=1) for side in shape)
+    bound = _checks.number("bound", bound, above=0.0)
+    kinks = _each_kink(kinks, shape)
+    return _apart(draw(_array(shape, -bound, bound)), kinks, ties, bound)
+
+
+@st.composite
 def weights(draw, *, n=None, m=None, stack=(), bound=WEIGHT_BOUND):
-    """Weights W of shape (..., m, n), every entry in [-bound, bound]."""
+    """Weights W of shape (..., m, n), every entry in [-bound, bound]; about half of them have no entry near 0."""
     shape = (*_stack(draw, stack), _size(draw, "m", m, MAX_HIDDEN), _size(draw, "n", n, MAX_FEATURES))
-    return draw(_array(shape, -bound, bound))
+    return draw(_near_zero_or_not(shape, bound))
 
 
 @st.composite
 def biases(draw, *, n=None, stack=(), bound=BIAS_BOUND):
-    """Biases b of shape (..., n), every entry in [-bound, bound]."""
-    return draw(_array((*_stack(draw, stack), _size(draw, "n", n, MAX_FEATURES)), -bound, bound))
+    """Biases b of shape (..., n), every entry in [-bound, bound]; about half of them have no entry near 0."""
+    return draw(_near_zero_or_not((*_stack(draw, stack), _size(draw, "n", n, MAX_FEATURES)), bound))
 
 
 @st.composite
@@ -85,9 +177,9 @@ def importances(draw, *, n=None, stack=(), bound=IMPORTANCE_BOUND):
 
 @st.composite
 def batches(draw, *, n=None, batch=None, stack=()):
-    """Batches x of shape (..., batch, n): each feature exactly 0, or in [0, 1)."""
+    """Batches x of shape (..., batch, n): each feature exactly 0, or in [TINY, 1)."""
     shape = (*_stack(draw, stack), _size(draw, "batch", batch, MAX_BATCH), _size(draw, "n", n, MAX_FEATURES))
-    value = st.floats(0, 1, exclude_max=True, allow_subnormal=False)
+    value = st.floats(0, 1, exclude_max=True, allow_subnormal=False).map(_zero_if_tiny)
     return draw(hnp.arrays(np.float64, shape, elements=st.just(0.0) | value, fill=st.nothing()))
 
 
@@ -100,55 +192,154 @@ def features(draw, *, n=None, stack=()):
 
 
 @st.composite
-def models(draw, *, n=None, m=None, batch=None, stack=(), activation=None, kinks=False):
-    """A `Model` (W, b, x, importance, activation) of fitting shapes.
+def chains(
+    draw, *, n=None, m=None, batch=None, stack=(), activation=None, hidden=None, tied=None, signed=None, target=None,
+    kinks=False,
+):  # fmt: skip
+    """A `Chain` of fitting shapes: one of the eight models of `minitms.model`, with any kind of data and target.
 
     Parameters
     ----------
     n, m, batch : int, strategy of ints, or None for a small size
     stack : shape of the leading axes, or a strategy of shapes; one model by default
-    activation : "relu", "linear", or None for either
+    activation, hidden : "relu", "linear", or None for either
+    tied : bool, or None for either
+    signed : bool, or None for either
+        False: x as in `batches`. True: values in (-1, 1), of one sign a feature times one sign an example.
+    target : "x", "abs" for |x|, "given" for numbers in [-1, 1] that have nothing to do with x, or None for any of them
     kinks : bool
-        False: every pre-activation z is away from 0, so the gradient exists (by `MARGIN` up to 8 examples a batch;
-        with more, by ``8 MARGIN / batch``). True: in every model at least one z is exactly 0.
-        A linear model has no kink, so there it makes no difference.
+        False: every pre-activation before a ReLU is away from 0, so the gradient exists: z by `MARGIN`, and a by
+        `MARGIN` times the sum of the example's |x_i| (with more than 8 examples a batch, by 8 / batch of that). An
+        example without any feature has a = 0, and no encoder changes that. True: in every model and every layer before
+        a ReLU, at least one pre-activation is exactly 0. A linear layer has no kink, so there it makes no difference.
 
     Raises
     ------
     ValueError, TypeError
-        If a size is not a whole number of at least 1, or the activation is unknown.
+        If a size is not a whole number of at least 1, or a word is unknown.
     """
     n, m = _size(draw, "n", n, MAX_FEATURES), _size(draw, "m", m, MAX_HIDDEN)
     batch, stack = _size(draw, "batch", batch, MAX_BATCH), _stack(draw, stack)
-    if activation is None:
-        activation = draw(st.sampled_from(_checks.ACTIVATIONS))
-    _checks.choice("activation", activation, _checks.ACTIVATIONS)
-    W, x = draw(weights(n=n, m=m, stack=stack)), draw(batches(n=n, batch=batch, stack=stack))
+    activation = _choice(draw, "activation", activation, _checks.ACTIVATIONS)
+    hidden = _choice(draw, "hidden", hidden, _checks.ACTIVATIONS)
+    tied, signed = (_choice(draw, *word, (True, False)) for word in (("tied", tied), ("signed", signed)))
+    target = _choice(draw, "target", target, TARGETS)
+    margin = MARGIN * min(1, 8 / batch)
+
+    E, x = draw(weights(n=n, m=m, stack=stack)), draw(batches(n=n, batch=batch, stack=stack))
+    D = E if tied else draw(weights(n=n, m=m, stack=stack))
     b, importance = draw(biases(n=n, stack=stack)), draw(importances(n=n, stack=stack))
-    if activation == "relu" and kinks:
-        row, feature = draw(st.integers(0, batch - 1)), draw(st.integers(0, n - 1))
-        b[..., feature] = -_decoded(W, x)[..., row, feature]
-    elif activation == "relu":
-        b = _away_from(-_decoded(W, x), b, MARGIN * min(1, 8 / batch))
-    return Model(W, b, x, importance, activation)
+    sign = draw(_signs((*stack, n))) if signed else np.ones((*stack, n))
+    if signed:
+        x *= draw(_signs((*stack, batch)))[..., :, None] * sign[..., None, :]
+
+    if _checks.is_relu(hidden, "hidden") and kinks:  # one example has one feature, and one neuron does not read it
+        example, feature, neuron = (draw(st.integers(0, size - 1)) for size in (batch, n, m))
+        x[..., example, np.arange(n) != feature] = 0.0
+        E[..., neuron, feature] = 0.0
+    elif _checks.is_relu(hidden, "hidden"):
+        E += _shift_off_kinks(E, x, sign, margin)  # tied, D is E
+    decoded = _decode(D, _rectified(_encode(E, x), hidden))
+    if _checks.is_relu(activation) and kinks:
+        example, feature = draw(st.integers(0, batch - 1)), draw(st.integers(0, n - 1))
+        b[..., feature] = -decoded[..., example, feature]
+    elif _checks.is_relu(activation):
+        b = _away_from(-decoded, b, margin)
+    t = None
+    if target != "x":
+        t = abs(x) if target == "abs" else draw(_array(x.shape, -1.0, 1.0))
+    return Chain(E if tied else Weights(E, D), b, x, importance, activation, hidden, t)
 
 
-def _decoded(W, x):
-    """``Wᵀ W x`` for every row of x, by the operations of `minitms.model` in their order: a zero here is one there."""
-    return (x @ W.mT) @ W
+def models(*, n=None, m=None, batch=None, stack=(), activation=None, kinks=False):
+    """A `Model` (W, b, x, importance, activation): a `Chain` of the plain kind, hidden linear, tied, x its own target.
+
+    Parameters
+    ----------
+    n, m, batch, stack, activation, kinks
+        As in `chains`.
+    """
+    plain = chains(n=n, m=m, batch=batch, stack=stack, activation=activation, kinks=kinks, **PLAIN)
+    return plain.map(lambda chain: Model(*chain[:5]))
 
 
-def _away_from(kinks, b, margin):
-    """The numbers nearest to b (..., n) that are at least `margin` away from all kinks (..., batch, n).
+# By the operations of `minitms.model` in their order, so that a zero here is one there.
 
-    b itself will do, or else one of the ends kink ± 2 margin: the outermost is always free.
+
+def _encode(E, x):
+    return x @ E.mT
+
+
+def _rectified(a, kind):
+    return np.maximum(a, 0) if _checks.is_relu(kind) else a
+
+
+def _decode(D, h):
+    return h @ D
+
+
+def _shift_off_kinks(E, x, sign, margin):
+    """What to add to E, so that no neuron is at its kink: for each as much of the signs of the features as it takes.
+
+    In that direction every example answers with sum_i ± |x_i|, so there is always a way out, and none that is far.
+    """
+    answer = (x * sign[..., None, :]).sum(axis=-1)[..., None]
+    kinks = -_encode(E, x) / np.where(answer == 0, np.nan, answer)  # without any feature there is no way out, nor need
+    return _away_from(kinks, np.zeros(E.shape[:-1]), margin)[..., :, None] * sign[..., None, :]
+
+
+def _away_from(kinks, start, margin):
+    """The numbers nearest to start (..., k) that are at least `margin` away from all kinks (..., batch, k).
+
+    The start itself will do, or else one of the ends kink ± 2 margin: the outermost is always free. A kink that is
+    nowhere is NaN.
     """
     ends = 2 * margin  # clear of rounding, and b = 0 becomes a readable 1/8
-    candidates = np.concatenate([b[..., None, :], kinks + ends, kinks - ends], axis=-2)
-    free = (np.abs(candidates[..., :, None, :] - kinks[..., None, :, :]) >= margin).all(axis=-2)
-    distance = np.where(free, np.abs(candidates - b[..., None, :]), np.inf)
-    nearest = distance.argmin(axis=-2)[..., None, :]
+    candidates = np.concatenate([start[..., None, :], kinks + ends, kinks - ends], axis=-2)
+    taken = (np.abs(candidates[..., :, None, :] - kinks[..., None, :, :]) < margin).any(axis=-2)
+    distance = np.where(taken, np.inf, np.abs(candidates - start[..., None, :]))
+    nearest = np.nanargmin(distance, axis=-2)[..., None, :]
     return np.take_along_axis(candidates, nearest, axis=-2)[..., 0, :]
+
+
+def _signs(shape):
+    return hnp.arrays(np.float64, shape, elements=st.sampled_from([1.0, -1.0]), fill=st.nothing())
+
+
+def _each_kink(kinks, shape):
+    """The kinks of every entry, of shape (number of kinks, *shape)."""
+    if not isinstance(kinks, list | tuple) and np.ndim(kinks) == 0:
+        raise TypeError(f"kinks is {kinks!r}; expected a sequence, such as ({kinks!r},)")
+    kinks = [_checks.finite("kinks", _checks.real_array("kinks", kink)) for kink in kinks]
+    for kink in kinks:
+        if kink.ndim > len(shape) or any(k not in (1, n) for k, n in zip(kink.shape[::-1], shape[::-1], strict=False)):
+            raise ValueError(f"kinks holds an array of shape {kink.shape}; expected numbers, or arrays of {shape}")
+    return np.array([np.broadcast_to(kink, shape) for kink in kinks]).reshape(len(kinks), *shape)
+
+
+def _apart(wanted, kinks, ties, bound):
+    """The numbers nearest to `wanted`, within the bound, away from their kinks (k, *shape) and from each other.
+
+    Each number that is taken blocks 4 margins of the 2 bounds. The margin leaves room for all, so among the ends
+    taken ± 2 margin and the two bounds there is always a free one.
+    """
+    blocks = len(kinks) + (0 if ties else wanted.size)
+    margin = min(MARGIN, bound / (2 * (blocks + 1)))
+    ends, free = 2 * margin, []  # clear of rounding, and 0 becomes a readable 1/8
+    for value, taken in zip(wanted.ravel(), kinks.reshape(len(kinks), wanted.size).T, strict=True):
+        taken = np.concatenate([taken, [] if ties else free])
+        candidates = np.concatenate([[value], taken + ends, taken - ends, [bound, -bound]])
+        distance = np.abs(candidates[:, None] - taken).min(axis=1, initial=np.inf)
+        allowed = (distance >= margin) & (np.abs(candidates) <= bound)
+        free.append(candidates[np.where(allowed, np.abs(candidates - value), np.inf).argmin()])
+    return np.reshape(free, wanted.shape)
+
+
+def _near_zero_or_not(shape, bound):
+    """At 0 an abs, a norm or a ReLU of the entry has its kink: such losses need draws without, others those with."""
+    return st.booleans().flatmap(
+        lambda away: arrays(shape=shape, ties=True, bound=bound) if away and bound else _array(shape, -bound, bound)
+    )
 
 
 def _array(shape, low, high):
@@ -167,6 +358,11 @@ def _size(draw, name, value, largest):
     if value is None:
         value = st.integers(1, largest)
     return _checks.integer(name, draw(value) if isinstance(value, st.SearchStrategy) else value, at_least=1)
+
+
+def _choice(draw, name, value, allowed):
+    """One of the allowed words as given, or any of them."""
+    return draw(st.sampled_from(allowed)) if value is None else _checks.choice(name, value, allowed)
 
 
 def _stack(draw, stack):

@@ -28,6 +28,7 @@ import gradient_cases
 import gradient_mutants
 import numpy as np
 import tables
+from gradient_hard_cases.case import form, join
 
 from minitms.testing import check_grad
 
@@ -37,29 +38,12 @@ SCIPY_THRESHOLD = 1e-6
 
 def flat(case):
     """The loss, the gradient and the parameters of a case for one flat vector."""
-    params = case.params
-    if isinstance(params, dict):
-        keys, values = list(params), list(params.values())
-    else:
-        keys, values = None, list(params) if isinstance(params, tuple) else [params]
-    ends = np.cumsum([value.size for value in values])
-
-    def build(vector):
-        parts = [part.reshape(v.shape) for part, v in zip(np.split(vector, ends[:-1]), values, strict=True)]
-        if keys:
-            return dict(zip(keys, parts, strict=True))
-        return tuple(parts) if isinstance(params, tuple) else parts[0]
-
-    def gradient(vector):
-        found = case.gradient(build(vector))
-        found = found.values() if isinstance(found, dict) else found if isinstance(found, tuple) else [found]
-        return np.concatenate([np.ravel(part) for part in found])
-
-    return lambda vector: float(case.loss(build(vector))), gradient, np.concatenate([v.ravel() for v in values])
+    start, build = form(case.params)
+    return lambda vector: float(case.loss(build(vector))), lambda vector: join(case.gradient(build(vector))), start
 
 
 def ours(case):
-    check_grad(case.loss, case.gradient, case.params, kinks=case.kinks)
+    return check_grad(case.loss, case.gradient, case.params, kinks=case.kinks)
 
 
 def scipy(case):
@@ -98,15 +82,21 @@ def jax(case):
     loss, gradient, start = flat(case)
     scalar, vector = jax.ShapeDtypeStruct((), np.float64), jax.ShapeDtypeStruct(start.shape, np.float64)
 
+    def host_loss(p):
+        return np.float64(loss(np.array(p)))
+
+    def host_gradient(p):
+        return gradient(np.array(p))
+
     @jax.custom_vjp
     def function(p):
-        return jax.pure_callback(lambda p: np.float64(loss(np.array(p))), scalar, p)
+        return jax.pure_callback(host_loss, scalar, p)
 
     def backward(p, upstream):
-        return (upstream * jax.pure_callback(lambda p: gradient(np.array(p)), vector, p),)
+        return (upstream * jax.pure_callback(host_gradient, vector, p),)
 
     function.defvjp(lambda p: (function(p), p), backward)
-    check_grads(function, (jnp.asarray(start),), order=1, modes=["rev"])
+    check_grads(jax.jit(function), (jnp.asarray(start),), order=1, modes=["rev"])
 
 
 def autograd(case):

@@ -43,8 +43,8 @@ def case(mutant):
         return right._replace(gradient=lambda p: mutant.change(p, *right.gradient(p).values()))
     module = expected if mutant.setting.startswith("expected") else model
     source = inspect.getsource(module)
-    # In model.py the edit goes to `backward` only; the loss stays right either way, since it is the original's.
-    start = source.index("def backward") if module is model else 0
+    # In model.py the edit goes to the backward pass only; the loss is the original's, and stays right either way.
+    start = source.index("def _backward") if module is model else 0
     if source[start:].count(mutant.old) < 1:
         raise ValueError(f"{mutant.old!r} is not in the source of {module.__name__}: the mutant needs mending")
     edited = types.ModuleType(f"{module.__name__}_mutant")
@@ -100,10 +100,10 @@ SETTINGS = {
 }
 
 M = Mutant
-DY, DZ, DB = "dy = 2 * importance * (y - x) / batch", "dz = dy * (z > 0)", "db = dz.sum(axis=-2)"
-DECODE, DH, ENCODE = "dW_decode = h.mT @ dz", "dh = dz @ W.mT", "dW_encode = dh.mT @ x"
+DY, DZ, DB = "dy = 2 * importance * (y - t) / batch", "dz = dy * g_slope(z)", "db = dz.sum(axis=-2)"
+DECODE, DH, ENCODE = "dW_decode = h.mT @ dz", "dh = dz @ D.mT", "dW_encode = da.mT @ x"
 DW = "dW = dW_decode + dW_encode"
-LAYERS = "h, z, y = _layers(W, b, x, activation)\n    batch"
+LAYERS = "layers = _layers(W, b, x, activation, hidden)"
 
 _off = "where z is not positive the mask is 0, and elsewhere"
 
@@ -121,36 +121,36 @@ def _edits(setting, old, *rows):
 def _every_line(setting):
     yield from _edits(
         setting, DY,
-        ("importance * (y - x) / batch", "factor", "factor"),
-        ("3 * importance * (y - x) / batch", "factor", "factor"),
-        ("4 * importance * (y - x) / batch", "factor", "factor"),
-        ("2.002 * importance * (y - x) / batch", "factor", "factor"),
-        ("-2 * importance * (y - x) / batch", "sign", "sign"),
-        ("2 * importance * (x - y) / batch", "sign", "sign"),
-        ("2 * importance * (y + x) / batch", None, None),
+        ("importance * (y - t) / batch", "factor", "factor"),
+        ("3 * importance * (y - t) / batch", "factor", "factor"),
+        ("4 * importance * (y - t) / batch", "factor", "factor"),
+        ("2.002 * importance * (y - t) / batch", "factor", "factor"),
+        ("-2 * importance * (y - t) / batch", "sign", "sign"),
+        ("2 * importance * (t - y) / batch", "sign", "sign"),
+        ("2 * importance * (y + t) / batch", None, None),
         ("2 * importance * y / batch", None, None),
-        ("2 * importance * x / batch", None, None),
-        ("2 * importance * (y - 2 * x) / batch", None, None),
-        ("2 * importance * (y - x)", "factor", "factor"),
-        ("2 * importance * (y - x) / (batch - 1)", "factor", "factor"),
-        ("2 * importance * (y - x) / (batch + 1)", "factor", "factor"),
-        ("2 * importance * (y - x) * batch", "factor", "factor"),
-        ("2 * importance * (y - x) / batch**2", "factor", "factor"),
-        ("2 * importance * (y - x) / x.shape[-1]", "factor", "factor"),
-        ("2 * importance * (y - x) / x.size", "factor", "factor"),
-        ("2 * importance * (y - x) / np.sqrt(batch)", "factor", "factor"),
-        ("2 * (y - x) / batch", None, None),
-        ("2 * importance**2 * (y - x) / batch", None, None),
-        ("2 * np.sqrt(importance) * (y - x) / batch", None, None),
-        ("2 / importance * (y - x) / batch", None, None),
-        ("2 * importance[..., ::-1] * (y - x) / batch", None, None),
-        ("2 * importance.mean() * (y - x) / batch", None, None),
-        ("(2 + importance) * (y - x) / batch", None, None),
-        ("2 * importance * np.abs(y - x) / batch", None, None),
-        ("2 * importance * (y - x) ** 2 / batch", None, None),
-        ("2 * importance * np.sign(y - x) / batch", None, None),
-        ("2 * importance * (y - x.mean(axis=-2, keepdims=True)) / batch", None, None),
-        ("2 * importance * (z - x) / batch", f"{_off} y = z" if setting == "relu" else "y is z"),
+        ("2 * importance * t / batch", None, None),
+        ("2 * importance * (y - 2 * t) / batch", None, None),
+        ("2 * importance * (y - t)", "factor", "factor"),
+        ("2 * importance * (y - t) / (batch - 1)", "factor", "factor"),
+        ("2 * importance * (y - t) / (batch + 1)", "factor", "factor"),
+        ("2 * importance * (y - t) * batch", "factor", "factor"),
+        ("2 * importance * (y - t) / batch**2", "factor", "factor"),
+        ("2 * importance * (y - t) / x.shape[-1]", "factor", "factor"),
+        ("2 * importance * (y - t) / x.size", "factor", "factor"),
+        ("2 * importance * (y - t) / np.sqrt(batch)", "factor", "factor"),
+        ("2 * (y - t) / batch", None, None),
+        ("2 * importance**2 * (y - t) / batch", None, None),
+        ("2 * np.sqrt(importance) * (y - t) / batch", None, None),
+        ("2 / importance * (y - t) / batch", None, None),
+        ("2 * importance[..., ::-1] * (y - t) / batch", None, None),
+        ("2 * importance.mean() * (y - t) / batch", None, None),
+        ("(2 + importance) * (y - t) / batch", None, None),
+        ("2 * importance * np.abs(y - t) / batch", None, None),
+        ("2 * importance * (y - t) ** 2 / batch", None, None),
+        ("2 * importance * np.sign(y - t) / batch", None, None),
+        ("2 * importance * (y - t.mean(axis=-2, keepdims=True)) / batch", None, None),
+        ("2 * importance * (z - t) / batch", f"{_off} y = z" if setting == "relu" else "y is z"),
     )
     yield from _edits(
         setting, DB,
@@ -164,8 +164,6 @@ def _every_line(setting):
         ("dz[..., 1:, :].sum(axis=-2)", RIGHT, None),
         ("dz.sum(axis=-2)[..., ::-1]", RIGHT, "order"),
         ("np.roll(dz.sum(axis=-2), 1, axis=-1)", RIGHT, "order"),
-        ("dz.sum(axis=-2) + b", RIGHT, "decay"),
-        ("dz.sum(axis=-2) * b", RIGHT, None),
         ("dz.sum(axis=-2) / importance[..., 0, :]", RIGHT, None),
         ("dz.cumsum(axis=-2)[..., -1, :]", "the last of the running sums is the sum"),
         ("np.ones(batch) @ dz", "a product with ones is the sum"),
@@ -180,45 +178,45 @@ def _every_line(setting):
         ("h.mT @ dz * batch", "path", RIGHT),
         ("h.mT @ z", None, RIGHT),
         ("h.mT @ x", None, RIGHT),
-        ("h.mT @ (y - x)", None, RIGHT),
+        ("h.mT @ (y - t)", None, RIGHT),
         ("h[..., ::-1, :].mT @ dz", None, RIGHT),
         ("h.mT[..., ::-1, :] @ dz", None, RIGHT),
         ("h.mT @ dz[..., ::-1]", None, RIGHT),
         ("np.abs(h).mT @ dz", None, RIGHT),
         ("np.maximum(h, 0).mT @ dz", None, RIGHT),
-        ("(W @ x.mT) @ dz", "h = x Wᵀ, so hᵀ = W xᵀ"),
+        ("(D @ x.mT) @ dz", "h = x Wᵀ, so hᵀ = W xᵀ"),
         ("(dz.mT @ h).mT", "(A B)ᵀ = Bᵀ Aᵀ"),
     )
     yield from _edits(
         setting, DH,
-        ("2 * dz @ W.mT", "path", RIGHT),
-        ("-dz @ W.mT", "path", RIGHT),
-        ("dz @ W.mT / 2", "path", RIGHT),
-        ("dz @ np.abs(W).mT", None, RIGHT),
-        ("dz @ W[..., ::-1].mT", None, RIGHT),
-        ("dz @ W[..., ::-1, :].mT", None, RIGHT),
-        ("y @ W.mT", None, RIGHT),
-        ("z @ W.mT", None, RIGHT),
-        ("dz @ W.mT + h", None, RIGHT),
-        ("dz @ W.mT * (h > 0)", None, RIGHT),
-        ("dz @ (W / np.linalg.norm(W, axis=-2, keepdims=True)).mT", None, RIGHT),
-        ("(W @ dz.mT).mT", "(A B)ᵀ = Bᵀ Aᵀ"),
+        ("2 * dz @ D.mT", "path", RIGHT),
+        ("-dz @ D.mT", "path", RIGHT),
+        ("dz @ D.mT / 2", "path", RIGHT),
+        ("dz @ np.abs(D).mT", None, RIGHT),
+        ("dz @ D[..., ::-1].mT", None, RIGHT),
+        ("dz @ D[..., ::-1, :].mT", None, RIGHT),
+        ("y @ D.mT", None, RIGHT),
+        ("z @ D.mT", None, RIGHT),
+        ("dz @ D.mT + h", None, RIGHT),
+        ("dz @ D.mT * (h > 0)", None, RIGHT),
+        ("dz @ (D / np.linalg.norm(D, axis=-2, keepdims=True)).mT", None, RIGHT),
+        ("(D @ dz.mT).mT", "(A B)ᵀ = Bᵀ Aᵀ"),
     )
     yield from _edits(
         setting, ENCODE,
-        ("0 * dh.mT @ x", "path", RIGHT),
-        ("0.999 * dh.mT @ x", "path", RIGHT),
-        ("dh.mT @ x / batch", "path", RIGHT),
-        ("dh.mT @ y", None, RIGHT),
-        ("dh.mT @ z", None, RIGHT),
-        ("dh.mT @ (x > 0)", None, RIGHT),
-        ("dh.mT @ (x - x.mean(axis=-2, keepdims=True))", None, RIGHT),
-        ("dh.mT @ (x + 1e-3)", None, RIGHT),
+        ("0 * da.mT @ x", "path", RIGHT),
+        ("0.999 * da.mT @ x", "path", RIGHT),
+        ("da.mT @ x / batch", "path", RIGHT),
+        ("da.mT @ y", None, RIGHT),
+        ("da.mT @ z", None, RIGHT),
+        ("da.mT @ (x > 0)", None, RIGHT),
+        ("da.mT @ (x - x.mean(axis=-2, keepdims=True))", None, RIGHT),
+        ("da.mT @ (x + 1e-3)", None, RIGHT),
         ("h.mT @ x", None, RIGHT),
-        ("dh[..., ::-1, :].mT @ x", None, RIGHT),
-        ("dh.mT[..., ::-1, :] @ x", None, RIGHT),
-        ("dh.mT @ x[..., ::-1]", None, RIGHT),
-        ("(x.mT @ dh).mT", "(A B)ᵀ = Bᵀ Aᵀ"),
+        ("da[..., ::-1, :].mT @ x", None, RIGHT),
+        ("da.mT[..., ::-1, :] @ x", None, RIGHT),
+        ("da.mT @ x[..., ::-1]", None, RIGHT),
+        ("(x.mT @ da).mT", "(A B)ᵀ = Bᵀ Aᵀ"),
     )
     yield from _edits(
         setting, DW,
@@ -243,15 +241,20 @@ def _every_line(setting):
         ("np.roll(dW_decode + dW_encode, -1, axis=-2)", "order", RIGHT),
         ("(dW_decode + dW_encode).mT", "shape", RIGHT),
         ("(dW_decode + dW_encode).mT.reshape(dW_decode.shape)", "transpose", RIGHT),
-        ("np.clip(dW_decode + dW_encode, -0.1, 0.1)", None, RIGHT),
+        ("np.clip(dW_decode + dW_encode, -0.1, 0.1)", "clipped", RIGHT),
         ("(dW_decode + dW_encode) / np.linalg.norm(dW_decode + dW_encode)", "factor", RIGHT),
     )
     yield M(setting, LAYERS, LAYERS.replace(" b,", " 0 * b,"))
-    yield M(setting, LAYERS, LAYERS.replace("batch", "importance = np.ones_like(importance); batch"))
+    yield M(setting, LAYERS, f"importance = np.ones_like(importance); {LAYERS}")
     yield M(setting, "batch = x.shape[-2]", "batch = x.shape[-1]", "factor", "factor")
     yield M(setting, "batch = x.shape[-2]", "batch = x.shape[0]", proof="without a stack the first axis is the batch")
-    yield M(setting, "return dW, db", "return db, dW", "shape")
-    yield M(setting, "return dW, db", "return W, b")
+    yield M(setting, "return dW, db", "return db, dW", "swapped", "swapped")
+    for new, hints, change in (
+        ("db + b", (RIGHT, "decay"), lambda p, W, b: {"W": W, "b": b + p["b"]}),
+        ("db * b", (RIGHT, None), lambda p, W, b: {"W": W, "b": b * p["b"]}),
+        ("W, b", (None, None), lambda p, W, b: p),
+    ):
+        yield M(setting, "the result", new, *hints, change=_named(change))
 
 
 def _masks():
@@ -280,19 +283,19 @@ def _masks():
     )
     yield from _edits("relu", DB, ("dy.sum(axis=-2)", RIGHT, "mask"))
     yield from _edits("relu", DECODE, ("h.mT @ dy", "mask", RIGHT))
-    yield from _edits("relu", DH, ("dy @ W.mT", "mask", RIGHT))
-    yield from _edits("relu", ENCODE, ("dh.mT @ (x * (z > 0))", "mask", RIGHT))
-    yield M("relu", 'activation == "relu" else', 'activation == "linear" else', "mask", "mask")
-    yield M("relu", LAYERS, LAYERS.replace("activation)", '"linear")'), proof=f"{_off} y = z")
-    yield M("linear", 'activation == "relu" else', 'activation == "linear" else')
-    yield M("linear", LAYERS, LAYERS.replace("activation)", '"relu")'))
+    yield from _edits("relu", DH, ("dy @ D.mT", "mask", RIGHT))
+    yield from _edits("relu", ENCODE, ("da.mT @ (x * (z > 0))", "mask", RIGHT))
+    yield M("relu", "SLOPES[activation]", 'SLOPES["linear"]', "mask", "mask")
+    yield M("relu", LAYERS, LAYERS.replace("activation", '"linear"'), proof=f"{_off} y = z")
+    yield M("linear", "SLOPES[activation]", 'SLOPES["relu"]')
+    yield M("linear", LAYERS, LAYERS.replace("activation", '"relu"'))
 
 
 def _stacks():
     setting = "stack"
     yield M(setting, "batch = x.shape[-2]", "batch = x.shape[0]", "factor", "factor")
     for old, new, *hints in (
-        (DB, "np.broadcast_to(dz.sum(axis=(0, -2)), b.shape)", RIGHT, None),
+        (DB, "np.repeat(dz.sum(axis=(0, -2))[None], len(dz), axis=0)", RIGHT, None),
         (DB, "np.roll(dz.sum(axis=-2), 1, axis=0)", RIGHT, "order"),
         (DW, "np.roll(dW_decode + dW_encode, 1, axis=0)", "order", RIGHT),
         (DW, "(dW_decode + dW_encode)[::-1]", "order", RIGHT),

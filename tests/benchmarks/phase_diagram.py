@@ -31,8 +31,9 @@ import numpy as np
 import tables
 
 import minitms as tms
-from minitms._draw import hash_word, jit, stream_key
-from minitms.features import TRAINING, WEYL
+from minitms.draws import TRAINING
+from minitms.fast.draws import batch_key, halves, hash_word
+from minitms.fast.jit import kernel
 
 BATCH, LEARNING_RATE, BETAS, EPS = 64, 1e-2, (0.9, 0.999), 1e-8
 CHECK_GRID, CHECK_STEPS = (40, 25), 200
@@ -284,16 +285,15 @@ def random_numbers(grid):
     return train
 
 
-@jit
+@kernel
 def draw_words(first_model, last_model, steps):
     """The exclusive or of all words of some models, seed 0: the cheapest use of them."""
-    total, weyl = np.uint32(0), np.uint32(WEYL)
+    total = np.uint32(0)
     for model in range(first_model, last_model):
         for t in range(steps):
-            key = stream_key(0, TRAINING, model, t)
-            counter, high = np.uint32(key), np.uint32(key >> np.uint64(32))
+            counter, high, step = halves(batch_key(0, TRAINING, model, t))
             for _ in range(2 * BATCH):
-                counter = np.add(counter, weyl)
+                counter = np.add(counter, step)
                 total = np.bitwise_xor(total, hash_word(counter, high))
     return total
 

@@ -18,7 +18,7 @@ import tables
 TIMED = "import time; start = time.perf_counter(); {}; print(time.perf_counter() - start)"
 SMALLEST = "import numba\n@numba.njit(cache=True)\ndef smallest(x):\n    return x\n" + TIMED.format("smallest(1.0)")
 TRAIN = "import minitms as tms\nfeatures = tms.SparseFeatures({n}, 0.1)\n" + TIMED.format(
-    "tms.train(features, {m}, steps=1, batch_size={batch}, seed=0)"
+    "tms.train(features, {m}, steps=1, batch_size={batch}, restarts=1, seed=0)"
 )
 FIRST_CALLS = {
     "the smallest function of numba": SMALLEST,

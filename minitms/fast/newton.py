@@ -19,33 +19,24 @@ The pattern of the features enters through the four probabilities alone, so one 
 The loss has a continuous gradient (except where an output is dead, w_i = b_i = 0) and a Hessian that is continuous
 piece by piece. Newton's method takes steps (H + λ 1)⁻¹ g, where λ grows until the matrix is positive definite and the
 loss falls as predicted: a trust region in Levenberg's form. Each model is the work of one thread, in a fixed order.
-All of this is one file, since Numba's cache does not notice an edit of a jitted function imported from another.
 """
 
 from __future__ import annotations
 
 import math
 
-import numba
 import numpy as np
 
-
-def jit(function):
-    """`numba.njit` without fastmath, cached on disk; without the cache where no folder can be written."""
-    options = {"error_model": "numpy", "nogil": True}
-    try:
-        return numba.njit(cache=True, **options)(function)
-    except RuntimeError:
-        return numba.njit(**options)(function)
-
+from minitms.fast.jit import inner, kernel
 
 NODE = 0.5 - math.sqrt(1 / 12)  # of the two-point Gauss-Legendre rule on [0, 1]; the other is 1 - NODE
 TOLERANCE = 1e-10               # on max |gradient|, relative to the loss of the model that answers 0
 ACCEPT = 1e-4                   # least share of the predicted decrease that a step must bring
 ROUNDING = 1e-15                # a relative change of the loss below this is rounding
+SMALLEST = 1e-300               # of a damping that is not 0
 
 
-@jit
+@kernel(fastmath=False)
 def own_error(a, d, relu):
     """P(d) = ∫ (ReLU(a x + d) - x)² dx over [0, 1] for a >= 0, with its derivatives by (a, d).
 
@@ -71,7 +62,7 @@ def own_error(a, d, relu):
     return P, P_a, P_d, P_aa, P_ad, P_dd
 
 
-@jit
+@kernel(fastmath=False)
 def other_error(c, b, relu):
     """Q = ∫ ReLU(c t + b)² dt over [0, 1], with its derivatives by (c, b).
 
@@ -93,7 +84,7 @@ def other_error(c, b, relu):
     return Q, Q_c, Q_b, 2 * width * (low * low + low * high + high * high) / 3, width * (low + high), 2 * width
 
 
-@jit
+@inner(fastmath=False)
 def output_error(a, c, b, p_none, p_own, p_other, p_both, relu):
     """F of one output, with its derivatives by (a, c, b).
 
@@ -146,7 +137,7 @@ def output_error(a, c, b, p_none, p_own, p_other, p_both, relu):
     return F, F_a, F_c, F_b, F_aa, F_ac, F_ab, F_cc, F_cb, F_bb
 
 
-@jit
+@kernel(fastmath=False)
 def loss_gradient_hessian(x, probabilities, importance, relu, g, H):
     """L at x = (w_1, w_2, b_1, b_2); writes the gradient to g (4) and the Hessian to H (4, 4).
 
@@ -180,7 +171,7 @@ def loss_gradient_hessian(x, probabilities, importance, relu, g, H):
     return I1 * F + I2 * G
 
 
-@jit
+@inner(fastmath=False)
 def damped_step(H, g, damping, C, step):
     """Solve (H + damping · 1) step = -g by Cholesky's method; False if the matrix is not positive definite."""
     for i in range(4):
@@ -207,12 +198,12 @@ def damped_step(H, g, damping, C, step):
     return True
 
 
-@jit
+@inner(fastmath=False)
 def largest(g):
     return max(max(abs(g[0]), abs(g[1])), max(abs(g[2]), abs(g[3])))
 
 
-@jit
+@inner(fastmath=False, _nrt=True)
 def descend(x, probabilities, importance, relu, limit, g, H):
     """Newton's method from x, which becomes the minimum; returns its loss and the number of evaluations."""
     on1, on2 = probabilities[1] + probabilities[3], probabilities[2] + probabilities[3]
@@ -226,7 +217,7 @@ def descend(x, probabilities, importance, relu, limit, g, H):
     trial_g = np.empty(4)
     trial_H = np.empty((4, 4))
     loss = loss_gradient_hessian(x, probabilities, importance, relu, g, H)
-    unit = 0.1 * scale
+    unit = max(0.1 * scale, SMALLEST)                               # so that the damping can grow, and this ends
     damping = unit
     evaluations = 1
     while largest(g) > goal and evaluations < limit:
@@ -263,7 +254,7 @@ def descend(x, probabilities, importance, relu, limit, g, H):
     return loss, evaluations
 
 
-@jit
+@kernel(fastmath=False)
 def descend_range(x, probabilities, importance, relu, limit, loss, gradient, evaluations, first, last):
     """`descend` for models first..last-1 of K; x (K, 4) is overwritten, the rest (K, ...) is read or written."""
     g = np.empty(4)
@@ -273,7 +264,7 @@ def descend_range(x, probabilities, importance, relu, limit, loss, gradient, eva
         gradient[k] = largest(g)
 
 
-@jit
+@kernel(fastmath=False)
 def evaluate_range(x, probabilities, importance, relu, loss, gradient, first, last):
     """Loss (K) and gradient (K, 4) of models first..last-1 at x (K, 4)."""
     H = np.empty((4, 4))

@@ -20,11 +20,19 @@ since h = w_1 x_1 + w_2 x_2 is linear. `backward`'s two paths, ∂L/∂w_i = Σ 
 
 from __future__ import annotations
 
-import numpy as np
+from typing import NamedTuple
 
-from minitms._draw import draw, inner, jit, stream_key
-from minitms.adam import adam_update
-from minitms.features import TRAINING
+import numpy as np
+from llvmlite import ir
+from numba.core import cgutils
+
+from minitms.adam import Step, adam_update
+from minitms.draws import TRAINING
+from minitms.fast.draws import batch_key, draw
+from minitms.fast.jit import inner, kernel
+from minitms.fast.job import Job
+from minitms.fast.vectors import aligned, in_panels, int64, keep, lanes, lanes_of, written_for_llvm
+from minitms.features import SparseFeatures
 
 LANES = 8   # a row is filled up to a multiple of these, the models in a vector; one model alone costs as much
 UNROLL = 4  # examples between two visits to the sums in memory
@@ -46,15 +54,10 @@ def sort_examples(X, batch, sorted_x, counts):
     Each sort is filled up with zeros to a multiple of UNROLL. These are taken off the ones left, whose number may so
     become negative: an example of zeros adds to the sums the same wherever it stands.
     """
-    both = first = second = 0
-    for e in range(batch):  # without a branch: which are on cannot be predicted
-        x1, x2 = X[0, e], X[1, e]
-        sorted_x[BOTH, 0, both], sorted_x[BOTH, 1, both] = x1, x2
-        sorted_x[FIRST, 0, first], sorted_x[SECOND, 0, second] = x1, x2
-        both += (x1 > 0) & (x2 > 0)
-        first += (x1 > 0) & (x2 == 0)
-        second += (x1 == 0) & (x2 > 0)
-    counts[BOTH], counts[FIRST], counts[SECOND] = both, first, second
+    panels = -(-batch // lanes_of(X))
+    for e in range(batch, panels * lanes_of(X)):
+        X[panels - 1, 0, e % lanes_of(X)] = X[panels - 1, 1, e % lanes_of(X)] = 0
+    keep_sorted(X, panels, sorted_x, counts)
     left = batch
     for sort in range(3):
         whole = -(-counts[sort] // UNROLL) * UNROLL
@@ -65,7 +68,35 @@ def sort_examples(X, batch, sorted_x, counts):
     return left
 
 
-@jit(inline="always")
+def _keep_sorted(builder, X, panels, sorted_x, counts):
+    zero = ir.Constant(X.vector, None)
+    found = [cgutils.alloca_once_value(builder, int64(0)) for _ in range(3)]
+    with cgutils.for_range(builder, panels) as loop:
+        for lane in range(0, lanes_of(X), X.length):
+            x1, x2 = (X.row(X.beside(X.at(loop.index, int64(i)), lane)) for i in range(2))
+            on1, on2 = (builder.fcmp_ordered(">", x, zero) for x in (x1, x2))
+            for sort, mask, lists in (
+                (BOTH, builder.and_(on1, on2), (x1, x2)),
+                (FIRST, builder.and_(on1, builder.not_(on2)), (x1,)),
+                (SECOND, builder.and_(on2, builder.not_(on1)), (x2,)),
+            ):
+                starts = [sorted_x.at(int64(sort), int64(row)) for row in range(len(lists))]
+                keep(builder, mask, [(sorted_x, *pair) for pair in zip(starts, lists, strict=True)], found[sort])
+    for sort in range(3):
+        counts.write(builder.load(found[sort]), counts.at(int64(sort)))
+
+
+@written_for_llvm(_keep_sorted)
+def keep_sorted(X, panels, sorted_x, counts):
+    """Write the examples of the panels to ``sorted_x[sort]``; with one feature on, its values alone."""
+    x = X[:panels].swapaxes(0, 1).reshape(2, -1)
+    for sort, on in ((BOTH, (True, True)), (FIRST, (True, False)), (SECOND, (False, True))):
+        kept = x[:, ((x > 0).T == on).all(axis=-1)][[0, 1] if sort == BOTH else [sort - 1]]
+        counts[sort] = kept.shape[1]
+        sorted_x[sort, : len(kept), : kept.shape[1]] = kept
+
+
+@inner
 def add_both(models, x, start, width, floor, sums):
     """Add UNROLL examples with both features on to the sums of every model."""
     off = models.dtype.type(0)
@@ -122,7 +153,7 @@ def batch_losses(models, X, batch, width, floor, losses):
     for i in range(width):
         losses[i] = 0
     for e in range(batch):
-        x1, x2 = X[0, e], X[1, e]
+        x1, x2 = X[e // lanes_of(X), 0, e % lanes_of(X)], X[e // lanes_of(X), 1, e % lanes_of(X)]
         for i in range(width):
             w1, w2 = models[0, i], models[1, i]
             h = w1 * x1 + w2 * x2
@@ -131,9 +162,8 @@ def batch_losses(models, X, batch, width, floor, losses):
 
 
 @inner
-def update(models, sums, left, width, floor, step, fixed):
+def update(models, sums, left, width, floor, step, constants):
     """One Adam step of every model from the sums over its batch, of which `left` examples have nothing on."""
-    constants, sizes = (fixed[0], fixed[1], fixed[2], fixed[3]), (step[0], step[1], step[2])
     two, empty = models.dtype.type(2), models.dtype.type(left)
     for i in range(width):
         c1, c2, w1, w2 = models[COSTS, i], models[COSTS + 1, i], models[0, i], models[1, i]
@@ -145,48 +175,63 @@ def update(models, sums, left, width, floor, step, fixed):
     for p in range(4):
         for i in range(width):
             w, mean, square = adam_update(
-                models[p, i], sums[p, i], models[MEANS + p, i], models[SQUARES + p, i], sizes, constants
+                models[p, i], sums[p, i], models[MEANS + p, i], models[SQUARES + p, i], step, constants
             )
             models[p, i] = w
             models[MEANS + p, i] = mean if abs(mean) > models.dtype.type(TINY) else models.dtype.type(0)
             models[SQUARES + p, i] = square
 
 
-@jit
-def train_rows(first_row, last_row, W, b, mean_W, square_W, mean_b, square_b, steps, fixed, density, reciprocal, weight,
-               relu, seed, first_step, batch, recorded, losses, offset):
-    """Advance the models of rows ``first_row .. last_row - 1`` by ``len(steps)`` steps, in place.
+class Room(NamedTuple):
+    """What one thread works in, for rows of up to `width` models."""
+
+    models: np.ndarray      # (QUANTITIES, width)
+    sums: np.ndarray        # (SUMS, width)
+    losses: np.ndarray      # (width,)
+    X: np.ndarray           # (panels, 2, LANES), the batch,
+    sorted_x: np.ndarray    # (3, 2, batch + LANES), the same sorted by what is on,
+    counts: np.ndarray      # (3,), and how many there are of each sort
+    who: np.ndarray         # (batch + 1,)
+
+
+def room(count, batch, dtype) -> Room:
+    """Room for rows of `count` models."""
+    width, panels = -(-count // LANES) * LANES, -(-batch // lanes(dtype))
+    return Room(
+        aligned((QUANTITIES, width), dtype), aligned((SUMS, width), dtype), aligned(width, dtype),
+        in_panels(panels, 2, dtype), aligned((3, 2, batch + lanes(dtype)), dtype), np.zeros(3, np.int64),
+        np.zeros(batch + 1, np.int32),
+    )  # fmt: skip
+
+
+@kernel(_nrt=False)
+def train_rows(first_row, last_row, count, state, data, adam, floor, job, batch, room):
+    """Advance the models of rows ``first_row .. last_row - 1`` by some steps, in place.
 
     Parameters
     ----------
-    W, b, mean_W, square_W, mean_b, square_b : arrays of shape (R, I, 1, 2), (R, I, 2) and their running means
-        R rows of I models.
-    steps, fixed : of `adam.step_sizes` and `adam.fixed_numbers`
-    density, reciprocal : arrays of shape (K, 2); row r has density[r % K]
-    weight : array of shape (K, I, 2), 2 I / batch
-    relu : bool
-    seed, first_step, offset : the random numbers of row r are those of model ``offset + r``, from `first_step` on
+    count : int, models of a row
+    state : of `training.State`, arrays of shape (rows * count, 4) of w_1, w_2, b_1, b_2
+    data : of `draws.Data`; row r has the density of its row ``r * count % K``; there its importances begin
+    adam : of `adam.steps` and `adam.constants`
+    job : of `training.Job`; the random numbers of row r are those of model ``offset + r``
     batch : int
-    recorded : bool array of shape (steps,)
-    losses : float64 array of shape (R, I, steps), receives the batch loss of the recorded steps, before their updates
+    room : Room
     """
-    dtype, count = W.dtype, W.shape[1]
-    width = -(-count // LANES) * LANES
-    models, sums = np.zeros((QUANTITIES, width), dtype), np.empty((SUMS, width), dtype)
-    batch_loss = np.empty(width, dtype)
-    X, sorted_x = np.empty((2, batch), dtype), np.empty((3, 2, batch + UNROLL), dtype)
-    counts = np.empty(3, np.int64)
-    floor = dtype.type(0) if relu else dtype.type(-np.inf)
+    models, sums, batch_loss, X, sorted_x, counts, who = room
+    (steps, constants), width, two = adam, models.shape[1], models.dtype.type(2)
     for row in range(first_row, last_row):
-        r = row % density.shape[0]
+        first = row * count
         for i in range(count):
+            for q in range(4):
+                models[q, i], models[MEANS + q, i] = state.theta[first + i, q], state.m[first + i, q]
+                models[SQUARES + q, i] = state.v[first + i, q]
             for f in range(2):
-                models[f, i], models[2 + f, i] = W[row, i, 0, f], b[row, i, f]
-                models[MEANS + f, i], models[MEANS + 2 + f, i] = mean_W[row, i, 0, f], mean_b[row, i, f]
-                models[SQUARES + f, i], models[SQUARES + 2 + f, i] = square_W[row, i, 0, f], square_b[row, i, f]
-                models[COSTS + f, i] = weight[r, i, f]
-        for t in range(steps.shape[0]):
-            draw(stream_key(seed, TRAINING, offset + row, first_step + t), 0, batch, density[r], reciprocal[r], X)
+                importance = data.importance[(first + i) % data.importance.shape[0], f]
+                models[COSTS + f, i] = two * importance * job.share
+        k = first % data.importance.shape[0]
+        for t in range(steps.rate.size):
+            draw(batch_key(job.seed, job.stream, job.offset + row, job.start + t), 0, batch, k, data, who, X)
             left = sort_examples(X, batch, sorted_x, counts)
             for q in range(SUMS):
                 for i in range(width):
@@ -195,13 +240,36 @@ def train_rows(first_row, last_row, W, b, mean_W, square_W, mean_b, square_b, st
                 add_both(models, sorted_x[BOTH], start, width, floor, sums)
             add_one(models, sorted_x[FIRST], counts[FIRST], 0, width, floor, sums)
             add_one(models, sorted_x[SECOND], counts[SECOND], 1, width, floor, sums)
-            if recorded[t]:
+            if job.recorded[t]:
                 batch_losses(models, X, batch, width, floor, batch_loss)
                 for i in range(count):
-                    losses[row, i, t] = batch_loss[i] / 2
-            update(models, sums, left, width, floor, steps[t], fixed)
+                    job.losses[first + i, t] = batch_loss[i] * (batch / 2)
+            step = Step(steps.rate[t], steps.unbias_m[t], steps.unbias_v[t])
+            update(models, sums, left, width, floor, step, constants)
         for i in range(count):
-            for f in range(2):
-                W[row, i, 0, f], b[row, i, f] = models[f, i], models[2 + f, i]
-                mean_W[row, i, 0, f], mean_b[row, i, f] = models[MEANS + f, i], models[MEANS + 2 + f, i]
-                square_W[row, i, 0, f], square_b[row, i, f] = models[SQUARES + f, i], models[SQUARES + 2 + f, i]
+            for q in range(4):
+                state.theta[first + i, q], state.m[first + i, q] = models[q, i], models[MEANS + q, i]
+                state.v[first + i, q] = models[SQUARES + q, i]
+
+
+def serves(plan) -> bool:
+    """Whether this file knows the model: plain, with one neuron and two independent features."""
+    source, layout = plan.source, plan.layout
+    return (
+        (layout.m, layout.n, layout.tied, plan.rectified) == (1, 2, True, False)
+        and isinstance(source, SparseFeatures) and source.is_plain and source.pattern == "independent"
+    )
+
+
+def engine(plan, data, state, threads):
+    """`training.engine` for these models: a row each, since each has data of its own."""
+    dtype = state.theta.dtype
+
+    def advance(first, steps, constants, recorded):
+        losses = np.empty((plan.models, len(recorded)))
+        job = Job(plan.seed, TRAINING, plan.first_model, first, dtype.type(1 / plan.batch_size), recorded, losses)
+        common = 1, state, data, (steps, constants), dtype.type(plan.floor), job, plan.batch_size
+        threads.share(lambda *rows: train_rows(*rows, *common, room(1, plan.batch_size, dtype)), plan.models)
+        return losses[:, recorded].reshape(*plan.stack, -1) / plan.batch_size
+
+    return advance

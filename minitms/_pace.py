@@ -1,0 +1,44 @@
+"""Long work is cut into chunks of about a tenth of a second, between which Python sees to everything else.
+
+That one decision gives Ctrl-C, progress bars, checkpoints and snapshots.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+
+from tqdm import tqdm
+
+CHUNK_SECONDS = 0.1  # about; at least one unit of work
+SHOWN_AFTER = 1.0  # seconds, until which there is no bar
+
+
+def chunks(first: int, last: int, stops=(), size: int = 1):
+    """Cut the work ``first .. last - 1`` into ranges that take the caller about CHUNK_SECONDS each.
+
+    A range ends at each of the `stops`. The first is of `size` units; the time between two ranges tells how long the
+    next may be.
+    """
+    stops = sorted(stop for stop in stops if first < stop < last)
+    while first < last:
+        end = min(first + size, *stops[:1], last)
+        begun = time.perf_counter()
+        yield first, end
+        size = max(1, int((end - first) * CHUNK_SECONDS / (time.perf_counter() - begun)))
+        first = end
+        while stops and stops[0] <= first:
+            del stops[0]
+
+
+def bar(total: int, unit: str, progress: bool | None) -> tqdm:
+    """A tqdm bar over `total` units; `progress` None decides by where we run; TQDM_DISABLE=1 means none."""
+    if progress is None:
+        progress = not os.environ.get("TQDM_DISABLE") and (sys.stderr.isatty() or _in_notebook())
+    return tqdm(total=total, unit=unit, unit_scale=True, disable=not progress, delay=SHOWN_AFTER, leave=False)
+
+
+def _in_notebook() -> bool:
+    ipython = sys.modules.get("IPython")
+    return ipython is not None and type(ipython.get_ipython()).__name__ == "ZMQInteractiveShell"

@@ -1,0 +1,280 @@
+"""Sparse features inside kernels, a block of examples at a time: in panels, or as a list of what is active.
+
+The definition is `draws.py`, and `SparseFeatures.batch` in `features.py`; this file draws the same bits faster.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import overload
+
+from minitms.draws import BLOCK, GAMMA, last_words
+from minitms.fast.jit import inner
+from minitms.fast.vectors import PANEL, in_panels, int32, int64, keep, lanes, lanes_of, written_for_llvm
+from minitms.features import SparseFeatures
+
+u32, u64 = np.uint32, np.uint64  # a bare literal would be a signed int64, and uint64 with int64 is a float64
+_GAMMA = u64(GAMMA)
+
+
+class Data(NamedTuple):
+    """The features of K models, (K, n) unless said otherwise: what `features.Law` says, in the dtype of the weights."""
+
+    low: np.ndarray         # a feature is on iff low <= u < high ...
+    high: np.ndarray
+    scale: np.ndarray       # ... and then its value is scale times its own u, or 2 scale u - 1 if signed
+    decider: np.ndarray     # (n,), the column whose u decides: its own, or that of its set
+    gaps: np.ndarray        # where gaps decide: the row of `last`; elsewhere -1
+    last: np.ndarray        # (rows, BLOCK), draws.last_words
+    guide: np.ndarray       # (rows, 256), the least gap of a word, by its first byte
+    importance: np.ndarray
+    columns: int            # of u: one a feature, one a set
+    signed: bool
+    absolute: bool          # the target is |x|
+    x: np.ndarray           # fixed examples (K, panels, n, LANES), of which nothing above is asked; or none
+    t: np.ndarray           # their targets
+
+
+def data(features, dtype) -> Data:
+    """The features as the kernels take them."""
+    law = features.law(dtype)
+    n = features.n
+    low, high, scale, importance = (
+        np.ascontiguousarray(array.reshape(-1, n), dtype)
+        for array in (law.low, law.high, law.scale, features.importance)
+    )
+    rare = np.where(law.by_gaps, features.density, -1.0).reshape(-1, n)
+    densities, rows = np.unique(rare, return_inverse=True)
+    used = densities >= 0
+    last = last_words(densities[used])
+    top = (np.arange(256, dtype=np.uint32) << u32(24)) | u32(0xFFFFFF)
+    guide = (top[None, :, None] <= last[:, None, :]).sum(axis=-1)
+    gaps = rows.reshape(-1, n) - (~used).sum()
+    none = np.zeros((0, 0, n, lanes(dtype)), dtype)
+    return Data(low, high, scale, law.decider, gaps, last, guide, importance,
+                int(law.columns), features.signed, features.target == "abs", none, none)
+
+
+def fixed(examples, dtype) -> Data:
+    """Fixed examples as the kernels take them: side by side in panels, the last one filled up with zeros."""
+    n, width = examples.n, lanes(dtype)
+    panels = -(-examples.count // width)
+
+    def arranged(x):
+        padded = np.zeros((int(np.prod(examples.stack)), panels * width, n), dtype)
+        padded[:, : examples.count] = x.reshape(-1, examples.count, n)
+        whole = in_panels(len(padded) * panels, n, dtype).reshape(-1, panels, n, width)
+        whole[...] = padded.reshape(-1, panels, width, n).swapaxes(-1, -2)
+        return whole
+
+    importance = np.ascontiguousarray(examples.importance.reshape(-1, n), dtype)
+    x = arranged(examples.x)
+    t = x if examples.target is examples.x else arranged(examples.target)
+    none = data(SparseFeatures(n, 1.0), dtype)
+    return none._replace(importance=importance, x=x, t=t)
+
+
+# ------------------------------------------------------------------------------------------------ random numbers
+# Numba's operators widen 32-bit integers to 64, of which half as many fit in a vector. NumPy's functions keep them.
+
+
+@inner
+def hash_word(z, high):
+    """draws.words, from the counter on."""
+    z = np.multiply(np.bitwise_xor(z, np.right_shift(z, u32(16))), u32(0x7FEB352D))
+    z = np.bitwise_xor(z, high)
+    z = np.multiply(np.bitwise_xor(z, np.right_shift(z, u32(15))), u32(0x846CA68B))
+    return np.bitwise_xor(z, np.right_shift(z, u32(16)))
+
+
+@inner
+def mix(z):
+    """SplitMix64's output function; see draws.py."""
+    z = (z ^ (z >> u64(30))) * u64(0xBF58476D1CE4E5B9)
+    z = (z ^ (z >> u64(27))) * u64(0x94D049BB133111EB)
+    return z ^ (z >> u64(31))
+
+
+@inner
+def batch_key(seed, stream, model, step):
+    """draws.batch_key."""
+    key = u64(seed)
+    for part in (u64(stream), u64(model), u64(step)):
+        key = mix(key + part * _GAMMA)
+    return key
+
+
+def integer(word, counter, step, high, like):
+    """The integer 2^24 u (2^53 u in float64) from a word (and in float64 the next one), as a number of `like`'s dtype.
+
+    Scaling by a power of two is exact: to compare and to multiply 2^24 u gives the same bits as u.
+    """
+    return (_integer_single if like.itemsize == 4 else _integer_double)(word, counter, step, high, like)
+
+
+def _integer_single(word, counter, step, high, like):
+    return np.float32(np.int32(np.right_shift(word, u32(8))))
+
+
+def _integer_double(word, counter, step, high, like):
+    return np.float64(np.int64(word) >> 5) * 2.0**26 + np.float64(
+        np.int64(hash_word(np.add(counter, step), high)) >> 6
+    )
+
+
+@overload(integer, inline="always")
+def _compiled_integer(word, counter, step, high, like):
+    return _integer_single if like.dtype == types.float32 else _integer_double
+
+
+# ------------------------------------------------------------------------------------------------------- draws
+
+
+@inner
+def halves(key):
+    """The low and the high half of a key, and the step from one counter to the next."""
+    high = u32(key >> u64(32))
+    return u32(key), high, u32(high | u32(1))
+
+
+@inner
+def counter_of(low, step, example, column, columns, size):
+    """The counter of the first word of an example's column."""
+    return u32(low + u32(u32((example * columns + column) * size + 1) * step))
+
+
+@inner(fastmath=False)  # two roundings, as in features.py, and not the one of a fused product and sum
+def value_of(u, scale, data, like):
+    """The value of a feature that is on: uniform on [0, 1), or on [-1, 1)."""
+    value = u * scale
+    return like.dtype.type(2) * value - like.dtype.type(1) if data.signed else value
+
+
+@inner
+def next_gap(word, row, data):
+    """How many examples a feature stays off: the number of g with ``word <= last[row, g]``, which falls with g."""
+    gap = data.guide[row, word >> u32(24)]
+    while gap < BLOCK and word <= data.last[row, gap]:
+        gap += 1
+    return gap
+
+
+@inner
+def on_by_gaps(key, first, count, i, n, row, data, who, found):
+    """Write to ``who[found:]`` on which examples (less `first`) a rare feature is on; return the end of that list."""
+    low, high, step = halves(mix(key + _GAMMA))
+    stride = u32(u32(n) * step)
+    for block in range(0, count, BLOCK):
+        counter, end = counter_of(low, step, first + block, i, n, 1), min(block + BLOCK, count)
+        e = block + next_gap(hash_word(counter, high), row, data)
+        while e < end:
+            who[found] = e
+            found += u64(1)
+            counter = np.add(counter, stride)
+            e += 1 + next_gap(hash_word(counter, high), row, data)
+    return found
+
+
+@inner(apart=True)
+def draw(key, first, count, k, data, who, X):
+    """Fill the panels X with examples ``first .. first + count - 1`` of a batch; `first` is a multiple of BLOCK."""
+    n, lanes, size = X.shape[1], lanes_of(X), PANEL // 4 // lanes_of(X)
+    off, unit, decided = X.dtype.type(0), X.dtype.type(2.0**53 if size == 2 else 2.0**24), data.columns > n
+    low, high, step = halves(key)
+    stride = u32(u32(data.columns * size) * step)
+    least, most, scale, gaps = data.low[k], data.high[k], data.scale[k], data.gaps[k]
+    for p in range(-(-count // lanes)):  # panel after panel, in the order of the memory
+        panel, own = X[p], counter_of(low, step, first + p * lanes, 0, data.columns, size)
+        for i in range(n):
+            if decided | data.signed:
+                decider = counter_of(low, step, first + p * lanes, data.decider[i], data.columns, size)
+                begin, end, factor = least[i] * unit, most[i] * unit, scale[i] / unit
+                for e in range(lanes):
+                    counter = np.add(own, np.multiply(u32(e), stride))
+                    u = integer(hash_word(counter, high), counter, step, high, X)
+                    counter = np.add(decider, np.multiply(u32(e), stride))
+                    v = integer(hash_word(counter, high), counter, step, high, X)
+                    panel[i, e] = value_of(u, factor, data, X) if (begin <= v) & (v < end) else off
+            else:
+                end, factor = most[i] * unit, scale[i] / unit
+                for e in range(lanes):
+                    counter = np.add(own, np.multiply(u32(e), stride))
+                    u = integer(hash_word(counter, high), counter, step, high, X)
+                    panel[i, e] = u * factor if u < end else off
+            own = np.add(own, u32(u32(size) * step))
+    for i in range(n):
+        if gaps[i] >= 0:
+            for p in range(-(-count // lanes)):
+                for e in range(lanes):
+                    X[p, i, e] = off
+            for q in range(on_by_gaps(key, first, count, i, n, gaps[i], data, who, u64(0))):
+                e = who[q]
+                counter = counter_of(low, step, first + e, i, data.columns, size)
+                u = integer(hash_word(counter, high), counter, step, high, X)
+                X[e // lanes, i, e % lanes] = value_of(u, scale[i] / unit, data, X)
+
+
+@inner(apart=True)
+def list_active(key, first, count, k, data, room, who, value, start):
+    """List example (less `first`) and value of all active features: those of feature i at ``start[i]:start[i + 1]``.
+
+    Of a feature that is not rare every word is looked at, and what is on is kept (so `who` and `value` need a vector of
+    room to spare).
+    """
+    n, size = data.low.shape[1], PANEL // 4 // lanes_of(value)
+    unit, never = value.dtype.type(2.0**53 if size == 2 else 2.0**24), value.dtype.type(NEVER)
+    low, high, step = halves(key)
+    stride = u32(u32(data.columns * size) * step)
+    found = u64(0)  # unsigned, so that no index is looked at for being negative
+    for i in range(n):
+        start[i] = found
+        own = counter_of(low, step, first, i, data.columns, size)
+        least, most, scale = data.low[k, i] * unit, data.high[k, i] * unit, data.scale[k, i] / unit
+        if data.gaps[k, i] >= 0:
+            end = on_by_gaps(key, first, count, i, n, data.gaps[k, i], data, who, found)
+            for p in range(found, end):
+                counter = np.add(own, u32(u32(who[p]) * stride))
+                value[p] = value_of(integer(hash_word(counter, high), counter, step, high, value), scale, data, value)
+            found = end
+            continue
+        decider = counter_of(low, step, first, data.decider[i], data.columns, size)
+        for e in range(count):
+            counter = np.add(own, np.multiply(u32(e), stride))
+            u = integer(hash_word(counter, high), counter, step, high, value)
+            v = u
+            if data.columns > n:
+                counter = np.add(decider, np.multiply(u32(e), stride))
+                v = integer(hash_word(counter, high), counter, step, high, value)
+            room[e] = value_of(u, scale, data, value) if (least <= v) & (v < most) else never
+        whole = -(-count // lanes_of(value)) * lanes_of(value)
+        for e in range(count, whole):
+            room[e] = never
+        keep_active(room, whole, who, value, start, i)
+        found = u64(start[i + 1])
+    start[n] = found
+
+
+NEVER = 2  # in place of the value of a feature that is off
+
+
+def _keep_active(builder, room, count, who, value, start, i):
+    found = cgutils.alloca_once_value(builder, start.number(start.at(i)))
+    never, places = ir.Constant(room.vector, [NEVER] * room.length), cgutils.alloca_once_value(builder, room.counted(0))
+    with cgutils.for_range_slice(builder, int64(0), count, int64(room.length), int64) as (e, _):
+        x, place = room.row(room.at(e)), builder.load(places)
+        keep(builder, builder.fcmp_ordered("<", x, never), [(who, who.data, place), (value, value.data, x)], found)
+        builder.store(builder.add(place, room.copies(int32(room.length))), places)
+    start.write(builder.load(found), start.at(builder.add(i, int64(1))))
+
+
+@written_for_llvm(_keep_active)
+def keep_active(room, count, who, value, start, i):
+    """List the entries of `room` below NEVER from ``start[i]`` on, up to ``start[i + 1]``."""
+    places = np.flatnonzero(room[:count] < NEVER)
+    start[i + 1] = start[i] + len(places)
+    who[start[i] : start[i + 1]], value[start[i] : start[i + 1]] = places, room[places]

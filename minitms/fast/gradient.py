@@ -1,0 +1,234 @@
+"""The fast voice of `model.backward`: draw a batch, take its gradient, update, all without leaving the core.
+
+A batch passes through in blocks of examples, which stand side by side in panels (see `products.py`). Of a block either
+
+    ALL      every example passes through, or
+    ACTIVE   those with any feature on; in the others a = h = 0 and z = b, and one sum does for them all.
+
+`gram.py` has a third way, for few active features of a plain model.
+
+    X, T, Z (panels, n, LANES)    inputs; targets; z, then dz        H, dH (panels, m, LANES)    h, and dh, then da
+
+Where all cores share one model, its batch is cut into parts; each part's gradient is summed by itself, and the parts
+are added in their order. So the result has the same bits whichever thread did which part.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from llvmlite import ir
+from numba.core import cgutils
+
+from minitms.draws import BLOCK
+from minitms.fast.draws import list_active
+from minitms.fast.jit import inner
+from minitms.fast.products import WIDE, add_outer, product
+from minitms.fast.vectors import aligned, in_panels, int32, int64, lanes, lanes_of, written_for_llvm
+
+ALL, ACTIVE, GRAM, FIXED = 0, 1, 2, 3  # ways to a gradient
+NEAR = 128  # rows of X and H whose panels, with those of Z and dH, stay in the nearest cache
+
+
+class Chain(NamedTuple):
+    """The model's switches. `floor` is 0 for a ReLU and -∞ for a linear output: y = max(z, floor)."""
+
+    m: int
+    n: int
+    decoder: int    # where D begins in a row of theta; 0 if tied
+    rectified: bool  # whether the hidden layer has a ReLU
+    floor: np.floating
+
+
+class Buffers(NamedTuple):
+    """What one thread works in."""
+
+    X: np.ndarray
+    T: np.ndarray
+    Z: np.ndarray
+    H: np.ndarray
+    dH: np.ndarray
+    db: np.ndarray      # (n, LANES), sums of dz
+    total: np.ndarray   # an outer tile
+    who: np.ndarray     # example and ...
+    value: np.ndarray   # ... value of every active feature,
+    start: np.ndarray   # those of feature i at start[i]:start[i + 1]
+    row: np.ndarray     # (BLOCK,), the place of each example among the active ones
+    room: np.ndarray    # (BLOCK,)
+
+
+def buffers(chain, dtype, fixed) -> Buffers:
+    """Buffers for a block; for fixed examples, which are there already, without inputs and targets."""
+    m, n, panel = chain.m, chain.n, lanes(dtype)
+    panels, listed = BLOCK // panel, 0 if fixed else n * BLOCK + panel
+    drawn = 0 if fixed else panels
+    return Buffers(
+        in_panels(drawn, n, dtype), in_panels(drawn, n, dtype), in_panels(panels, n, dtype),
+        in_panels(panels, m, dtype), in_panels(panels, m, dtype), aligned((n, panel), dtype),
+        aligned((4, WIDE), dtype),
+        np.zeros(listed, np.int32), np.zeros(listed, dtype), np.zeros(n + 1, np.int64), np.zeros(BLOCK, np.int64),
+        aligned(BLOCK, dtype),
+    )  # fmt: skip
+
+
+# --------------------------------------------------------------------------------------------------------- inputs
+
+
+@inner
+def draw_active(key, first, count, k, data, buffers):
+    """Draw a block, and put the examples with anything active into the panels X; return how many these are."""
+    list_active(key, first, count, k, data, buffers.room, buffers.who, buffers.value, buffers.start)
+    active = number_rows(buffers.start, buffers.who, buffers.row, count)
+    spread(buffers.start, buffers.who, buffers.value, active, buffers.X)
+    return active
+
+
+@inner(apart=True)
+def number_rows(start, who, row, count):
+    """Put a row in place of each example in `who`: the examples with anything active, in their order; how many."""
+    for e in range(count):
+        row[e] = 0
+    for p in range(start[-1]):
+        row[who[p]] = 1
+    rows = 0
+    for e in range(count):
+        active = row[e]
+        row[e] = rows
+        rows += active
+    for p in range(start[-1]):
+        who[p] = row[who[p]]
+    return rows
+
+
+@inner(apart=True)
+def spread(start, who, value, rows, X):
+    """Write listed examples into the panels X."""
+    width = lanes_of(X)
+    for p in range(-(-rows // width)):
+        for i in range(X.shape[1]):
+            for e in range(width):
+                X[p, i, e] = 0
+    for i in range(X.shape[1]):
+        for p in range(start[i], start[i + 1]):
+            X[who[p] // width, i, who[p] % width] = value[p]
+
+
+@inner
+def absolute(X, count, T):
+    """``t = |x|`` for the first `count` examples."""
+    width = lanes_of(X)
+    for p in range(-(-count // width)):
+        for i in range(X.shape[1]):
+            for e in range(width):
+                T[p, i, e] = abs(X[p, i, e])
+
+
+# ----------------------------------------------------------------------------------------------- loss and gradient
+
+
+@inner
+def gradient(first, count, theta, chain, inputs, targets, importance, share, learn, score, buffers, slope):
+    """`model.backward` for `count` examples in panels from `first` on: adds to `slope`, a row like theta's, if `learn`.
+
+    `share` is 1 / batch. Returns the sum of the losses, if `score`. What b gathers stays in ``buffers.db``.
+    """
+    m, n, at, width = chain.m, chain.n, chain.decoder, lanes_of(theta)
+    E, D, b = theta[: m * n].reshape(m, n), theta[at : at + m * n].reshape(m, n), theta[at + m * n :]
+    H, dH, Z, loss = buffers.H, buffers.dH, buffers.Z, 0.0
+    panels, most = -(-count // width), max(1, NEAR // (m + n))
+    for p in range(0, panels, most):
+        few, here = min(most, panels - p), min(most * width, count - p * width)
+        X, T = inputs[first + p : first + p + few], targets[first + p : first + p + few]
+        h, dh, z = H[p : p + few], dH[p : p + few], Z[p : p + few]
+        product(E, X, few, h)                                                       # a = x Eᵀ
+        if chain.rectified:
+            rectify(h)                                                              # h = ReLU(a)
+        product(D.T, h, few, z)                                                     # z = h D, and without b
+        if score:
+            for q in range(few):
+                loss += squared_errors(z[q], T[q], b, importance, chain.floor, min(width, here - q * width))
+        if learn:
+            error_signal(z, T, few, b, importance, share, chain.floor, here, buffers.db)  # dz, db
+            product(D, z, few, dh)                                                  # ∂L/∂h = dz Dᵀ
+            if chain.rectified:
+                mask(dh, h)                                                         # ∂L/∂a = dh [h > 0]
+    if learn:
+        dE, dD = slope[: m * n].reshape(m, n), slope[at : at + m * n].reshape(m, n)
+        add_outer(H, Z, panels, buffers.total, dD)                                  # ∂L/∂D = hᵀ dz
+        add_outer(dH, inputs[first : first + panels], panels, buffers.total, dE)    # ∂L/∂E = daᵀ x
+    return loss
+
+
+@inner
+def rectify(H):
+    """``h = ReLU(a)`` in place."""
+    for p in range(H.shape[0]):
+        for k in range(H.shape[1]):
+            for e in range(lanes_of(H)):
+                H[p, k, e] = max(H[p, k, e], H.dtype.type(0))
+
+
+@inner
+def mask(dH, H):
+    """``da = dh [a > 0]`` in place: h > 0 where a > 0."""
+    for p in range(H.shape[0]):
+        for k in range(H.shape[1]):
+            for e in range(lanes_of(H)):
+                dH[p, k, e] = dH[p, k, e] if H[p, k, e] > 0 else dH.dtype.type(0)
+
+
+def _error_signal(builder, Z, T, panels, b, importance, share, floor, count, db):
+    zero, lowest, lanes = ir.Constant(Z.vector, None), Z.copies(floor), range(0, lanes_of(Z), Z.length)
+    twice = builder.fadd(share, share)
+    with cgutils.for_range(builder, panels) as panel:
+        left = builder.sub(count, builder.mul(panel.index, int64(lanes_of(Z))))
+        last = Z.copies(builder.trunc(left, int32))
+        counts = [builder.icmp_signed("<", Z.counted(lane), last) for lane in lanes]
+        with cgutils.for_range(builder, b.sizes[0]) as loop:
+            bias = b.copies(b.number(b.at(loop.index)))
+            cost = Z.copies(builder.fmul(importance.number(importance.at(loop.index)), twice))
+            for lane, counted in zip(lanes, counts, strict=True):
+                place, target = (array.beside(array.at(panel.index, loop.index), lane) for array in (Z, T))
+                total = db.beside(db.at(loop.index), lane)
+                z = builder.fadd(Z.row(place), bias)
+                on = builder.and_(builder.fcmp_ordered(">", z, lowest), counted)
+                dz = builder.select(on, builder.fmul(builder.fsub(z, T.row(target)), cost), zero)
+                Z.write(dz, place)
+                db.write(builder.fadd(db.row(total), dz), total)
+
+
+@written_for_llvm(_error_signal)
+def error_signal(Z, T, panels, b, importance, share, floor, count, db):
+    """Turn z (without b) into ``dz = 2 I (y - t) / batch · [z > 0]`` in place, and add it to db.
+
+    Only the first `count` examples of the panels count.
+    """
+    z = Z[:panels] + b[:, None]
+    counted = np.arange(panels * lanes_of(Z)).reshape(panels, 1, -1) < count
+    Z[:panels] = np.where((z > floor) & counted, 2 * importance[:, None] * share * (z - T[:panels]), 0)
+    db += Z[:panels].sum(axis=0)
+
+
+@inner(apart=True)
+def squared_errors(Z, T, b, importance, floor, width):
+    """The sum of ``I_i (y_i - t_i)²`` over the first `width` examples of a panel, from z without b."""
+    loss = 0.0
+    for i in range(b.size):
+        bias, squares = b[i], Z.dtype.type(0)
+        for e in range(lanes_of(Z)):
+            error = max(Z[i, e] + bias, floor) - T[i, e] if e < width else Z.dtype.type(0)
+            squares += error * error
+        loss += importance[i] * squares
+    return loss
+
+
+@inner
+def empty_examples(count, b, importance, share, floor, db):
+    """The part of `count` examples with nothing active: x = 0, h = 0, z = b. It reaches db and the loss only."""
+    loss = 0.0
+    for i in range(b.size):
+        y = max(b[i], floor)
+        db[i] += b.dtype.type(count) * b.dtype.type(2) * importance[i] * share * y
+        loss += count * importance[i] * y * y
+    return loss

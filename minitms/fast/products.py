@@ -1,0 +1,164 @@
+"""Products of matrices, tile by tile: the sums of a tile stay in vector registers until they are complete.
+
+A row of a panel (see `vectors.py`) is a few vectors. Three small loops do all the work:
+
+    tile           out = A Q, a few rows of each panel                 encode, decode, and dz Wᵀ
+    outer_tile     out += Σ over panels of P Qᵀ, a few rows, columns   hᵀ dz and daᵀ x
+    combination    out = Σ over a list of x · (a row of Q)             where few features are active
+
+Each stands here as NumPy, below the same written for LLVM, which left to itself would keep the sums in memory between
+two terms, at half the speed or less.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from llvmlite import ir
+from numba.core import cgutils
+
+from minitms.fast.jit import inner
+from minitms.fast.vectors import LONG, PANEL, int32, int64, written_for_llvm
+
+SIZES = (1, 2, 4, 8) if LONG else (1, 2, 3)  # rows of a tile: at most as many as leave registers for a row of Q
+HIGH, WIDE = (4, 4) if LONG else (3, 4)  # rows and columns of an outer tile
+ABREAST = 8 if LONG else 4  # vectors of a combination
+CONTRACT = ("contract",)  # a product and the sum that it enters are one instruction
+
+
+def _add_product(builder, place, x, y):
+    builder.store(builder.fadd(builder.load(place), builder.fmul(x, y, flags=CONTRACT), flags=CONTRACT), place)
+
+
+def _one_of(builder, number, sizes, write):
+    """Write `write(size)` for each of the sizes, of which `number` picks one: each with its own count of registers."""
+    end = builder.append_basic_block("end")
+    switch = builder.switch(number, end)
+    for size in sizes:
+        block = builder.append_basic_block(f"of{size}")
+        switch.add_case(int64(size), block)
+        builder.position_at_end(block)
+        write(size)
+        builder.branch(end)
+    builder.position_at_end(end)
+
+
+# ------------------------------------------------------------------------------------------------------ products
+
+
+@inner
+def product(A, Q, panels, out):
+    """``out = A Q`` for the first panels: A (rows, terms), Q (panels, terms, LANES), out (panels, rows, LANES).
+
+    If the rows are no multiple of a tile's, the last tile reaches back over rows already done and writes them again.
+    """
+    rows, size = A.shape[0], 1
+    for possible in SIZES:
+        if possible <= rows:
+            size = possible
+    for r in range(0, rows, size):
+        tile(A, min(r, rows - size), size, Q, panels, out)
+
+
+def _tile(builder, A, first, rows, Q, panels, out):
+    halves = PANEL // Q.itemsize // Q.length
+
+    def write(count):
+        starts = [A.at(builder.add(first, int64(r))) for r in range(count)]
+        with cgutils.for_range(builder, panels) as panel:
+            sums = Q.sums(count * halves)
+            with cgutils.for_range(builder, Q.sizes[1]) as loop:
+                offset, row = builder.mul(loop.index, A.strides[1]), Q.at(panel.index, loop.index)
+                q = [Q.row(Q.beside(row, h * Q.length)) for h in range(halves)]
+                for r in range(count):
+                    a = A.copies(A.number(builder.gep(starts[r], [offset])))
+                    for h in range(halves):
+                        _add_product(builder, sums[r * halves + h], a, q[h])
+            for r in range(count):
+                row = out.at(panel.index, builder.add(first, int64(r)))
+                for h in range(halves):
+                    out.write(builder.load(sums[r * halves + h]), out.beside(row, h * Q.length))
+
+    _one_of(builder, rows, SIZES, write)
+
+
+@written_for_llvm(_tile)
+def tile(A, first, rows, Q, panels, out):
+    """Rows ``first .. first + rows - 1`` of ``out = A Q``."""
+    out[:panels, first : first + rows] = A[first : first + rows] @ Q[:panels]
+
+
+@inner
+def add_outer(P, Q, panels, total, out):
+    """``out += Σ P Qᵀ`` over the first panels: P (panels, m, LANES), Q (panels, n, LANES), out (m, n).
+
+    A tile is computed whole and then added as far as it lies in `out`: P and Q need SPARE rows behind their last.
+    """
+    m, n = out.shape
+    for i in range(0, n, WIDE):
+        for k in range(0, m, HIGH):
+            outer_tile(P, Q, panels, k, 2 if m - k <= 2 else HIGH, i, total)
+            for r in range(min(HIGH, m - k)):
+                for c in range(min(WIDE, n - i)):
+                    out[k + r, i + c] += total[r, c]
+
+
+def _outer_tile(builder, P, Q, panels, k, high, i, total):
+    def write(rows):
+        sums = Q.sums(rows * WIDE)
+        with cgutils.for_range(builder, panels) as loop:
+            starts = P.at(loop.index, k), Q.at(loop.index, i)
+            for half in range(0, PANEL // Q.itemsize, Q.length):
+                p = [P.row(P.beside(starts[0], r * PANEL // P.itemsize + half)) for r in range(rows)]
+                q = [Q.row(Q.beside(starts[1], c * PANEL // Q.itemsize + half)) for c in range(WIDE)]
+                for r in range(rows):
+                    for c in range(WIDE):
+                        _add_product(builder, sums[r * WIDE + c], p[r], q[c])
+        vectors = [builder.load(place) for place in sums]
+        for first in range(0, len(vectors), Q.length):
+            _write_totals(builder, vectors[first : first + Q.length], total, first)
+
+    _one_of(builder, high, (2, HIGH), write)
+
+
+def _write_totals(builder, vectors, total, first):
+    """The sum of the entries of each vector, side by side from entry `first` on: neighbours are added."""
+    length = total.length
+    evens, odds = (ir.Constant(ir.VectorType(int32, length), list(range(start, 2 * length, 2))) for start in (0, 1))
+    vectors = vectors + [ir.Constant(total.vector, None)] * (length - len(vectors))
+    while len(vectors) > 1:
+        vectors = [builder.fadd(builder.shuffle_vector(a, b, evens), builder.shuffle_vector(a, b, odds))
+                   for a, b in zip(vectors[::2], vectors[1::2], strict=True)]  # fmt: skip
+    total.write(vectors[0], total.beside(total.data, first))
+
+
+@written_for_llvm(_outer_tile)
+def outer_tile(P, Q, panels, k, high, i, total):
+    """``total[:high] = Σ P Qᵀ`` for `high` rows from k and WIDE columns from i."""
+    sums = np.einsum("pke,pie->ki", P[:panels, k : k + high], Q[:panels, i : i + WIDE])
+    total[: len(sums), : len(sums.T)] = sums  # NumPy does not look at the spare rows, of which nobody reads the sums
+
+
+def _combination(builder, value, row, first, last, Q, columns, base, of, out, target):
+    def write(start, abreast):
+        sums, width = Q.sums(abreast), Q.length
+        for v in range(abreast):
+            builder.store(base.row(base.beside(base.at(of, start), v * width)), sums[v])
+        with cgutils.for_range_slice(builder, first, last, int64(1), int64) as (p, _):
+            x, r = value.copies(value.number(value.at(p))), builder.sext(row.number(row.at(p)), int64)
+            for v in range(abreast):
+                _add_product(builder, sums[v], x, Q.row(Q.beside(Q.at(r, start), v * width)))
+        for v in range(abreast):
+            out.write(builder.load(sums[v]), out.beside(out.at(target, start), v * width))
+
+    step = ABREAST * Q.length
+    wide = builder.mul(builder.sdiv(columns, int64(step)), int64(step))
+    with cgutils.for_range_slice(builder, int64(0), wide, int64(step), int64) as (start, _):
+        write(start, ABREAST)
+    rest = builder.sdiv(builder.sub(columns, wide), int64(Q.length))
+    _one_of(builder, rest, range(1, ABREAST), lambda abreast: write(wide, abreast))
+
+
+@written_for_llvm(_combination)
+def combination(value, row, first, last, Q, columns, base, of, out, target):
+    """``out[target] = base[of] + Σ value[p] · Q[row[p]]`` over ``first <= p < last``; a row is a number of vectors."""
+    out[target] = base[of] + value[first:last] @ Q[row[first:last]]

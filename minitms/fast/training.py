@@ -1,0 +1,297 @@
+"""The fast voice of the loop in `training.py`: sample, gradient, update, for a stack of models on all cores.
+
+Many models, or small ones, go to the threads whole. A few large ones are trained by all threads together, each taking
+parts of every batch. One neuron with two features has a kernel of its own, `one_neuron.py`.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+import threading
+from itertools import pairwise
+
+import numpy as np
+
+from minitms.adam import Step, adam_update, constants
+from minitms.draws import BLOCK, HELD_OUT, TRAINING
+from minitms.fast import gram, one_neuron
+from minitms.fast.draws import Data, batch_key, data, draw, fixed
+from minitms.fast.gradient import (
+    ACTIVE,
+    ALL,
+    FIXED,
+    GRAM,
+    Chain,
+    absolute,
+    buffers,
+    draw_active,
+    empty_examples,
+    gradient,
+)  # fmt: skip
+from minitms.fast.gram import gram_gradient
+from minitms.fast.jit import inner, kernel
+from minitms.fast.job import Job, State
+from minitms.fast.threads import Threads, cuts
+from minitms.fast.vectors import lanes_of
+from minitms.features import RARE, Examples
+
+HELD_OUT_EXAMPLES, PARTS_SCORED = 2**16, 8
+FEW_MODELS = 4  # so many or fewer share the cores part by part, if a step is worth the hand-over
+LARGE_STEP = 1e6  # weights x examples of a step, each some ten floating-point operations
+MOST_PARTS, MOST_PARTS_BY_GRAM = 16, 4  # of a batch
+LARGEST_GRAM = 512  # features whose n x n matrices stay in the cache
+
+
+# ------------------------------------------------------------------------------------------------------- kernels
+# Model k has the features of row k % K of `data`. A part is a range of the examples of one model's batch: its rows are
+# model, first and last example. Kernels take a range of parts or models, so that threads can share them out.
+
+
+TRAIN, SUM, SCORE = 0, 1, 2  # what a kernel does
+
+
+@inner
+def all_examples(key, first, last, k, theta, chain, data, share, learn, score, buffers, matrices, slope):
+    """The gradient of examples ``first .. last - 1``, all of them: the sum of their losses, and how many are empty."""
+    loss = 0.0
+    for block in range(first, last, BLOCK):
+        count = min(BLOCK, last - block)
+        draw(key, block, count, k, data, buffers.who, buffers.X)
+        inputs, targets = buffers.X, buffers.X
+        if data.absolute:
+            absolute(buffers.X, count, buffers.T)
+            targets = buffers.T
+        loss += gradient(0, count, theta, chain, inputs, targets, data.importance[k], share, learn, score, buffers,
+                         slope)
+    return loss, 0
+
+
+@inner
+def fixed_examples(key, first, last, k, theta, chain, data, share, learn, score, buffers, matrices, slope):
+    """The same for fixed examples."""
+    loss, lanes = 0.0, lanes_of(theta)
+    for block in range(first, last, BLOCK):
+        loss += gradient(block // lanes, min(BLOCK, last - block), theta, chain, data.x[k], data.t[k],
+                         data.importance[k], share, learn, score, buffers, slope)
+    return loss, 0
+
+
+@inner
+def active_examples(key, first, last, k, theta, chain, data, share, learn, score, buffers, matrices, slope):
+    """The same for those with anything active."""
+    loss, empty = 0.0, 0
+    for block in range(first, last, BLOCK):
+        count = min(BLOCK, last - block)
+        active = draw_active(key, block, count, k, data, buffers)
+        empty += count - active
+        inputs, targets = buffers.X, buffers.X
+        if data.absolute:
+            absolute(buffers.X, active, buffers.T)
+            targets = buffers.T
+        loss += gradient(0, active, theta, chain, inputs, targets, data.importance[k], share, learn, score, buffers,
+                         slope)
+    return loss, empty
+
+
+WAYS = {ALL: all_examples, FIXED: fixed_examples, ACTIVE: active_examples, GRAM: gram_gradient}
+
+
+@functools.cache
+def kernel_for(way):
+    """The kernel for one way to a gradient, so that only what a model needs is compiled."""
+    batch_gradient = WAYS[way]
+
+    @kernel(_nrt=False)
+    def advance(first_part, last_part, first, last, task, parts, state, chain, data, job, room, adam):
+        steps, constants = adam
+        buffers, matrices, slopes = room
+        at = chain.decoder + chain.m * chain.n
+        for part in range(first_part, last_part):
+            model, first_example, last_example = parts[part]
+            theta, slope = state.theta[model], slopes[part if task == SUM else 0]
+            k, number = model % data.importance.shape[0], job.offset + model
+            for t in range(first, last):
+                key = batch_key(job.seed, job.stream, k if job.stream == HELD_OUT else number, job.start + t)
+                clear(slope, buffers.db)
+                loss, empty = batch_gradient(key, first_example, last_example, k, theta, chain, data, job.share,
+                                             task != SCORE, job.recorded[t], buffers, matrices, slope)
+                gather_bias(buffers.db, slope[at:])
+                loss += empty_examples(empty, theta[at:], data.importance[k], job.share, chain.floor, slope[at:])
+                if task == TRAIN:
+                    update(theta, slope, state.m[model], state.v[model], t, steps, constants)
+                if job.recorded[t]:
+                    job.losses[part, t] = loss
+
+    return advance
+
+
+def advance(first_part, last_part, first, last, way, task, parts, *arguments):
+    """Take steps ``first .. last - 1`` with a range of parts, each in the way of its model.
+
+    TRAIN updates the model after each step: its part is its whole batch. SUM leaves the gradient of one step to
+    `finish_step`, in a row of slopes each. SCORE computes the losses alone.
+    """
+    ways_of_parts = way[parts[first_part:last_part, 0] % len(way)]
+    turns = first_part + 1 + np.flatnonzero(np.diff(ways_of_parts))
+    for start, end in pairwise([first_part, *turns.tolist(), last_part]):
+        kernel_for(int(ways_of_parts[start - first_part]))(start, end, first, last, task, parts, *arguments)
+
+
+@inner
+def clear(slope, db):
+    for i in range(slope.size):
+        slope[i] = 0
+    for i in range(db.shape[0]):
+        for e in range(lanes_of(db)):
+            db[i, e] = 0
+
+
+@inner
+def gather_bias(lanes, db):
+    """Add to db what the lanes of each feature have gathered."""
+    for i in range(db.size):
+        total = lanes.dtype.type(0)
+        for e in range(lanes_of(lanes)):
+            total += lanes[i, e]
+        db[i] += total
+
+
+@inner
+def update(theta, slope, m, v, t, steps, constants):
+    """Adam's step of one model."""
+    step = Step(steps.rate[t], steps.unbias_m[t], steps.unbias_v[t])
+    for i in range(theta.size):
+        theta[i], m[i], v[i] = adam_update(theta[i], slope[i], m[i], v[i], step, constants)
+
+
+@kernel(_nrt=False)
+def finish_step(first_model, last_model, t, offsets, state, slopes, adam):
+    """Add the parts ``offsets[k] .. offsets[k + 1] - 1`` of each gradient in their order, and update."""
+    steps, constants = adam
+    for model in range(first_model, last_model):
+        slope = slopes[offsets[model]]
+        for part in range(offsets[model] + 1, offsets[model + 1]):
+            for i in range(slope.size):
+                slope[i] += slopes[part, i]
+        update(state.theta[model], slope, state.m[model], state.v[model], t, steps, constants)
+
+
+# -------------------------------------------------------------------------------------------------- from Python
+
+
+def engine(plan, saved, threads):
+    """A function that advances the models of `saved` in place by some steps: the twin of `advance_by_numpy`.
+
+    It returns the batch losses of the recorded steps, shape (restarts, ..., records).
+    """
+    state = State(*(array.reshape(plan.models, -1) for array in (saved.theta, saved.m, saved.v)))
+    taken, chain, dtype = _data(plan.source, saved.theta.dtype), _chain(plan), saved.theta.dtype
+    if one_neuron.serves(plan):
+        return one_neuron.engine(plan, taken, state, threads)
+    way = ways(plan.source, chain, plan.batch_size)
+    parts = _parts(way, plan.batch_size, plan.models)
+    models = math.prod(plan.whole or plan.stack)
+    together = models <= FEW_MODELS and len(parts) > plan.models
+    together = together and models * plan.layout.size * plan.batch_size > LARGE_STEP
+    if not together:
+        parts = np.array([(model, 0, plan.batch_size) for model in range(plan.models)])
+    offsets = np.searchsorted(parts[:, 0], np.arange(plan.models + 1))
+    slopes = np.empty((len(parts) if together else 0, plan.layout.size), dtype)
+    room = _own_room(chain, taken, way, dtype)
+
+    def take(first, steps, constants, recorded):
+        losses = np.empty((len(parts), len(recorded)))
+        job = Job(plan.seed, TRAINING, plan.first_model, first, dtype.type(1 / plan.batch_size), recorded, losses)
+        common, adam = (parts, state, chain, taken, job), (steps, constants)
+        if together:
+
+            def sum_parts(one, end, t):
+                advance(one, end, t, t + 1, way, SUM, *common, (*room()[:2], slopes), adam)
+
+            def finish(one, end, t):
+                finish_step(one, end, t, offsets, state, slopes, adam)
+
+            threads.share_each_step([(sum_parts, len(parts)), (finish, plan.models)], len(recorded))
+        else:
+            threads.share_steps(
+                lambda *ranges: advance(*ranges, way, TRAIN, *common, room(), adam), plan.models, len(recorded)
+            )
+        losses = np.add.reduceat(losses[:, recorded], offsets[:-1]) / plan.batch_size
+        return losses.reshape(*plan.stack, -1)
+
+    return take
+
+
+def losses(plan, theta):
+    """The loss of every model, (...): on fresh examples, the same for all restarts, or on the fixed ones."""
+    rows, dtype = theta.reshape(-1, theta.shape[-1]), theta.dtype
+    examples = plan.source.count if isinstance(plan.source, Examples) else HELD_OUT_EXAMPLES
+    chain, taken = _chain(plan), _data(plan.source, dtype)
+    ranges = [(BLOCK * first, min(BLOCK * last, examples)) for first, last in cuts(-(-examples // BLOCK), PARTS_SCORED)]
+    parts = np.array([(model, *part) for model in range(len(rows)) for part in ranges])
+    way = ways(plan.source, chain, examples)
+    sums, adam = np.empty((len(parts), 1)), (Step(*np.zeros((3, 1), dtype)), constants(0.0, dtype))
+    job = Job(plan.seed, HELD_OUT, 0, 0, dtype.type(0), np.array([True]), sums)
+    room, state = _own_room(chain, taken, way, dtype), State(rows, rows, rows)
+    with Threads() as threads:
+        threads.share_steps(
+            lambda *ranges: advance(*ranges, way, SCORE, parts, state, chain, taken, job, room(), adam),
+            len(parts), 1,
+        )  # fmt: skip
+    return (sums.reshape(len(rows), -1).sum(axis=-1) / examples).reshape(theta.shape[:-1])
+
+
+def _chain(plan):
+    layout = plan.layout
+    return Chain(layout.m, layout.n, layout.decoder, plan.rectified, np.dtype(plan.dtype).type(plan.floor))
+
+
+def ways(source, chain, batch_size):
+    """The cheapest way to a gradient for each row of features, (K,).
+
+    The costs are nanoseconds an example, as measured on one processor: what counts is how they compare.
+    """
+    if isinstance(source, Examples):
+        return np.array([FIXED])
+    density = source.density.reshape(-1, chain.n)
+    m, n = chain.m, chain.n
+    active, any_active = density.sum(axis=-1), 1 - np.prod(1 - density, axis=-1)
+    listing = 0.3 * (density >= RARE).sum(axis=-1) + 13 * density.sum(axis=-1, where=density < RARE) + 0.1 * n
+    every = 1 + 0.3 * n + 0.105 * n * m
+    some = listing + 3 * active + any_active * every
+    by_gram = listing + active * (6 + 0.08 * n) + any_active * (8 + 0.05 * n)
+    by_gram += (2000 + n * n * (0.5 + 0.045 * m)) / batch_size
+    plain = chain.decoder == 0 and not chain.rectified and n <= LARGEST_GRAM
+    costs = np.stack([np.full_like(some, every), some, by_gram if plain else np.full_like(some, np.inf)])
+    return np.array([ALL, ACTIVE, GRAM])[costs.argmin(axis=0)]
+
+
+def _data(source, dtype) -> Data:
+    return (fixed if isinstance(source, Examples) else data)(source, dtype)
+
+
+def _own_room(chain, taken, way, dtype):
+    """A function that gives each thread room of its own."""
+    own, size = threading.local(), chain.decoder + (chain.m + 1) * chain.n
+
+    def room():
+        if not hasattr(own, "room"):
+            own.room = (buffers(chain, dtype, fixed=taken.x.shape[1] > 0),
+                        gram.squares(chain, (way == GRAM).any(), dtype), np.empty((1, size), dtype))
+        return own.room
+
+    return room
+
+
+def _parts(way, batch_size, models):
+    """Cut each model's batch into parts: (P, 3) of model, first and last example.
+
+    A part is a block or more; with A = WᵀW, which every part computes, there are few of them.
+    """
+    parts, blocks = [], -(-batch_size // BLOCK)
+    for model in range(models):
+        most = MOST_PARTS_BY_GRAM if way[model % len(way)] == GRAM else MOST_PARTS
+        size = -(-blocks // most) * BLOCK
+        parts += [(model, first, min(first + size, batch_size)) for first in range(0, batch_size, size)]
+    return np.array(parts)

@@ -1,0 +1,69 @@
+"""Do what the README says in a new clone, then use the package from the folder that holds the clone.
+
+``python tests/readme_install.py CLONE`` takes a copy of this repository, without a virtual environment, whose folder is
+named minitms: a script beside it that says ``import minitms`` sees that folder first.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+STUDY = """\
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+import minitms as tms
+
+features = tms.SparseFeatures(n=5, density=0.1)
+run = tms.train(features, n_hidden=2, steps=50, restarts=2, seed=0)
+diagram = tms.phase_diagram(np.array([0.5]), np.array([1.0]), method="expected", restarts=2, seed=0)
+if TYPE_CHECKING:
+    reveal_type(features), reveal_type(run), reveal_type(run.best()), reveal_type(diagram)
+    reveal_type(tms.dimensionality(run.best().W))
+    reveal_type(tms.expected_loss(run.best().W, run.best().b, 0.1))
+    reveal_type(tms.plots.weight_gram), reveal_type(tms.testing.check_grad)
+"""
+TYPES = [
+    r"minitms\.features\.SparseFeatures", r"minitms\.run\.TrainingRun", r"minitms\.run\.Best",
+    r"minitms\.diagram\.PhaseDiagram", r"numpy\.ndarray\[.*", r"numpy\.ndarray\[.*",
+    r"def \(ax: matplotlib\.axes\._axes\.Axes, W: .*\) -> matplotlib\.axes\._axes\.Axes", r"def \(loss: .*\) -> .*",
+]  # fmt: skip
+
+clone = Path(sys.argv[1]).resolve()
+holder = clone.parent
+assert clone.name == "minitms"
+
+
+def run(*command, folder):
+    """What the command prints."""
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    finished = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
+    if finished.returncode:
+        sys.exit(f"{' '.join(command)} in {folder}\n{finished.stdout}{finished.stderr}")
+    return finished.stdout
+
+
+readme = (clone / "README.md").read_text(encoding="utf-8")
+install, figures = re.search(r"```sh\n(python3 .*) && (\.venv/bin/python -m figures)\n```", readme).groups()
+run("sh", "-c", install.replace("python3", os.environ.get("PYTHON", "python3"), 1), folder=clone)
+python = str(clone / ".venv" / "bin" / "python")
+
+written = run("sh", "-c", f"{figures} theoretical_phases", folder=clone).splitlines()[-1]
+assert written == f"Written to {clone / 'figures'}", written
+
+(holder / "study.py").write_text(STUDY, encoding="utf-8")
+run(python, "study.py", folder=holder)
+
+run(python, "-m", "pip", "install", "-qq", "mypy", folder=clone)
+for folder in (holder, clone, Path("/")):
+    printed = run(python, "-m", "mypy", str(holder / "study.py"), "--cache-dir", os.devnull, folder=folder)
+    types = re.findall(r'Revealed type is "(.*)"', printed)
+    assert len(types) == len(TYPES), printed
+    for seen, expected in zip(types, TYPES, strict=True):
+        assert re.fullmatch(expected, seen), f"mypy in {folder} sees {seen}, not {expected}"
+print("installed as the README says, used and type-checked from the folder that holds the clone")
