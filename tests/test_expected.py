@@ -11,8 +11,9 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from minitms import _newton, expected
+from minitms import expected
 from minitms.expected import PATTERNS, expected_gradients, expected_loss, minimise_expected_loss
+from minitms.fast import newton
 from minitms.model import loss
 
 ACTIVATIONS = ("linear", "relu")
@@ -152,11 +153,11 @@ def test_one_variable_loses_no_digits():
         near = 10 ** rng.uniform(-9, -3)
         d = (rng.normal(), -c * rng.uniform(), -c * (1 - near), -c * near)[k % 4]
         exact = float(cube_of_features_on([Fraction(c)], Fraction(d), own=False))
-        assert abs(_newton.other_error(c, d, True)[0] - exact) <= 1e-12 * exact, (c, d)
+        assert abs(newton.other_error(c, d, True)[0] - exact) <= 1e-12 * exact, (c, d)
         assert abs(expected._segment(c, d, 0)[0] - exact) <= 1e-12 * exact, (c, d)
         if c > 0:
             exact = float(cube_of_features_on([Fraction(c)], Fraction(d), own=True))
-            assert abs(_newton.own_error(c, d, True)[0] - exact) <= 1e-12 * exact, (c, d)
+            assert abs(newton.own_error(c, d, True)[0] - exact) <= 1e-12 * exact, (c, d)
             assert abs(expected._segment(c, d, 1)[0] - exact) <= 1e-12 * exact, (c, d)
 
 
@@ -352,11 +353,11 @@ def test_hessian_equals_differences_of_the_gradient():
         z = pre_activations_at_corners(x[None, :2], x[2:])
         if relu and np.abs(z).min() < 1e-4:
             continue
-        _newton.loss_gradient_hessian(x, probabilities, importance, relu, g, H)
+        newton.loss_gradient_hessian(x, probabilities, importance, relu, g, H)
         for i in range(4):
             for row, side in enumerate((h, -h)):
                 moved = x + side * np.eye(4)[i]
-                _newton.loss_gradient_hessian(moved, probabilities, importance, relu, near[row], np.empty((4, 4)))
+                newton.loss_gradient_hessian(moved, probabilities, importance, relu, near[row], np.empty((4, 4)))
             np.testing.assert_allclose(H[i], (near[0] - near[1]) / (2 * h), rtol=1e-6, atol=1e-6 * np.abs(H).max())
         checked += 1
     assert checked > 250
