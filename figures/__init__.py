@@ -52,6 +52,9 @@ NAMES = (
     "true_phases",
     "broadcast_slip",
     "sampled_against_exact",
+    "correlated_features",
+    "learning_dynamics",
+    "confused_phase",
 )
 
 
