@@ -38,8 +38,7 @@ always together, is what the slip of the earlier replication trained a million t
 **Compared with the paper and the earlier replication.** The paper has all of these pictures; the earlier replication
 stops before them. The order of the collapse is the paper's. In its picture all three pairs are still collapsed at
 densities of 0.25 to 0.5, in ours only two are below about 0.4: there the triangle is a local minimum, whose loss at s =
-{{s_middle:.2f}} is {{triangle_excess:.1%}} above that of the cross. (The paper does not say how many starts its picture
-took.) Keltin Grimes has trained all of them before
+{{s_middle:.2f}} is {{triangle_excess:.1%}} above that of the cross. Keltin Grimes has trained all of them before
 ([keltin13/toy-models-of-superposition](https://github.com/keltin13/toy-models-of-superposition), 2024, a notebook with
 a cell for each figure from section 2 on).
 
@@ -102,7 +101,7 @@ def make(quick):
     ten, free = trained([S_TEN], TEN, 10, few), train_seeds(tms.SparseFeatures(20, S_TEN), 10, **few)
     tenth = list(CROSSING).index(S_PAIRS)
     between = partners(pairs.W), partners(anti.W[:, 0]), partners(three.W)
-    gaps, side = hexagon(three.W[:, 0])
+    (gaps, side), (single_gaps, single_side) = hexagon(three.W[:, 0]), hexagon(single(three, 0))
     collapsed = (between[2] > ALONG).sum(-1)                                                # (seeds, densities)
     exact, local = ExactPairs(np.linspace(0.02, 0.95, 94)), off_identity(ten.W[:, 0])
     as_told = np.where(CROSSING < 0.25, np.abs(between[0]).max(-1) < ACROSS, between[0].min(-1) > ALONG)
@@ -124,10 +123,11 @@ def make(quick):
         "across": np.abs(ten.W[:, 0].mT @ ten.W[:, 0])[:, :10, 10:].max(),
         "often_pairs": np.mean(np.abs(partners(single(pairs, tenth))).max(-1) < ACROSS),
         "often_anti": np.mean(partners(single(anti, 0)).max(-1) < -ALONG),
-        "often_three": np.mean(np.all(hexagon(single(three, 0))[1], axis=-1)),
+        "often_three": np.mean((np.abs(single_gaps - 60) < 10).all(-1) & single_side.all(-1)),
         "changes": ", ".join(change(collapsed, count) for count in range(3)), "triangle_excess": triangle_excess(three),
         "exact_until": exact.s.max(), "crossing": exact.crossing, "density": COLLAPSE, "collapsed": collapsed,
-        "loss": three.losses.min(-1), "W_of_seed_0": three.W[0], "crossing_density": CROSSING, "crossing_losses": pairs_loss,
+        "loss": three.losses.min(-1), "W_of_seed_0": three.W[0], "crossing_density": CROSSING,
+        "crossing_losses": pairs_loss,
     }
     fig = picture(pairs.W[0, tenth], anti.W[0, 0], three, ten.W[0, 0], collapsed, exact, pairs_loss)
     return Result({"correlated_features.png": fig}, measured, numbers)
