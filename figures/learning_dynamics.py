@@ -244,7 +244,7 @@ def corners(ax, W):
         ax.plot(*np.stack([np.zeros(3), W[:, i]], -1), color=COLORS[SETS[i]], linewidth=1.8)
     ax.scatter(*W, c=COLORS[SETS], s=34, depthshade=False)
     ax.set(xlim=(-1, 1), ylim=(-1, 1), zlim=(-1, 1))
-    ax.set_box_aspect((1, 1, 1), zoom=1.6)
+    ax.set_box_aspect((1, 1, 1), zoom=1.35)
     ax.set_axis_off()
 
 
@@ -294,9 +294,9 @@ def animation(runs, curves, frames, hold):
     shown, path = np.linspace((runs.steps < 30).sum(), len(runs.steps) - 1, frames).astype(int), upright(runs.W[0])
 
     def write(file):
-        fig = plt.figure(figsize=(7.0, 3.3), layout="none")  # laid out once, not for each frame
-        fig.subplots_adjust(left=0.02, right=0.97, bottom=0.15, top=0.9, wspace=0.15)
-        left, right = fig.add_subplot(1, 2, 1, projection="3d"), fig.add_subplot(1, 2, 2)
+        fig = plt.figure(figsize=(7.0, 3.3))
+        fig.set_layout_engine("none")  # to lay out each frame anew takes most of the time
+        left, right = fig.add_axes([0.02, 0.02, 0.45, 0.88], projection="3d"), fig.add_axes([0.56, 0.15, 0.41, 0.75])
         right.plot(runs.steps[1:], curves[0, 1:], color="0.75")
         right.set(xscale="log", yscale="log", xlabel="step", ylabel="loss", title="loss")
         (dot,) = right.plot([], [], "o", color="k", markersize=6)

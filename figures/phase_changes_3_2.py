@@ -15,7 +15,10 @@ important, so this is the problem of one neuron and two features on the line r =
 density 1: the spike of `true_phases`. The picture of the extra feature hides it.
 
 **Compared with the paper and the earlier replication.** The paper shows this diagram in theory and trained. The earlier
-replication does not have it. We know of no other trained one.
+replication does not have it. Keltin Grimes trained it before us, in a notebook with a cell for each figure of the
+paper from section 2 on ([keltin13/toy-models-of-superposition](https://github.com/keltin13/toy-models-of-superposition),
+2024). One of its quantities is not the paper's: for section 6 the model is given the attack alone, without the clean
+example, and its answer is compared with another target.
 
 **How sure.** Single starts agree with theory in {{single:.1%}} of the cases, so the best of {{restarts}} matters.
 """

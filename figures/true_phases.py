@@ -22,8 +22,9 @@ starts (W ~ 1.5 N, b ~ 0.5 N), then from its neighbours' solutions until no cell
    s = 0.6 it is at r = {{later_r:.3f}}, from {{later_from:.2f}} to {{later_to:.2f}}. At higher densities the edge jumps
    again, by a little.
 
-Nothing of this contradicts the paper, whose theory is stated for the three solutions. We know of no earlier drawing of
-the exact diagram. Theory names the right class in {{agreement:.1%}} of the cells of the upper left picture.
+Nothing of this contradicts the paper, whose theory is stated for the three solutions. Tom McGrath solved the exact loss
+without a bias in a comment to the paper (`confused_phase` draws that diagram); with the bias we know of no earlier
+drawing. Theory names the right class in {{agreement:.1%}} of the cells of the upper left picture.
 
 **Compared with the paper and the earlier replication.** The colours are the paper's. Both trained on samples, whose
 noise hides a difference of a few percent in loss; the earlier replication compared its models with the dashed lines.

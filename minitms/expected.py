@@ -30,6 +30,9 @@ part of the cube where the output is on: the boundary terms vanish, since ReLU(z
 
 The number of sets and of pieces doubles with every feature, so features under a ReLU that are on in any combination are
 served up to n = 5. One neuron and two features have a jitted voice, `minitms.fast.newton`, for millions of models.
+
+Tom McGrath was the first to solve the ReLU loss of one neuron and two features exactly, without a bias, in a comment to
+the paper (Elhage et al., 2022).
 """
 
 from __future__ import annotations

@@ -1,0 +1,583 @@
+# %% [markdown]
+# # 7. Dynamics: features that jump, and features that know each other
+#
+# Section 5 of the paper *Toy Models of Superposition* watches a model while it trains. Its features do not drift to
+# their places, they jump, and the loss goes down in stairs. Before that, at the end of section 4, the paper gives up
+# an assumption: that features come and go independently. Here we do both, and in the end they meet in one picture.
+#
+# **You will be able to**
+# - compute how long a weight that starts small does nothing, and why it then moves all at once;
+# - say what each stair of the loss costs before you see it;
+# - find the jumps of a trained model by code, and the drop of the loss at each;
+# - predict where a model puts features that come together, or that exclude one another, and check it.
+#
+# **You need** [tutorial 0](00_start_here.ipynb) and the share of a dimension, D_i, from
+# [tutorial 1](01_introduction.ipynb); derivatives.
+#
+# **Contents**: [a stair by hand](#hand), [two features, two stairs](#two), [a hundred features](#hundred),
+# [features that know each other](#sets), [an octahedron in stages](#octahedron), [what to vary](#vary),
+# [exercises](#exercises).
+# Reading takes about 25 minutes; the [map](README.md) says how long the cells run, and has a glossary.
+#
+# **Letters and shapes** (those of tutorial 0, and)
+#
+# | letter | what it is | shape |
+# | --- | --- | --- |
+# | v | variance of a feature, s/3 - s²/4 | a number |
+# | w, w₀ | the weight of the only feature of a model, and its start | numbers |
+# | t | time: the number of steps times the learning rate | a number |
+# | D_i | share of a dimension of feature i, here along the training | (T,), one for each of T moments |
+# | set | features with the same label, here those that come together | a label a feature, (n,) |
+
+# %%
+try:
+    import minitms as tms
+except ModuleNotFoundError as error:
+    raise ModuleNotFoundError(
+        "minitms is missing; in a clone of its repository run: pip install -e ."
+    ) from error
+
+import matplotlib.pyplot as plt
+import numpy as np
+
+from minitms import plots
+from minitms.expected import minimise_expected_loss
+
+plt.style.use(plots.STYLE)
+
+# %% [markdown]
+# <a id="hand"></a>
+# ## 1. A stair by hand
+#
+# The smallest model there is: one feature, one dimension, one weight w, no bias. Its output is w² x (for w > 0 the ReLU
+# does nothing), its error (1 - w²) x. The mean of x² is s/3. So
+#
+# $$ L = \frac{s}{3}\,(1 - w^2)^2 \qquad\qquad \frac{\partial L}{\partial w} = -\frac{4s}{3}\,w\,(1 - w^2) $$
+#
+# The weight stands in front of its own slope: where w is small, it moves slowly *because* it is small. At s = 1 and
+# w = 0.1 the slope is -4/3 · 0.1 · 0.99 = -0.132; at w = 0.01 about a tenth of it. The library says the same, and its
+# loss is exact: nothing is sampled.
+
+# %%
+s = 1.0
+for w in (0.1, 0.01):
+    by_hand = -4 * s / 3 * w * (1 - w**2)
+    dW, db = tms.expected_gradients([[w]], [0.0], s)
+    print(f"w = {w:<4}: slope by hand {by_hand:.5f}, by the library {dW[0, 0]:.5f}")
+    assert np.isclose(by_hand, dW[0, 0])
+
+# %% [markdown]
+# In small steps downhill, w changes by dw/dt = (4s/3) w (1 - w²). While w is small, that is growth in proportion, as of
+# money in a bank: w = w₀ e^(4st/3). Exactly, w² follows the S-shaped curve
+#
+# $$ w^2 = \frac{1}{1 + (1/w_0^2 - 1)\,e^{-8st/3}} $$
+#
+# **Predict.** One model starts at w₀ = 0.1, another at 0.01, a third at 0.001. How do their losses look over time? How
+# much longer does each wait than the one before?
+#
+# <details><summary>Answer</summary>
+#
+# All three wait at L = s/3 and then fall within about the same time: a plateau and a stair. Each tenfold smaller start
+# takes ln(10) / (4s/3) longer to grow tenfold, always the same: at s = 1, 1.73. The smaller the start, the longer the
+# plateau, and the stair looks the steeper beside it.
+#
+# </details>
+
+# %%
+rate, steps = 0.005, 2000
+time = rate * np.arange(steps)
+fig, ax = plt.subplots(figsize=(5.5, 2.8))
+for w0 in (0.1, 0.01, 0.001):
+    W, path = np.array([[w0]]), []
+    for _ in range(steps):
+        path.append(W[0, 0])
+        dW, _ = tms.expected_gradients(W, [0.0], s)
+        W = W - rate * dW  # plain gradient descent; the bias stays 0
+    path = np.array(path)
+    curve = 1 / (1 + (1 / w0**2 - 1) * np.exp(-8 * s * time / 3))
+    print(f"w0 = {w0:<5}: w² passes 1/2 at t = {time[(path**2 > 0.5).argmax()]:.2f}")
+    assert abs(path**2 - curve).max() < 0.02
+    ax.plot(time, s / 3 * (1 - path**2) ** 2, label=f"start {w0:g}")
+ax.set(xlabel="time t", ylabel="loss")
+ax.legend()
+plt.show()
+
+# %% [markdown]
+# The paths lie on the formula within 0.02 (the steps are small, not infinitely small). And the waits grow by 1.73 each.
+#
+# <a id="two"></a>
+# ## 2. Two features, two stairs
+#
+# Now two features share one dimension, with biases, at s = 0.2. We know three things that a model can do from
+# [tutorial 3](03_demonstrating_superposition.ipynb): answer both with their mean (2 v); keep one and answer the other
+# with its mean (v); store both as a pair of opposites (s²/3). With s = 0.2, v = 0.0667 - 0.01 = 0.0567.
+#
+# **Predict.** The start is W = [0.02, -0.001], b = s/2. Which levels does the loss visit, and what do D_0 and D_1 do?
+#
+# <details><summary>Answer</summary>
+#
+# 2 v = 0.1133 at first, while both are small. Feature 0 began ahead and is the first to have grown: v = 0.0567. But
+# that is no resting place, since the pair costs only s²/3 = 0.0133: feature 1 goes on growing in the opposite
+# direction. D_0 = 1 and D_1 = 0 from the start (to within a few thousandths), since D_i compares lengths and does not
+# see that both are small. They stay there over the first stair, and at the second one both jump to 1/2.
+#
+# </details>
+
+# %%
+s = 0.2
+v = s / 3 - s**2 / 4
+
+
+def descend(W, b, steps, rate=0.2):
+    """Plain gradient descent on the exact loss; W and b of every step."""
+    W, b = np.array(W), np.array(b)
+    path = []
+    for _ in range(steps):
+        path.append((W, b))
+        dW, db = tms.expected_gradients(W, b, s)
+        W, b = W - rate * dW, b - rate * db
+    Ws, bs = zip(*path, strict=True)
+    return np.array(Ws), np.array(bs)
+
+
+W, b = descend([[0.02, -0.001]], [s / 2, s / 2], steps=400)
+L, D = tms.expected_loss(W, b, s), tms.dimensionality(W)
+fig, axes = plt.subplots(1, 2, figsize=(8.3, 2.8))
+axes[0].plot(L, color="k")
+for level, text in ((2 * v, "2v"), (v, "v"), (s**2 / 3, "s²/3")):
+    axes[0].axhline(level, color="0.7", linestyle="--", zorder=0)
+    axes[0].annotate(text, (380, level + 0.002), color="0.4")
+axes[0].set(xlabel="step", ylabel="loss", ylim=(0, None))
+axes[1].plot(D, label=["feature 0", "feature 1"])
+axes[1].set(xlabel="step", ylabel="share of a dimension, D_i")
+axes[1].legend()
+plt.show()
+print("W at the end", W[-1].round(3), " D", D[-1].round(3), f" loss {L[-1]:.4f}")
+assert np.allclose(D[-1], 0.5, atol=0.01)
+assert W[-1, 0, 0] * W[-1, 0, 1] < 0
+assert abs(L[0] / (2 * v) - 1) < 0.01
+flattest = 100 + np.argmin(L[100:180] - L[101:181])
+assert abs(L[flattest] / v - 1) < 0.1
+assert L[-1] < s**2 / 3  # lengths and biases of its own: a little better than by hand
+least = minimise_expected_loss([[1.0, -1.0]], [0.0, 0.0], s).loss
+assert np.isclose(L[-1], least, rtol=1e-3)  # Newton's method ends there too
+
+# %% [markdown]
+# Three levels, two stairs, one jump. The pair ends a little *below* s²/3, since lengths and biases need not be 1 and 0.
+#
+# A sign decides. Had feature 1 begun at +0.001, it would have grown on the same side as feature 0, where there is a
+# local minimum:
+
+# %%
+stuck, stuck_b = descend([[0.02, 0.001]], [s / 2, s / 2], steps=1500)
+print(
+    "W",
+    stuck[-1].round(3),
+    f" loss / v = {tms.expected_loss(stuck[-1], stuck_b[-1], s) / v:.3f}",
+)
+assert (stuck[-1] > 0).all()
+assert 0.9 < tms.expected_loss(stuck[-1], stuck_b[-1], s) / v < 1
+
+# %% [markdown]
+# Both with the same sign, and the loss has hardly fallen below v. That is one reason why training is started more than
+# once. (Without a bias, a solution of this kind is even the best one at high density:
+# [figures](../figures/README.md#a-phase-that-only-the-missing-bias-makes-one-neuron-two-features).)
+#
+# <a id="hundred"></a>
+# ## 3. A hundred features
+#
+# In section 5 the paper does the same with many features: a model whose features end as digons. We take 100 features in
+# 6 dimensions at s = 0.45, three starts at a tenth of the usual size, Adam at a constant rate, on samples this time,
+# and keep W every 25 steps.
+
+# %%
+n, m, s = 100, 6, 0.45
+features = tms.SparseFeatures(n=n, density=s)
+small = 0.1 * np.sqrt(2 / (m + n)) * np.random.default_rng(0).normal(size=(3, m, n))
+run = tms.train(
+    features,
+    n_hidden=m,
+    steps=7500,
+    learning_rate=1e-3,
+    schedule="constant",
+    restarts=3,
+    initial=(small, np.zeros((3, n))),
+    snapshots=range(0, 7501, 25),
+    seed=0,
+)
+moments = run.snapshots.steps
+D = tms.dimensionality(run.snapshots.W)  # (3, T, n)
+x = features.sample(2000, seed=1, dtype="float32")  # the same for every moment
+loss = np.array(
+    [
+        [tms.loss(W, b, x) for W, b in zip(*one, strict=True)]
+        for one in zip(run.snapshots.W, run.snapshots.b, strict=True)
+    ]
+)
+represented = tms.feature_norms(run.W) > 0.5
+
+fig, axes = plt.subplots(2, 3, figsize=(9, 4.5), sharex=True)
+for k, (top, bottom) in enumerate(axes.T):
+    top.plot(moments, D[k][:, ~represented[k]], color="0.8", linewidth=0.4)
+    top.plot(moments, D[k][:, represented[k]], linewidth=1)
+    top.set(title=f"start {k}", ylim=(0, 0.8))
+    bottom.plot(moments, loss[k], color="k")
+    bottom.set(xlabel="step", ylim=(loss[k].min() - 0.02, loss[k].min() + 0.3))
+axes[0, 0].set_ylabel("D_i")
+axes[1, 0].set_ylabel("loss")
+plt.show()
+
+# %% [markdown]
+# In colour are the features that end up represented. First all of them get a little, and the loss rests. Then pair
+# after pair jumps to 1/2, and the grey ones lose what they had. Where one pair jumps by itself, late, the loss has a
+# stair of its own; where they follow each other closely, the stairs run together. The paper says the same: runs differ.
+#
+# Which of the jumps is the last one, and what does the loss do there? A simple way to find a jump is the last moment at
+# which D_i was still below 0.3.
+
+# %%
+for k in range(3):
+    kept = np.flatnonzero(represented[k])
+    below = D[k][:, kept] < 0.3
+    jump = len(moments) - 1 - below[::-1].argmax(axis=0)  # the last moment below
+    last = jump.max()
+    before, after = loss[k, last - 10], loss[k, last + 10]
+    print(
+        f"start {k}: {len(kept)} features, jumps in steps {moments[jump.min()]:,} to "
+        f"{moments[last]:,}; at the last one the loss falls by {before - after:.3f} "
+        "in 500 steps"
+    )
+    assert len(kept) % 2 == 0  # digons
+    assert abs(D[k, -1, kept] - 0.5).max() < 0.02
+    rest = loss[k, -21] - loss[k, -1]  # in the last 500 steps nothing jumps
+    assert before - after > abs(rest) + 0.005
+
+# %% [markdown]
+# <a id="sets"></a>
+# ## 4. Features that know each other
+#
+# So far any two features were on together only by chance. `sets` and `pattern` change that:
+#
+# - `"together"`: one on/off bit for a whole set (the paper's *correlated* features); the values stay independent;
+# - `"at_most_one"`: never two of a set at once (*anti-correlated*).
+#
+# `density` is always that of **a feature**. What does that mean for the set?
+#
+# **Predict.** Two pairs, density 0.1. How often is the first *pair* on, that is, at least one of its features: if they
+# come together, and if they exclude one another?
+#
+# <details><summary>Answer</summary>
+#
+# Together: 0.1, the pair is on when either feature is. Excluding: 0.1 + 0.1 = 0.2, since they never overlap. Papers and
+# courses mean by density sometimes the one and sometimes the other; a factor of 2 for pairs.
+#
+# </details>
+
+# %%
+pairs = [0, 0, 1, 1]
+for pattern in ("together", "at_most_one"):
+    data = tms.SparseFeatures(n=4, density=0.1, sets=pairs, pattern=pattern)
+    on = data.sample(200_000, seed=0) > 0
+    print(
+        f"{pattern:12} feature 0 on: {on[:, 0].mean():.3f}, pair on: "
+        f"{on[:, :2].any(axis=1).mean():.3f}, both of it: {on[:, :2].all(axis=1).mean():.3f}"
+    )
+    expected = {"together": 0.1, "at_most_one": 0.2}[pattern]
+    assert abs(on[:, :2].any(axis=1).mean() - expected) < 0.005
+
+# %% [markdown]
+# Now we train two pairs in two dimensions. There is room for two antipodal pairs, that is sure. But who will be
+# opposite whom?
+#
+# **Predict.** (a) Together, s = 0.1. (b) At most one, s = 0.1. (c) Together again, but s = 0.5.
+#
+# <details><summary>Answer</summary>
+#
+# (a) Opposites disturb each other when both are on. So opposites should be features that are seldom on together: one
+# from each pair. The partners end at right angles. (b) The other way round: partners are *never* on together, so they
+# are perfect opposites, and the loss is 0. (c) Now the two pairs are often on at the same time, too. Then it is cheaper
+# to store each pair as one thing, its sum: both partners lie in one direction.
+#
+# </details>
+
+# %%
+cases = [("together", 0.1), ("at_most_one", 0.1), ("together", 0.5)]
+colors = ["tab:blue", "tab:blue", "tab:orange", "tab:orange"]
+fig, axes = plt.subplots(1, 3, figsize=(8.3, 2.8))
+partners = {}
+for ax, (pattern, s) in zip(axes, cases, strict=True):
+    data = tms.SparseFeatures(n=4, density=s, sets=pairs, pattern=pattern)
+    best = tms.train(data, n_hidden=2, steps=2000, restarts=12, seed=0).best()
+    for i, (end, color) in enumerate(zip(best.W.T, colors, strict=True)):
+        ax.plot([0, end[0]], [0, end[1]], color=color)
+        ax.plot(
+            *end,
+            "o",
+            color=color,
+            fillstyle="none" if i % 2 else "full",
+            ms=8 - 3 * (1 - i % 2),
+        )
+    ax.set(
+        xlim=(-1.3, 1.3), ylim=(-1.3, 1.3), aspect="equal", title=f"{pattern}, s = {s}"
+    )
+    unit = best.W / tms.feature_norms(best.W)
+    cosines = (unit[:, ::2] * unit[:, 1::2]).sum(axis=0)
+    print(
+        f"{pattern:12} s = {s}: cosine of partners {cosines.round(2)}, loss {best.loss:.5f}"
+    )
+    partners[pattern, s] = cosines, best.loss
+plt.show()
+assert np.allclose(partners["together", 0.1][0], 0, atol=0.1)
+assert np.allclose(partners["at_most_one", 0.1][0], -1, atol=0.01)
+assert partners["at_most_one", 0.1][1] < 1e-6
+assert np.allclose(partners["together", 0.5][0], 1, atol=0.05)
+
+# %% [markdown]
+# When does (a) turn into (c)? Each arrangement is two neurons with two features each, so it can be worked out by hand.
+#
+# - *Crossed*, (a): a neuron holds two independent features as opposites: s²/3, twice.
+# - *Collapsed*, (c): a neuron holds a pair (x₀, x₁) that comes together, in the direction [1, 1]/√2. Both outputs are
+#   (x₀ + x₁)/2, the errors ±(x₀ - x₁)/2. The mean of (x₀ - x₁)² for two uniform numbers is 1/6. So L = s · 2 · 1/4 ·
+#   1/6 = s/12, twice.
+#
+# They cost the same at 2 s²/3 = 2 s/12, that is at **s = 1/4**.
+
+# %%
+half = np.full((1, 2), np.sqrt(0.5))
+opposite = np.array([[1.0, -1.0]])
+for s in (0.1, 0.25, 0.5):
+    collapsed = 2 * tms.expected_loss(half, [0, 0], s, pattern="together")
+    crossed = 2 * tms.expected_loss(opposite, [0, 0], s)
+    print(f"s = {s:<4}: collapsed {collapsed:.5f}, crossed {crossed:.5f}")
+    assert np.isclose(collapsed, 2 * s / 12)
+    assert np.isclose(crossed, 2 * s**2 / 3)
+
+# No W and b do better than s/12 with a pair that always comes together:
+starts = np.random.default_rng(0).normal(size=(100, 1, 2))
+ends = minimise_expected_loss(starts, np.zeros((100, 2)), 0.5, pattern="together")
+print(
+    "least loss of 100 starts:",
+    ends.loss.min().round(6),
+    " W",
+    ends.W[ends.loss.argmin()].round(3),
+)
+assert np.isclose(ends.loss.min(), 0.5 / 12)
+
+# %% [markdown]
+# W = [0.71, 0.71] is what principal component analysis would store, and it is what an earlier replication of the phase
+# diagram found where theory has superposition: by a slip, its two features always came together. Part 4 of
+# [tutorial 4](04_phase_changes.ipynb) tells the story.
+#
+# <a id="octahedron"></a>
+# ## 5. An octahedron in stages
+#
+# Both halves together, as in the paper: six features in three dimensions, two sets of three that come together, and a
+# small start. The levels of the loss, by hand:
+#
+# | what is stored | loss |
+# | --- | --- |
+# | nothing, b = 0 | 6 · s/3 = 2 s |
+# | the sum of each set, in one direction | 2 sets · s · 2/12, the spread of three values around their mean: s/3 |
+# | all six, three antipodal pairs of features that come independently | 3 · s²/3 = s² |
+#
+# **Predict.** Six vectors in space, three pairs of opposites at right angles, are the corners of an octahedron. Will
+# opposites be from the same set or from different ones?
+#
+# <details><summary>Answer</summary>
+#
+# From different sets, as in (a) above: opposites that are on together would cut each other off. So the three members of
+# a set are at right angles to each other, and the other set is its mirror image.
+#
+# </details>
+
+# %%
+s, sets = 0.05, np.array([0, 0, 0, 1, 1, 1])
+data = tms.SparseFeatures(n=6, density=s, sets=sets, pattern="together")
+small = 0.1 * np.sqrt(2 / 9) * np.random.default_rng(0).normal(size=(5, 3, 6))
+kept = np.append(0, np.unique(np.geomspace(1, 10_000, 100).round().astype(int)))
+run = tms.train(
+    data,
+    n_hidden=3,
+    steps=10_000,
+    learning_rate=1e-3,
+    schedule="constant",
+    restarts=5,
+    initial=(small, np.zeros((5, 6))),
+    snapshots=kept.tolist(),
+    seed=0,
+)
+x = data.sample(2**16, seed=1)
+x = x[x.any(axis=1)]  # where a set is on; the others cost almost nothing ...
+share = 1 - (1 - s) ** 2  # ... and this is how many they are
+loss = share * np.array(
+    [
+        [tms.loss(W, b, x) for W, b in zip(*one, strict=True)]
+        for one in zip(run.snapshots.W, run.snapshots.b, strict=True)
+    ]
+)
+fig, ax = plt.subplots(figsize=(5.5, 3))
+ax.plot(kept[1:], loss[:, 1:].T, color="0.3", linewidth=0.9)
+for level, text in ((2 * s, "2s"), (s / 3, "s/3"), (s**2, "s²")):
+    ax.axhline(level, color="tab:red", linestyle="--", linewidth=0.8, zorder=0)
+    ax.annotate(text, (1.1, level * 0.75), color="tab:red")
+ax.set(xscale="log", yscale="log", ylim=(s**2 / 2, None))
+ax.set(xlabel="step", ylabel="loss (five starts)")
+plt.show()
+
+# %%
+rest = np.abs(np.log(loss / (s / 3))).argmin(axis=1)  # the moment nearest to s/3
+lengths = tms.feature_norms(run.snapshots.W[np.arange(5), rest])
+print("lengths on the plateau", lengths.mean().round(3), " 1/√3 =", round(3**-0.5, 3))
+assert np.allclose(lengths, 3**-0.5, atol=0.1)
+
+for W in run.W:
+    unit = W / tms.feature_norms(W)
+    first, second = np.nonzero(np.triu(unit.T @ unit < -0.9))
+    print("opposites:", list(zip(first.tolist(), second.tolist(), strict=True)))
+    assert len(first) == 3
+    assert (sets[first] != sets[second]).all()
+assert np.allclose(loss[:, -1] / s**2, 1, atol=0.3)
+
+fig, axes = plt.subplots(1, 3, figsize=(8.3, 2.6))
+for ax, moment in zip(axes, (0, rest[0], -1), strict=True):
+    plots.weight_gram(ax, run.snapshots.W[0, moment])
+    ax.set_title(f"step {kept[moment]:,}")
+fig.colorbar(plots.scale("gram"), ax=axes, shrink=0.8)
+plt.show()
+
+# %% [markdown]
+# Left: nothing. Middle: two red blocks, each set is one thing. Right: the diagonal, six features; and three blue pairs,
+# all outside of the blocks: opposites are from different sets, in all five starts. The
+# [figures](../figures/README.md#learning-dynamics-jumps-of-dimensionality-and-an-octahedron-in-stages) show it in
+# space, as an animation.
+#
+# <a id="vary"></a>
+# ## 6. What to vary
+#
+# The `assert` lines in the cells hold for the values given, and may fail with yours.
+#
+# - The size of the start in parts 3 and 5: 0.1, then 1, then 0.001. Which plateaus grow, and which do not?
+# - `s` in part 3: at 0.6, and at 0.2. At which level do the features end?
+# - `sets` in part 5: three sets of two. Or no sets at all (`sets=None, pattern="independent"`): it is an octahedron
+#   again; how often are all opposites from different halves? (By chance alone it would be 2 in 5.)
+# - Three pairs that come together, in two dimensions, from s = 0.5 down to 0.02: how many directions are there?
+#
+# <a id="exercises"></a>
+# ## 7. Exercises
+#
+# Fill in each function and run the cell below it, which says "not yet" or "solved".
+
+
+# %%
+def attempt(check, answer):
+    """Say whether an answer is right, and if not yet, what is missing."""
+    try:
+        check(answer)
+    except Exception as problem:
+        print("not yet.", problem)
+    else:
+        print("solved!")
+
+
+# %% [markdown]
+# **Exercise 1.** How long does the model of part 1 wait? Give the time t at which w² passes 1/2.
+#
+# <details><summary>Hint</summary>
+#
+# w² = 1/2 where the second term below the fraction line is 1: (1/w₀² - 1) e^(-8st/3) = 1. Solve for t.
+#
+# </details>
+
+
+# %%
+def waiting_time(w0, s):
+    """The time at which w² = 1/2, from the start w0 (0 < w0 < 0.7), at density s."""
+    raise NotImplementedError
+
+
+# %%
+def check_waiting_time(waiting_time):
+    for w0, s in ((0.1, 1.0), (0.01, 0.5), (0.3, 0.2)):
+        rate, w, t = 0.01, w0, 0
+        while w**2 < 0.5:  # small steps downhill
+            w += rate * 4 * s / 3 * w * (1 - w**2)
+            t += rate
+        got = waiting_time(w0, s)
+        assert abs(got - t) < 0.03 * t + 0.02, (
+            f"from w0 = {w0} at s = {s} you say {got:.3f}; small steps take {t:.3f}"
+        )
+
+
+attempt(check_waiting_time, waiting_time)
+
+# %% [markdown]
+# **Exercise 2.** Find all jumps of one feature. It rests where D is at most `low` or at least `high`; a jump goes from
+# the last moment of rest on one side to the first moment of rest on the other, upwards or downwards.
+#
+# <details><summary>Hint</summary>
+#
+# Take the indices of all moments of rest, `np.flatnonzero((D <= low) | (D >= high))`, and ask of each whether it is
+# high. Where two that follow each other differ, there is a jump.
+#
+# </details>
+
+
+# %%
+def jumps_of(D, low, high):
+    """A list of (start, end), indices into D (T,), in the order of time."""
+    raise NotImplementedError
+
+
+# %%
+def check_jumps_of(jumps_of):
+    up = [0.1, 0.15, 0.25, 0.35, 0.5, 0.5]
+    cases = {
+        "one jump up": (up, [(1, 4)]),
+        "none": ([0.1, 0.25, 0.1, 0.3, 0.1], []),
+        "none, but a swing among the high": ([0.5, 0.3, 0.6], []),
+        "up and down again": ([*up, 0.3, 0.1], [(1, 4), (5, 7)]),
+        "up at once": ([0.0, 0.5], [(0, 1)]),
+        "no rest at the start": ([0.3, 0.3, 0.5, 0.1], [(2, 3)]),
+    }
+    for name, (D, expected) in cases.items():
+        got = [tuple(int(k) for k in jump) for jump in jumps_of(np.array(D), 0.2, 0.4)]
+        assert got == expected, f"{name}, D = {D}: got {got}, expected {expected}"
+
+
+attempt(check_jumps_of, jumps_of)
+
+# %% [markdown]
+# **Exercise 3.** What does it cost to store a set of k features that come together as their sum, all in one direction?
+# In part 4 it was s/12 for k = 2, in part 5 s/6 for k = 3.
+#
+# <details><summary>Hint</summary>
+#
+# Each output is the mean of the k values, if each weight is 1/√k. While the set is on, the sum of the squared
+# differences from the mean of k independent numbers is (k - 1) times their variance, on average. The variance of a
+# uniform number is 1/12.
+#
+# </details>
+
+
+# %%
+def collapsed_loss(k, s):
+    """Expected loss of one neuron that stores the sum of k features, density s."""
+    raise NotImplementedError
+
+
+# %%
+def check_collapsed_loss(collapsed_loss):
+    for k, s in ((2, 0.5), (3, 0.05), (4, 0.9), (1, 0.3)):
+        W, b = np.full((1, k), k**-0.5), np.zeros(k)
+        exact = tms.expected_loss(W, b, s, pattern="together")
+        got = collapsed_loss(k, s)
+        assert np.isclose(got, exact, atol=1e-12), (
+            f"for k = {k} at s = {s} you say {got:.5f}, the exact loss is {exact:.5f}"
+        )
+
+
+attempt(check_collapsed_loss, collapsed_loss)
+
+# %% [markdown]
+# **Next:** the [findings](../figures/README.md) on these pictures, each claim with its number; or
+# [5. Check your own gradients](05_check_your_own_gradients.ipynb).
