@@ -8,11 +8,11 @@ the model confuses the two features. Does the model with a bias have that phase?
 (`minitms.expected_loss`), and each of {{cells}} cells is minimised over W with b = 0 (middle: a grid of {{grid}}
 points, its best point refined by ever finer steps), or over W and b (left: as in `true_phases`). Right: the line r = 1.
 
-**What we see.** McGrath's phase is there, exactly as he says, in the model that he solved: without a bias the best
-model stores both features with the same sign in {{confused:.0%}} of the cells, at r = 1 from s = {{onset:.3f}} on.
-There W = (0.71, 0.71), 1/√2, at every density, and the loss is v = s/3 - s²/4: {{loss_07:.5f}} at s = 0.7,
-{{loss_09:.5f}} at 0.9. With a bias, no cell below density 1 has it (at density 1 signs make no difference). There the
-best model has opposite signs and costs {{biased_07:.5f}} and {{biased_09:.5f}}.
+**What we see.** McGrath's phase is there, as he found it, in the model that he solved: without a bias the best model
+stores both features with the same sign in {{confused:.0%}} of the cells, at r = 1 from s = {{onset:.3f}} on. There W =
+(0.71, 0.71), 1/√2, at every density, and the loss is v = s/3 - s²/4: {{loss_07:.5f}} at s = 0.7, {{loss_09:.5f}} at
+0.9. With a bias, no cell below density 1 has it (at density 1 signs make no difference). There the best model has
+opposite signs and costs {{biased_07:.5f}} and {{biased_09:.5f}}.
 
 *Why.* With two positive weights z is never negative, so the ReLU does nothing and the model is linear. Without a bias a
 linear model has to answer a dropped feature with 0, at the cost of its mean square, s/3; the variance, v, would be the

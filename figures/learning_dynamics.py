@@ -3,21 +3,22 @@
 **Question.** Do features find their places little by little, or in jumps that the loss shows?
 
 **Set-up.** *Jumps*: n = {{n}} features in m = {{m}} dimensions, density s = {{s:g}}, importance 1, ReLU, which ends in
-digons. *Octahedron*: n = 6, m = 3, two correlated sets of three features (one on/off bit a set, independent values), s
-= {{s_octahedron:g}}. Both: weights start at a tenth of Xavier's, since a small start lengthens the plateaus; Adam at a
-constant 0.001, 1,024 fresh examples a step, {{steps:,}} steps, one start for each of {{seeds}} and {{seeds_octahedron}}
-seeds. (For the first, the paper does not state n, m and density.) A *jump* is found by code: D_i leaves {{low:g}} for
-good and reaches {{high:g}}, or the reverse; jumps that overlap in time are one *group*. The loss is that on the same
-examples at every step; for the octahedron every combination of sets that are on is weighted by its exact probability.
+digons. *Octahedron*: n = 6, m = 3, two correlated sets of three features (one on/off bit a set, independent values),
+density {{s_octahedron:g}}. Both: weights start at a tenth of Xavier's, since a small start lengthens the plateaus; Adam
+at a constant 0.001, 1,024 fresh examples a step, {{steps:,}} steps, one start for each of {{seeds}} and
+{{seeds_octahedron}} seeds. (For the first, the paper does not state n, m and density.) A *jump* is found by code: D_i
+leaves {{low:g}} for good and reaches {{high:g}}, or the reverse; jumps that overlap in time are one *group*. The loss
+is that on the same examples at every step; for the octahedron every combination of sets that are on is weighted by its
+exact probability.
 
 **What we see: jumps** (first picture; in colour the features that end up represented, two of a digon alike). In a few
 hundred steps the model learns the mean and gives every feature a little of everything, D_i about 0.1. There the loss
 rests. Then features leave, two by two, and jump to 1/2, while all others are pushed to 0. The loss falls
 {{faster_median:.0f}} times as fast while a feature jumps as while none does (median; {{faster_worst:.1f}} times in the
 seed with the least). In {{apart}} of {{seeds}} seeds the jumps come in two or more groups with a plateau between them;
-in the others one jump follows the next too closely. In seed {{late_seed}} (right) the last group is {{late_features}}
-features in steps {{late_start:,}} to {{late_end:,}}, and the loss drops by {{late_drop:.3f}}. The jumps end with
-{{digons}} digons: of the m dimensions one is left over, in which the many others keep tiny vectors.
+in the others one jump follows the next too closely. In seed {{late_seed}} (right) the last jump, in steps
+{{late_start:,}} to {{late_end:,}}, lowers the loss by {{late_drop:.3f}}. The jumps end with {{digons}} digons: of the m
+dimensions one is left over, in which the many others keep tiny vectors.
 
 **What we see: the octahedron** (second picture, animation). From nearly nothing (loss 2 s, the mean square of the six)
 the model first learns what matters most, the *sum* of each set: all members of a set lie in one direction with length
@@ -102,12 +103,12 @@ def make(quick):
         "plateau": curves[range(len(ends)), plateau] / (S_OCTAHEDRON / 3), "length": at_plateau,
         "end": stratified_loss(ends, octahedra.b[:, -1], S_OCTAHEDRON, SETS, 2**16) / least,
     }
-    late_seed = int(np.argmax([one[-1][-1].end if one else 0 for one in grouped]))
-    late = grouped[late_seed][-1] if grouped[late_seed] else [Jump(0, 0, 0, True)]
+    late_seed = int(np.argmax([one[-1][-1].end for one in grouped]))
+    late = grouped[late_seed][-1]
     numbers = {
         **size, "n": N, "m": M, "s": S, "s_octahedron": S_OCTAHEDRON, "seeds_octahedron": len(ends), "low": LOW,
         "high": HIGH, "apart": sum(apart), "faster_median": np.median(faster), "faster_worst": np.min(faster),
-        "late_seed": late_seed, "late_features": len(late), "late_start": int(late[0].start * EVERY),
+        "late_seed": late_seed, "late_start": int(late[0].start * EVERY),
         "late_end": int(late[-1].end * EVERY), "late_drop": drop(late, losses[late_seed]),
         "digons": int(np.median(kept.sum(-1)) // 2), "octahedra": sum(measured["octahedron"]),
         "plateau_length": at_plateau.mean(), "loss": losses[:, ::10], "octahedron_steps": steps,
