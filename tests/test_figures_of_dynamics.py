@@ -26,7 +26,7 @@ def test_stratified_loss_of_sets_of_one_is_the_exact_loss_of_independent_feature
 
 
 def test_stratified_loss_of_two_sets_is_the_mean_over_samples():
-    sets = [0, 1, 0, 1]
+    sets = [0, 0, 1, 0]
     W, b = RNG.normal(size=(2, 4)), 0.3 * RNG.normal(size=4)
     x = tms.SparseFeatures(4, 0.4, sets=sets, pattern="together").sample(2**17, seed=3)
     assert_allclose(stratified_loss(W, b, 0.4, sets, 2**17), tms.loss(W, b, x), rtol=0.02)
@@ -57,10 +57,14 @@ def test_jumps_that_overlap_are_one_group():
 
 
 def test_the_loss_falls_three_times_as_fast_while_a_feature_jumps():
-    steps = np.arange(0, 20 * 100, 20)
-    inside = (np.arange(99) >= 60) & (np.arange(99) < 70)
-    loss = 1 - np.append(0, np.cumsum(np.where(inside, 0.03, 0.01)))
-    assert_allclose(learning_dynamics.ratio_of_slopes([Jump(0, 60, 70, True)], loss, steps), 3)
+    steps = np.arange(0, 2000, 20)
+    fall = np.full(99, 0.01)
+    fall[:50] = 0.5     # until step 1,000 the mean is learned
+    fall[50:60] = 0.02  # nothing jumps
+    fall[60:70] = 0.03
+    loss = 30 - np.append(0, np.cumsum(fall))
+    measured = learning_dynamics.ratio_of_slopes([Jump(0, 60, 70, True)], loss, steps)
+    assert_allclose(measured, 0.03 / ((10 * 0.02 + 29 * 0.01) / 39))
 
 
 def octahedron(order):
@@ -103,7 +107,7 @@ def test_off_identity_sees_one_entry():
 
 
 def test_the_search_without_a_bias_ends_where_plain_descent_does():
-    s, r = np.array([0.3, 0.8]), np.array([0.5, 1.0])
+    s, r = np.array([0.4, 0.8]), np.array([0.1, 1.0])
     W, loss, _ = confused_phase.without_bias(s, r)
     importance = np.stack([np.ones(2), r], axis=-1)
     starts = np.array([[0.5, -0.4], [0.5, 0.4], [0.8, 0.1], [0.1, 0.8]])
