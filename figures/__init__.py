@@ -52,6 +52,9 @@ NAMES = (
     "true_phases",
     "broadcast_slip",
     "sampled_against_exact",
+    "dimensionality",
+    "polytopes",
+    "perturbed_pentagon",
 )
 
 

@@ -113,9 +113,10 @@ def feature_clusters(W: ArrayLike, threshold: float = 0.2, represented: float = 
         products = abs(cosines * norms[..., :, None] * norms[..., None, :])
     reach = (products > threshold) & kept[..., :, None] & kept[..., None, :]
     reach |= np.eye(reach.shape[-1], dtype=bool)
-    for _ in range(int(reach.shape[-1]).bit_length()):  # paths of 1, 2, 4, ... edges
-        further = reach.astype(np.float32)
-        reach = further @ further > 0
+    before = None
+    while before is None or (reach != before).any():  # along paths of 1, 2, 4, ... edges
+        before, steps = reach, reach.astype(np.float32)
+        reach = steps @ steps > 0
     return np.where(kept, reach.argmax(axis=-1) if reach.size else 0, -1)
 
 
