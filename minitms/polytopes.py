@@ -111,8 +111,7 @@ def feature_clusters(W: ArrayLike, threshold: float = 0.2, represented: float = 
     kept = norms > _checks.number("represented", represented, at_least=0)
     with np.errstate(over="ignore", under="ignore"):  # infinite is above the threshold, vanished below it
         products = abs(cosines * norms[..., :, None] * norms[..., None, :])
-    reach = (products > threshold) & kept[..., :, None] & kept[..., None, :]
-    reach |= np.eye(reach.shape[-1], dtype=bool)
+    reach = (products > threshold) & kept[..., None, :] | np.eye(norms.shape[-1], dtype=bool)
     before = None
     while before is None or (reach != before).any():  # along paths of 1, 2, 4, ... edges
         before, steps = reach, reach.astype(np.float32)

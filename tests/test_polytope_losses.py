@@ -58,9 +58,10 @@ def test_polygons_of_five_features():
     """Two, three or four of five features on a polygon, by hand: each dropped one costs 1/15 - 1/100."""
     np.testing.assert_allclose([polygon_loss(k, 5) for k in (2, 3, 4)], [0.17, 17 / 150, 17 / 300], rtol=1e-9)
     assert polygon_loss(5, 5) == one_active(polygon(5)).loss
-    W = np.zeros((2, 5))
-    W[:, :4] = polygon(4)
-    assert polygon_loss(4, 5) == pytest.approx(expected_loss(W, [0, 0, 0, 0, 0.1], pattern="exactly_one"), rel=1e-9)
+    best = one_active(polygon(5))
+    W, b = np.zeros((2, 7)), np.array([best.bias] * 5 + [1 / 14] * 2)
+    W[:, :5] = best.length * polygon(5)
+    assert polygon_loss(5, 7) == pytest.approx(expected_loss(W, b, pattern="exactly_one"), rel=1e-9)
 
 
 @pytest.mark.parametrize("s", [0.02, 0.3, 0.7, 1.0])

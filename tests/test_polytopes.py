@@ -128,6 +128,13 @@ def test_equal_rows_are_not_enough():
     assert not _matches(rings, gram, 0.1)
 
 
+@given(numbers)
+def test_a_wide_tolerance_does_not_lead_into_a_dead_end(seed):
+    """With it the antiprism's cosines 0.14 and 1/3 fit both to both: a column that fits first can be wrong later."""
+    corners = moved(BUILT["square antiprism"], np.random.default_rng(seed))
+    assert tms.polytope(corners, tolerance=0.3) == "square antiprism"
+
+
 def blocks(*parts):
     """Clusters in orthogonal dimensions, side by side."""
     W = np.zeros((sum(len(part) for part in parts), sum(part.shape[1] for part in parts)))
