@@ -5,7 +5,7 @@ dimensions is that a feature, and do features get any share of a dimension, or o
 
 **Set-up.** y = ReLU(WᵀW x + b), importance 1 for all. n = 400 features in m = 30 dimensions at 50 densities, and
 n = 200 in m = 20 at 20 densities (the authors' notebook), with 1/(1-S) = 1/density evenly spaced from 1 to 10. Adam
-at 0.01 with cosine decay, {{steps}} steps of {{batch}} examples, {{seeds}} seeds, one start each: nothing is selected.
+at 0.01 with cosine decay, {{steps:,}} steps of {{batch}} examples, {{seeds}} seeds, one start each: nothing is selected.
 W starts from Xavier's initial weights, and b at the mean s/2: from b = 0, dense data leave some outputs below zero for
 every example, and those never learn. Above: D* = m / |W|²_F, dimensions for each feature that is learned, median and
 range over seeds. Below: D_i = |W_i|² / sum over j of (Ŵ_i · W_j)², every feature of n = 400 and every seed. A feature
@@ -120,13 +120,13 @@ class Scan:
         self.D_star = tms.dimensions_per_feature(run.W)
 
 
-def train(n, m, x, steps, batch_size=BATCH):
-    """One call for all densities 1/x and seeds; every restart is a seed. The biases start at the mean."""
+def train(n, m, x, steps, batch_size=BATCH, restarts=SEEDS, seed=0):
+    """One call for all densities 1/x and all starts, which here are the seeds. The biases start at the mean."""
     density = 1 / x[:, None]
-    W = np.random.default_rng(0).normal(0, np.sqrt(2 / (m + n)), (SEEDS, len(x), m, n))
-    b = np.broadcast_to(density / 2, (SEEDS, len(x), n))
-    return tms.train(tms.SparseFeatures(n, density), m, steps=steps, batch_size=batch_size,
-                     restarts=SEEDS, seed=0, initial=(W, b))
+    W = np.random.default_rng(seed).normal(0, np.sqrt(2 / (m + n)), (restarts, len(x), m, n))
+    b = np.broadcast_to(density / 2, (restarts, len(x), n))
+    return tms.train(tms.SparseFeatures(n, density), m, steps=steps, batch_size=batch_size, restarts=restarts,
+                     seed=seed, initial=(W, b))
 
 
 def measure(scan):
@@ -201,7 +201,7 @@ def draw(scans):
         above.fill_between(scan.x, scan.D_star.min(0), scan.D_star.max(0), color=color, alpha=0.3, linewidth=0)
         above.plot(scan.x, np.median(scan.D_star, axis=0), color=color, marker="o", markersize=2.5,
                    label=f"n = {scan.n}, m = {scan.m}: median and range of {len(scan.D_star)} seeds")
-    x = np.geomspace(1, 10, 80)
+    x = np.geomspace(1, 10, 60)
     above.plot(x, best_polytope(x), "--", color="0.25", linewidth=1, label="theory: the best polytope alone")
     above.set(ylabel="D* = m / |W|²$_F$", ylim=(0, 1.1), title="hidden dimensions for each feature that is learned")
     above.legend(loc="upper right", bbox_to_anchor=(1, 0.88))

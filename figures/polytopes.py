@@ -3,7 +3,7 @@
 **Question.** Which arrangements are behind the shares of a dimension in the figure above?
 
 **Set-up.** The model of that figure with n = 400, m = 30 at six densities, {{seeds}} seeds, one start each, but
-trained longer: {{steps}} steps of {{batch}} examples. Every feature with |W_i| > 1/2 is a node, with an edge to each
+trained longer: {{steps:,}} steps of {{batch}} examples. Every feature with |W_i| > 1/2 is a node, with an edge to each
 feature for which |W_i · W_j| > 0.2; the connected components are clusters. `tms.polytope` names a cluster if its
 corners can be put in an order in which every W_i · W_j, over the mean |W_i|², is within 0.1 of that of the named
 polytope. It matches corners, so rotation, order and size do not matter, and everything else does. The picture shows
@@ -97,7 +97,8 @@ def make(quick):
                 **{name.replace(" ", "_"): (counts[name] > 0).any(-1) for name in POLYTOPES if name != "single"},
                 "levels": differences(W, names, labels), "loss": (ratio := run.loss[:, X >= 3] / least_loss(n, m)),
                 "bound": (tms.dimensionality(W) - tms.leverage(W)).max(-1)}
-    measured |= {key: small(*model, 1000 if quick else 5000) for key, model in SMALL.items()}
+    size = (2, 1000) if quick else (SEEDS, 5000)
+    measured |= {key: small(*model, *size) for key, model in SMALL.items()}
     named = {end: (np.isin(tms.feature_polytopes(W, tolerance=tolerance), [*POLYTOPES])).sum()
              for end, tolerance in (("005", 0.05), ("01", 0.1), ("02", 0.2))}
     numbers = {"seeds": seeds, "steps": steps, "batch": batch, "x": X, "table": table(counts), "represented": kept,
@@ -107,10 +108,9 @@ def make(quick):
     return Result({"polytopes.png": draw(W[0], names[0], labels[0])}, measured, numbers)
 
 
-def small(n, m, name, steps):
+def small(n, m, name, seeds, steps):
     """Whether all features of the best of RESTARTS starts are corners of that polytope, at 1/(1-S) = 1.5; a seed."""
-    features = tms.SparseFeatures(n, 1 / 1.5)
-    runs = [tms.train(features, m, steps=steps, restarts=RESTARTS, seed=seed) for seed in range(SEEDS)]
+    runs = [train(n, m, np.array([1.5]), steps, 1024, RESTARTS, seed) for seed in range(seeds)]
     return np.array([(tms.feature_polytopes(run.best().W) == name).all() for run in runs])
 
 
