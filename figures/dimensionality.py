@@ -3,14 +3,14 @@
 **Question.** A model with m hidden dimensions stores far more features than that when they are sparse. How many
 dimensions is that a feature, and do features get any share of a dimension, or only certain ones?
 
-**Set-up.** y = ReLU(WᵀW x + b), importance 1 for all. n = 400 features in m = 30 dimensions at 50 densities, and
-n = 200 in m = 20 at 20 densities (the authors' notebook), with 1/(1-S) = 1/density evenly spaced from 1 to 10. Adam
-at 0.01 with cosine decay, {{steps:,}} steps of {{batch}} examples, {{seeds}} seeds, one start each: nothing is selected.
-W starts from Xavier's initial weights, and b at the mean s/2: from b = 0, dense data leave some outputs below zero for
-every example, and those never learn. Above: D* = m / |W|²_F, dimensions for each feature that is learned, median and
-range over seeds. Below: D_i = |W_i|² / sum over j of (Ŵ_i · W_j)², every feature of n = 400 and every seed. A feature
-counts as *represented* if |W_i| > 1/2; those that are not are grey, and no claim but the sum is about them. Dense
-features of equal importance have no directions of their own: all 400 get a norm of √(m/n) = 0.27, so none is
+**Set-up.** y = ReLU(WᵀW x + b), importance 1 for all. n = 400 features in m = 30 dimensions at 50 densities, and n =
+200 in m = 20 at 20 densities (the authors' notebook), with 1/(1-S) = 1/density evenly spaced from 1 to 10. Adam at
+0.01 with cosine decay, {{steps:,}} steps of {{batch}} examples, {{seeds}} seeds, one start each: nothing is selected.
+W starts from Xavier's initial weights, and b at the mean s/2: from b = 0, dense data leave some outputs below zero
+for every example, and those never learn. Above: D* = m / |W|²_F, dimensions for each feature that is learned, median
+and range over seeds. Below: D_i = |W_i|² / sum over j of (Ŵ_i · W_j)², every feature of n = 400 and every seed. A
+feature counts as *represented* if |W_i| > 1/2; those that are not are grey, and no claim but the sum is about them.
+Dense features of equal importance have no directions of their own: all 400 get a norm of √(m/n) = 0.27, so none is
 represented, though |W|²_F = m.
 
 **Theory.** The dashed line is the D* that a model would have that fills its dimensions with one kind of polytope, the
