@@ -29,7 +29,7 @@ models of 400 features have not yet left it (see the figure above). Both are bes
 the best of {{restarts}} starts at 1/(1-S) = 1.5, n = 4 in m = 3 is a tetrahedron in {{small_tetrahedron}} of the seeds,
 n = 6 in m = 4 two orthogonal triangles in {{small_triangle}}, and n = 3 in m = 2 one triangle in {{small_one}}.
 
-**How sure.** The names do not hang on the tolerance. With 0.05, 0.1 and 0.2, {{named_005}}, {{named_01}} and
+**How sure.** The names hardly hang on the tolerance. With 0.05, 0.1 and 0.2, {{named_005}}, {{named_01}} and
 {{named_02}} features of all models have a name other than "other". Which kinds share a model, and how often each, does
 change with the number of steps and the size of the batch: 3,000 steps of 256 had more digons at 1/(1-S) = 5.
 """

@@ -31,8 +31,8 @@ what counts is how much a polytope saves for each dimension that it takes, (k/d)
 its features at the best ℓ and t: `saving_per_dimension`. Where those of two polytopes are equal, one should replace the
 other: `replacement_density`. This supposes that there are always enough features, that one kind of polytope is used
 alone, and that its corners have equal lengths and biases. What decides is what happens when several features are on:
-one at a time, the saving is (k/d) (v - s L) with L from above, and the order of two polytopes is the same at (nearly)
-every density.
+one at a time, the saving is (k/d) (v - s L) with L from above, and of the named polytopes the one with more corners a
+dimension saves more at every density.
 
 All these losses are upper bounds: a polytope could bend. A k-gon gains nothing by a small bend under the one-active
 loss, being a critical point by symmetry. The antiprism of height 1/√3 does: it costs 0.0188, and 0.0128 at 0.525.

@@ -307,7 +307,7 @@ assert 1 / 4.5 < at["pentagon"]  # s = 1/4.5 is just outside
 #
 # - `x = np.array([1.6, 4.0, 6.0])` in part 4: beyond the digons' realm, and far beyond.
 # - `seed=1`: other mixtures.
-# - `n=4, n_hidden=3` at 1/s = 1.5, with `restarts=16`: a tetrahedron.
+# - `n=4, n_hidden=3` at 1/s = 1.5, with `restarts=64`: a tetrahedron.
 # - `tolerance=0.02` or `0.3` in `tms.feature_polytopes`: do the names change?
 #
 # The `assert` lines hold for the settings as they are. If one stops a cell, put a # in front of it.
