@@ -50,11 +50,14 @@ NAMES = (
     "phase_losses",
     "phase_changes_3_2",
     "true_phases",
+    "confused_phase",
     "broadcast_slip",
     "sampled_against_exact",
+    "dimensionality",
+    "polytopes",
+    "perturbed_pentagon",
     "correlated_features",
     "learning_dynamics",
-    "confused_phase",
 )
 
 

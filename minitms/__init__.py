@@ -17,11 +17,15 @@ from minitms.geometry import feature_norms as feature_norms
 from minitms.geometry import features_learned as features_learned
 from minitms.geometry import features_represented as features_represented
 from minitms.geometry import interference as interference
+from minitms.geometry import leverage as leverage
 from minitms.model import backward as backward
 from minitms.model import forward as forward
 from minitms.model import loss as loss
 from minitms.model import loss_and_gradients as loss_and_gradients
 from minitms.phases import phase_diagram as phase_diagram
+from minitms.polytopes import feature_clusters as feature_clusters
+from minitms.polytopes import feature_polytopes as feature_polytopes
+from minitms.polytopes import polytope as polytope
 from minitms.run import TrainingRun as TrainingRun
 from minitms.training import DivergenceError as DivergenceError
 from minitms.training import train as train
@@ -35,9 +39,10 @@ __version__ = "0.1.0"
 
 __all__ = [
     "Checkpoint", "DivergenceError", "Examples", "PhaseDiagram", "SparseFeatures", "TrainingRun", "Weights", "backward",
-    "classify", "dimensionality", "dimensions_per_feature", "expected_gradients", "expected_loss", "feature_norms",
-    "features_learned", "features_represented", "forward", "interference", "load_example", "loss", "loss_and_gradients",
-    "phase_diagram", "plots", "testing", "theory", "train",
+    "classify", "dimensionality", "dimensions_per_feature", "expected_gradients", "expected_loss", "feature_clusters",
+    "feature_norms", "feature_polytopes", "features_learned", "features_represented", "forward", "interference",
+    "leverage", "load_example", "loss", "loss_and_gradients", "phase_diagram", "plots", "polytope", "testing", "theory",
+    "train",
 ]  # fmt: skip
 
 

@@ -28,6 +28,10 @@ part of the cube where the output is on: the boundary terms vanish, since ReLU(z
 
 **Back to W.** A = WᵀW holds W twice. With G = ∂L/∂A, dA = dWᵀ W + Wᵀ dW gives ∂L/∂W = W (G + Gᵀ).
 
+**Who came before.** The exact loss of one ReLU neuron and two features without a bias was solved by Tom McGrath, in a
+comment to Elhage et al. (2022). Chen, Lau, Mendel, Wei and Murfet (2023, arXiv 2310.06301) give that of exactly one
+feature at a time in closed form; `minitms.polytope_losses` follows them to polygons and polytopes.
+
 The number of sets and of pieces doubles with every feature, so features under a ReLU that are on in any combination are
 served up to n = 5. One neuron and two features have a jitted voice, `minitms.fast.newton`, for millions of models.
 

@@ -76,7 +76,7 @@ def dimensionality(W: ArrayLike) -> np.ndarray:
     """Fraction of a hidden dimension that each feature has: ``D_i = |W_i|² / sum over j of (Ŵ_i · W_j)²``.
 
     1: a dimension of its own; 1/2: half of an antipodal pair; 2/5: one of a pentagon; 0: not represented.
-    The sum of all D_i is at most the rank of W, with equality iff every W_i is an eigenvector of W Wᵀ.
+    The sum of all D_i is at most the rank of W, with equality iff every W_i is an eigenvector of W Wᵀ; see `leverage`.
 
     Parameters
     ----------
@@ -154,6 +154,42 @@ def dimensions_per_feature(W: ArrayLike) -> np.ndarray:
     result = _fits("m / |W|²_F", _ldexp(per_feature, -exponent))
     vanished = (result == 0) & (total > 0)  # 0 would say that no feature is represented
     return _fits("|W|²_F", np.where(vanished, np.inf, result))
+
+
+def leverage(W: ArrayLike) -> np.ndarray:
+    """Leverage score of each feature: ``h_i = W_iᵀ (W Wᵀ)⁺ W_i``, the most that its dimensionality D_i can be.
+
+    The scores sum to the rank of W. They see only the space that the rows of W span: it is their projection's
+    diagonal. With M = W Wᵀ and Cauchy's inequality
+
+        |W_i|⁴ = [(M^½ W_i) · (M^-½ W_i)]² <= (W_iᵀ M W_i) (W_iᵀ M⁺ W_i)    so    D_i = |W_i|⁴ / (W_iᵀ M W_i) <= h_i
+
+    with equality iff W_i is an eigenvector of M. So sum of D_i <= sum of h_i = rank: features cannot have more
+    dimensions in all than there are.
+
+    Parameters
+    ----------
+    W : array of shape (..., m, n)
+
+    Returns
+    -------
+    array of shape (..., n)
+        Singular values of W below (m + n) eps of the largest count as 0.
+
+    Raises
+    ------
+    ValueError, TypeError
+        As in `feature_norms`.
+
+    Notes
+    -----
+    The bound by the leverage score is Fred Zhang's, in a comment to Elhage et al. (2022).
+    """
+    W = _weights(W)
+    scaled = _ldexp(W, -_exponent(W, axis=(-2, -1))[..., None, None])  # one factor for all: the scores do not change
+    _, size, rows = np.linalg.svd(scaled, full_matrices=False)         # rows (..., min(m, n), n)
+    least = sum(W.shape[-2:]) * np.finfo(W.dtype).eps * size.max(axis=-1, keepdims=True, initial=0)
+    return (rows**2 * (size > least)[..., None]).sum(axis=-2)
 
 
 def features_represented(W: ArrayLike, threshold: float = 0.5) -> np.ndarray:

@@ -32,7 +32,9 @@ A linear model gains nothing from superposition (the pair costs (1 + r) v), so i
 true minimum lies lower in places: for n=2, m=1 by up to 14 %, at the triple point. `minitms.expected_loss` gives the
 exact loss of any W and b, and `onset_importance` a boundary that the configurations miss.
 
-Source: Elhage et al., Toy Models of Superposition (2022), section 3, "Superposition as a Phase Change".
+Source: Elhage et al., Toy Models of Superposition (2022), section 3, "Superposition as a Phase Change". Without a bias,
+the exact loss of n=2, m=1 was solved by Tom McGrath in a comment to it. What polytopes of more features cost stands in
+`polytope_losses.py`.
 """
 
 from __future__ import annotations

@@ -17,6 +17,7 @@ MEASURES = [
     tms.dimensions_per_feature,
     tms.features_represented,
     tms.features_learned,
+    tms.leverage,
 ]
 
 
@@ -107,6 +108,33 @@ def test_dimensionalities_lie_in_0_1_and_sum_to_at_most_the_rank(W):
 
 
 @given(WEIGHTS)
+def test_no_feature_has_more_than_its_leverage_and_these_sum_to_the_rank(W):
+    D, h = tms.dimensionality(W), tms.leverage(W)
+    assert (D <= h + 1e-9).all()
+    assert (h <= 1 + 1e-12).all()
+    assert h.sum(axis=-1) == pytest.approx(np.linalg.matrix_rank(W, tol=1e-13), abs=1e-6)
+    for model, scores in zip(W, h, strict=True):
+        projection = np.linalg.pinv(model) @ model  # onto the rows of W
+        np.testing.assert_allclose(scores, np.diag(projection), atol=1e-9)
+
+
+@pytest.mark.parametrize(("W", "equal"), [(polygon(5), True), (antiprism(1 / np.sqrt(3)), True), (np.eye(3), True),
+                                          (antiprism(0.45), False), (np.array([[2.0, 3.0], [0.0, 1.0]]), False)])
+def test_the_bound_is_reached_iff_all_are_eigenvectors(W, equal):
+    D, h = tms.dimensionality(W), tms.leverage(W)
+    assert h.sum() == pytest.approx(len(W), rel=1e-12)
+    assert np.allclose(D, h, rtol=1e-9) == equal
+    assert (D.sum() < len(W) - 1e-3) == (not equal)
+
+
+def test_leverage_in_small_cases():
+    np.testing.assert_allclose(tms.leverage([[3.0, 4.0, 0.0]]), [9 / 25, 16 / 25, 0], rtol=1e-14)
+    assert tms.leverage(np.zeros((2, 3))).tolist() == [0, 0, 0]
+    assert tms.leverage([[1.0, 1, 0], [1, 1, 0]]).sum() == pytest.approx(1)
+    assert tms.leverage(np.full((1, 2), 1e200)).tolist() == pytest.approx([0.5, 0.5])
+
+
+@given(WEIGHTS)
 def test_definitions_in_loops(W):
     """The formulas of the paper, feature by feature."""
     norms, shared, D = tms.feature_norms(W), tms.interference(W), tms.dimensionality(W)
@@ -130,7 +158,7 @@ def test_invariances(W, seed):
     rng = np.random.default_rng(seed)
     rotation = np.linalg.qr(rng.normal(size=W.shape[-2:-1] * 2))[0]
     order = rng.permutation(W.shape[-1])
-    for measure in (tms.feature_norms, tms.interference, tms.dimensionality):
+    for measure in (tms.feature_norms, tms.interference, tms.dimensionality, tms.leverage):
         np.testing.assert_allclose(measure(rotation @ W), measure(W), rtol=1e-9, atol=1e-12)
         np.testing.assert_allclose(measure(W[..., order]), measure(W)[..., order], rtol=1e-9, atol=1e-12)
     np.testing.assert_allclose(
@@ -150,8 +178,8 @@ def test_features_learned_are_counted_as_the_paper_does():
 
 def test_one_model_gives_plain_shapes():
     W = polygon(5)
-    assert [measure(W).shape for measure in MEASURES] == [(5,), (5,), (5,), (), (), ()]
-    assert [measure(W[None, None]).shape for measure in MEASURES] == [(1, 1, 5)] * 3 + [(1, 1)] * 3
+    assert [measure(W).shape for measure in MEASURES] == [(5,), (5,), (5,), (), (), (), (5,)]
+    assert [measure(W[None, None]).shape for measure in MEASURES] == [(1, 1, 5)] * 3 + [(1, 1)] * 3 + [(1, 1, 5)]
 
 
 def test_input_is_left_alone():

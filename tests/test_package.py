@@ -25,9 +25,10 @@ NAMES = {
     "SparseFeatures", "forward", "loss", "backward", "loss_and_gradients", "train", "TrainingRun", "DivergenceError",
     "feature_norms", "interference", "dimensionality", "dimensions_per_feature", "features_represented",
     "expected_loss", "expected_gradients", "phase_diagram", "PhaseDiagram", "Weights", "Examples", "features_learned",
-    "Checkpoint", "classify", "load_example",
+    "Checkpoint", "classify", "load_example", "feature_clusters", "feature_polytopes", "polytope", "leverage",
 }  # fmt: skip
-SHOWN = ("minitms.plots.", "minitms.theory.", "minitms.testing.gradient_check.")
+SHOWN = ("minitms.plots.", "minitms.theory.", "minitms.testing.gradient_check.", "minitms.polytopes.",
+         "minitms.polytope_losses.")
 MODULES = sorted(module.name for module in pkgutil.walk_packages(tms.__path__, "minitms."))
 FUNCTIONS = sorted(
     {

@@ -1,0 +1,427 @@
+# %% [markdown]
+# # 6. Geometry
+#
+# Features in superposition do not lie anyhow. They form pairs, triangles, pentagons, and bodies in more dimensions,
+# each in dimensions of its own, and each with a fixed share of a dimension for every feature. Section 4 of the paper
+# [*Toy Models of Superposition*](https://transformer-circuits.pub/2022/toy_model/index.html) (Elhage et al., 2022)
+# found that. Here we work out the shares by hand, teach the computer to name what it sees, and then name what a model
+# of ours has learned.
+#
+# **You will be able to**
+# - compute which share of a dimension a feature has, and say why all shares add up to the number of dimensions;
+# - tell a pentagon from five other vectors in any number of dimensions, from products alone;
+# - find the clusters in a model that you trained, and name them;
+# - predict at which density pentagons replace pairs, and see whether they do.
+#
+# **You need** [tutorial 1](01_introduction.ipynb); the scalar product of two vectors.
+#
+# **Contents**: [shares by hand](#hand), [they add up](#sum), [names from products](#names),
+# [a model of your own](#own), [when one replaces another](#when), [what to vary](#vary), [exercises](#exercises).
+# Reading takes about 25 minutes; the [map](README.md) says how long the cells run, and has a glossary.
+#
+# **Letters and shapes** (those of tutorial 1, and)
+#
+# | letter | what it is | shape |
+# | --- | --- | --- |
+# | Ŵ_i | W_i divided by its length | (m,) |
+# | D_i | share of a dimension that feature i has, its *dimensionality* | a number in [0, 1] |
+# | D* | dimensions for each learned feature of a model, m / (sum of all squared lengths) | a number |
+# | h_i | leverage score of feature i, the most that D_i can be | a number in [0, 1] |
+# | k, d | corners of a polytope, and the dimensions that it lies in | numbers |
+# | s | density of all features | a number |
+
+# %%
+try:
+    import minitms as tms
+except ModuleNotFoundError as error:
+    raise ModuleNotFoundError(
+        "minitms is missing; in a clone of its repository run: pip install -e ."
+    ) from error
+
+import matplotlib.pyplot as plt
+import numpy as np
+
+from minitms import plots
+from minitms.polytope_losses import one_active, replacement_density
+from minitms.polytopes import POLYTOPES, polygon
+
+plt.style.use(plots.STYLE)
+rng = np.random.default_rng(0)
+
+# %% [markdown]
+# <a id="hand"></a>
+# ## 1. Shares by hand
+#
+# How much of a dimension does a feature have? Look along its direction Ŵ_i and ask what lies there: its own squared
+# length, and the squares of what the others have along it, (Ŵ_i · W_j)². Its share is its own part of all that:
+#
+# $$ D_i = \frac{|W_i|^2}{\sum_j (\hat W_i \cdot W_j)^2} \qquad \text{the sum is over all } j, i \text{ included} $$
+#
+# A pentagon, all lengths 1. The product of two directions is the cosine of the angle between them:
+#
+# | feature j | angle | cosine | square |
+# | --- | --- | --- | --- |
+# | i itself | 0° | 1 | 1 |
+# | two neighbours | 72° | 0.309 | 0.0955 each |
+# | two across | 144° | -0.809 | 0.6545 each |
+#
+# The squares add up to 1 + 0.191 + 1.309 = 2.5, so D_i = 1 / 2.5 = 2/5.
+#
+# **Predict.** What is D_i of a feature in a pair of opposites (a *digon*)? In a triangle? In a tetrahedron, where every
+# cosine is -1/3?
+#
+# <details><summary>Answer</summary>
+#
+# Digon: 1 / (1 + 1) = 1/2. Triangle, cosines -1/2: 1 / (1 + 2/4) = 2/3. Tetrahedron: 1 / (1 + 3/9) = 3/4. In each case
+# it is the number of dimensions over the number of corners, d/k: 1/2, 2/3, 3/4; and 2/5 for the pentagon.
+#
+# </details>
+
+# %%
+pentagon = polygon(5)  # (2, 5), unit vectors
+cosines = pentagon[:, 0] @ pentagon  # of feature 0 with all five
+print("cosines:", cosines.round(3))
+print(f"sum of squares {np.sum(cosines**2):.4f}, D = {1 / np.sum(cosines**2):.4f}")
+assert np.isclose(1 / np.sum(cosines**2), 2 / 5)
+assert np.allclose(tms.dimensionality(pentagon), 2 / 5)
+
+for name, corners in POLYTOPES.items():
+    d, k = corners.shape
+    D = tms.dimensionality(corners)
+    print(f"{name:17} {k} corners in {d} dimensions: d/k = {d / k:.3f}, D = {D[0]:.3f}")
+    assert np.allclose(D, d / k)
+
+# %% [markdown]
+# The *square antiprism* is new: two squares one above the other, the upper one turned by 45°. Eight features in three
+# dimensions, 3/8 each. That is more features for each dimension than any other in the list.
+#
+# <a id="sum"></a>
+# ## 2. They add up
+#
+# Five times 2/5 is 2, the dimensions of the plane. Eight times 3/8 is 3. Is that always so?
+#
+# **Predict.** Add a sixth vector to the pentagon, anywhere in the plane. The sum of all six shares: is it 2, less, or
+# more?
+#
+# <details><summary>Answer</summary>
+#
+# Less, or 2 at the most. There are only two dimensions to share, and crowding them unevenly wastes some.
+#
+# </details>
+
+# %%
+for sixth in ([0.5, 0.0], [1.0, 0.0], [0.0, 3.0]):
+    W = np.column_stack([pentagon, sixth])
+    D, h = tms.dimensionality(W), tms.leverage(W)
+    print(f"sixth vector {sixth}: D = {D.round(3)}, sum {D.sum():.3f}")
+    print(f"                        h = {h.round(3)}, sum {h.sum():.3f}")
+    assert (D <= h + 1e-12).all()
+    assert D.sum() < 2
+    assert np.isclose(h.sum(), 2)
+
+# %% [markdown]
+# The second row is the *leverage score* h_i, known from statistics: how much of feature i can be told from the hidden
+# values at best. The scores always add up to the rank of W, here 2, and no D_i is above its h_i. (Fred Zhang pointed
+# this out in a comment to the paper; the docstring of `tms.leverage` has the proof, in three lines.) So the shares
+# cannot add up to more than the dimensions there are. They add up to exactly that if every W_i is an eigenvector of W
+# Wᵀ, as in all figures of part 1, and also if several of them are put into orthogonal dimensions.
+#
+# <a id="names"></a>
+# ## 3. Names from products
+#
+# A model with m = 8 does not show us its pentagons: they lie at some angle in eight dimensions, and their corners have
+# numbers in no order. But two things do not change when vectors are rotated: their lengths and the products W_i · W_j
+# between them. So everything about the shape of a cluster is in its *Gram matrix* WᵀW, and a shape can be recognised if
+# there is an order of the features in which that matrix is the one of the shape.
+
+# %%
+rotation = np.linalg.qr(rng.normal(size=(8, 8)))[0]
+hidden = rotation[:, :2] @ (1.3 * pentagon)[:, rng.permutation(5)]  # (8, 5)
+print("the first corner now:", hidden[:, 0].round(2))
+print("products, over the mean squared length:")
+print((hidden.T @ hidden / 1.3**2).round(2))
+print("its name:", tms.polytope(hidden))
+assert tms.polytope(hidden) == "pentagon"
+
+# %% [markdown]
+# In every row there is one 1, two 0.31 and two -0.81, in a different order. `tms.polytope` tries to put the columns in
+# the order of a pentagon, one after the other, and goes back where none fits. It allows each number to be off by 0.1.
+#
+# **Predict.** What does it say of a hexagon? Of a pentagon with one corner missing? Of a pentagon in which one feature
+# is twice as long?
+#
+# <details><summary>Answer</summary>
+#
+# "other", three times. A hexagon is none of the shapes in the list; a part of a shape is not the shape; and lengths
+# count, since one feature that is longer has a larger share.
+#
+# </details>
+
+# %%
+longer = pentagon * np.array([2, 1, 1, 1, 1])
+for W in (polygon(6), pentagon[:, :4], longer):
+    print(tms.polytope(W), tms.dimensionality(W).round(2))
+    assert tms.polytope(W) == "other"
+
+# %% [markdown]
+# A model has many features, of which some are not learned, and the rest fall into *clusters*: groups in which each is
+# connected with another by a product that is not near 0. `tms.feature_clusters` draws a line between two features if
+# |W_i · W_j| is above 0.2, and calls a cluster what hangs together. Features shorter than 0.5 are left out.
+# `tms.feature_polytopes` names each cluster, and gives every feature the name of its own.
+
+# %%
+W = np.zeros((4, 9))
+W[:2, :5] = pentagon  # in the first two dimensions
+W[2, [5, 6]] = 1, -1  # a digon in the third
+W[3, 7] = 1  # a feature alone in the fourth; feature 8 stays 0
+print("clusters:", tms.feature_clusters(W))
+print("names:   ", tms.feature_polytopes(W).tolist())
+print("shares:  ", tms.dimensionality(W).round(2))
+assert tms.feature_clusters(W).tolist() == [0, 0, 0, 0, 0, 5, 5, 7, -1]
+assert np.isclose(tms.dimensionality(W).sum(), 4)
+
+# %% [markdown]
+# <a id="own"></a>
+# ## 4. A model of your own
+#
+# Now a model that nobody arranged: 80 features in 8 dimensions, all of the same importance, at three densities, from
+# six random starts each.
+#
+# **Predict.** At 1/s = 2 and 3, features meet often: which shape will they prefer? Which at 1/s = 4.5?
+#
+# <details><summary>Answer</summary>
+#
+# At first digons: only one other feature is in the way of each. At 4.5 features meet less often, and more of them are
+# worth storing: pentagons and antiprisms, with 5/2 and 8/3 features a dimension in place of 2. Part 5 has the numbers.
+#
+# </details>
+
+# %%
+x = np.array([2.0, 3.0, 4.5])  # one over the density
+features = tms.SparseFeatures(n=80, density=1 / x[:, None])
+run = tms.train(features, n_hidden=8, steps=3000, restarts=6, seed=0)
+names, D = tms.feature_polytopes(run.W), tms.dimensionality(run.W)  # (restarts, K, n)
+kinds = [*POLYTOPES, "other"]
+
+
+def counted(names):
+    """How many features are corners of each kind, in words."""
+    return ", ".join(f"{kind} {np.sum(names == kind)}" for kind in kinds)
+
+
+for k, restart in enumerate(run.best().restart):
+    print(f"1/s = {x[k]:g}, the best start: {counted(names[restart, k])}")
+    print(f"    D* = {tms.dimensions_per_feature(run.W[restart, k]):.3f}, sum of D = {D[restart, k].sum():.2f}")
+    assert np.isclose(D[restart, k].sum(), 8, atol=0.1)
+    if x[k] <= 3:
+        assert np.sum(names[restart, k] == "digon") >= 14
+print()
+for restart in run.loss[:, 2].argsort():
+    print(f"1/s = 4.5, loss {run.loss[restart, 2]:.4f}: {counted(names[restart, 2])}")
+
+# %% [markdown]
+# At 3 eight digons fill the eight dimensions, and 64 of the 80 features are left out; at 2 it is nearly so. At 4.5 few
+# starts agree. Each makes a mixture of its own, with hardly a difference in loss; "other" are larger bodies, in four
+# and more dimensions, for which our list has no name. Let us look at the start in which most features have one.
+
+# %%
+named = np.isin(names[:, 2], list(POLYTOPES)).sum(axis=1)
+chosen = named.argmax()
+assert named[chosen] >= 8
+
+fig, axes = plt.subplots(1, 2, figsize=(8.3, 3.4), width_ratios=[1.2, 1])
+for level in (1, 3 / 4, 2 / 3, 1 / 2, 2 / 5, 3 / 8):
+    axes[0].axhline(level, color="0.85", linewidth=0.8, zorder=0)
+for k, color in enumerate(("#E69F00", "#009E73", "#0072B2")):
+    shown = np.sort(D[chosen, k])[::-1][:30]
+    axes[0].plot(shown, "o", markersize=5 - 1.3 * k, color=color, label=f"1/s = {x[k]:g}")
+axes[0].set(xlabel="feature, largest share first (30 of 80)", ylabel="share of a dimension D$_i$", ylim=(0, 1.05))
+axes[0].legend()
+sparse = run.W[chosen, 2]
+clusters = tms.feature_clusters(sparse)
+order = np.argsort(np.where(clusters < 0, 99, clusters), kind="stable")[: np.sum(clusters >= 0)]
+plots.weight_gram(axes[1], sparse[:, order])
+axes[1].set_title("WᵀW at 1/s = 4.5, cluster by cluster")
+plt.show()
+members = [clusters == label for label in np.unique(clusters[clusters >= 0])]
+print("features in each cluster:  ", np.array([cluster.sum() for cluster in members]))
+print("sum of their D:            ", np.array([D[chosen, 2][cluster].sum() for cluster in members]).round(2))
+print("D of the first feature:    ", np.array([D[chosen, 2][cluster][0] for cluster in members]).round(2))
+
+# %% [markdown]
+# On the right, each block on the diagonal is a cluster, and between the blocks there is (nearly) nothing: clusters are
+# orthogonal. So each has dimensions of its own, as many as the shares of its features add up to, and all together they
+# have 8. On the left the shares stand in steps, one a kind of cluster; the thin lines are the levels of part 1.
+#
+# <a id="when"></a>
+# ## 5. When one replaces another
+#
+# Why these shapes, at these densities? Say that only one feature is ever on at a time. Then a shape without any
+# positive product (digon, triangle, tetrahedron) costs nothing at all, since the ReLU removes negative interference. A
+# pentagon costs a little, whatever its length and bias: `one_active` searches for the best. (Chen, Lau, Mendel, Wei and
+# Murfet studied this loss first, in 2023.)
+
+# %%
+for name, corners in POLYTOPES.items():
+    loss, length, bias = one_active(corners)
+    d, k = corners.shape
+    print(f"{name:17} {k / d:.2f} features a dimension, loss {loss:.5f}")
+    W, b = length * corners, np.full(k, bias)
+    exact = tms.expected_loss(W, b, pattern="exactly_one")
+    assert np.isclose(loss, exact, atol=1e-12)
+
+# %% [markdown]
+# More features a dimension, but at a price. And what does it save? A feature that is not stored costs its variance. So
+# the saving for each dimension is (k/d) times (variance less the loss of a stored feature). When features meet, now and
+# then two are on together, and negative interference hurts too; `replacement_density` takes all that into account,
+# exactly, and finds the density at which two shapes save the same.
+#
+# **Predict.** Which has the lower density: the place where digons give way to pentagons, or that where pentagons give
+# way to antiprisms?
+#
+# <details><summary>Answer</summary>
+#
+# The second. An antiprism packs more densely (8/3 against 5/2 a dimension), and interferes more; that pays when
+# features meet still more rarely.
+#
+# </details>
+
+# %%
+order = ["tetrahedron", "triangle", "digon", "pentagon", "square antiprism"]
+at = {}
+for i in range(4):
+    at[order[i + 1]] = replacement_density(POLYTOPES[order[i]], POLYTOPES[order[i + 1]])
+    print(f"{order[i]:12} -> {order[i + 1]:17} at s = {at[order[i + 1]]:.3f}, 1/s = {1 / at[order[i + 1]]:.2f}")
+assert list(at.values()) == sorted(at.values(), reverse=True)
+assert at["pentagon"] < 1 / 3 < at["digon"]  # s = 1/3 is in the realm of the digon
+assert 1 / 4.5 < at["pentagon"]  # s = 1/4.5 is just outside
+
+# %% [markdown]
+# So at 1/s = 2 and 3 digons are best, and at 4.5 pentagons, if by little: digons and antiprisms are close behind, so
+# mixtures of the three cost next to nothing more. That is what our models learned. Triangles and tetrahedra would be
+# best for denser features, but there they save hardly more than no shape at all, and a model of many features seldom
+# finds them. [The findings](../figures/README.md) have all that for 400 features and several seeds.
+#
+# <a id="vary"></a>
+# ## 6. What to vary
+#
+# - `x = np.array([1.6, 4.0, 6.0])` in part 4: beyond the digons' realm, and far beyond.
+# - `seed=1`: other mixtures.
+# - `n=4, n_hidden=3` at 1/s = 1.5, with `restarts=64`: a tetrahedron.
+# - `tolerance=0.02` or `0.3` in `tms.feature_polytopes`: do the names change?
+#
+# The `assert` lines hold for the settings as they are. If one stops a cell, put a # in front of it.
+#
+# <a id="exercises"></a>
+# ## 7. Exercises
+#
+# Fill in each function and run the cell below it, which says "not yet" or "solved".
+
+
+# %%
+def attempt(check, answer):
+    """Say whether an answer is right, and if not yet, what is missing."""
+    try:
+        check(answer)
+    except Exception as problem:
+        print("not yet.", problem)
+    else:
+        print("solved!")
+
+
+# %% [markdown]
+# **Exercise 1.** Compute all D_i of a W from the formula in part 1, without `tms.dimensionality`. A feature that is
+# zero has share 0.
+#
+# <details><summary>Hint</summary>
+#
+# G = WᵀW holds all products. |W_i|² is G[i, i], and (Ŵ_i · W_j)² is G[i, j]² / G[i, i]. So D_i = G[i, i]² / sum of
+# G[i, j]² over j. Where G[i, i] is 0, divide by 1.
+#
+# </details>
+
+
+# %%
+def shares(W):
+    """D_i of each column of W (m, n): shape (n,)."""
+    raise NotImplementedError
+
+
+# %%
+def check_shares(shares):
+    for W in (polygon(3), np.array([[2.0, 3.0, 0.0]]), sparse.astype(float)):
+        got, expected = np.asarray(shares(W)), tms.dimensionality(W)
+        assert got.shape == expected.shape, f"the result has shape {got.shape}; expected {expected.shape}"
+        assert np.isfinite(got).all(), "a feature that is zero has share 0, not nan"
+        worst = abs(got - expected).argmax()
+        assert np.allclose(got, expected), f"feature {worst}: got {got[worst]:.3f}, expected {expected[worst]:.3f}"
+
+
+attempt(check_shares, shares)
+
+# %% [markdown]
+# **Exercise 2.** Build a W in which every feature has the share that is asked for: a list of names of polytopes, each
+# in dimensions of its own.
+#
+# <details><summary>Hint</summary>
+#
+# `POLYTOPES[name]` has shape (d, k). Make a W of zeros with as many rows and columns as all of them together have, and
+# fill in one block after the other, along the diagonal.
+#
+# </details>
+
+
+# %%
+def build(names):
+    """W with the polytopes of these names, one after the other, in orthogonal dimensions."""
+    raise NotImplementedError
+
+
+# %%
+def check_build(build):
+    for wanted in (["digon"], ["pentagon", "single"], ["tetrahedron", "square antiprism", "digon"]):
+        W = np.asarray(build(wanted))
+        rows, columns = (sum(POLYTOPES[name].shape[axis] for name in wanted) for axis in (0, 1))
+        assert W.shape == (rows, columns), f"{wanted}: W has shape {W.shape}; expected {(rows, columns)}"
+        expected = [name for name in wanted for _ in range(POLYTOPES[name].shape[1])]
+        got = tms.feature_polytopes(W).tolist()
+        assert got == expected, f"{wanted}: the features are named {got}"
+        assert np.isclose(tms.dimensionality(W).sum(), rows), "the shares do not add up to the dimensions"
+
+
+attempt(check_build, build)
+
+# %% [markdown]
+# **Exercise 3.** Compute the leverage scores of part 2. The projection on the rows of W is the matrix
+# P = Wᵀ (W Wᵀ)⁻¹ W, with an inverse where there is one; h_i is P[i, i].
+#
+# <details><summary>Hint</summary>
+#
+# `np.linalg.pinv` is an inverse for every matrix, also one that has none. Its product with W on the right side is P.
+#
+# </details>
+
+
+# %%
+def leverage(W):
+    """h_i of each column of W (m, n): shape (n,)."""
+    raise NotImplementedError
+
+
+# %%
+def check_leverage(leverage):
+    flat = np.array([[1.0, 2.0, 0.5], [2.0, 4.0, 1.0]])  # rank 1: W Wᵀ has no inverse
+    for W in (pentagon, rng.normal(size=(3, 7)), flat):
+        got = np.asarray(leverage(W))
+        assert got.shape == W.shape[1:], f"the result has shape {got.shape}; expected {W.shape[1:]}"
+        rank = np.linalg.matrix_rank(W)
+        assert np.isclose(got.sum(), rank), f"the scores add up to {got.sum():.3f}; expected the rank, {rank}"
+        assert (tms.dimensionality(W) <= got + 1e-9).all(), "a feature has more than its leverage"
+        assert np.allclose(got, tms.leverage(W)), "the sum is right, but not each score"
+
+
+attempt(check_leverage, leverage)
+
+# %% [markdown]
+# **Next:** [the findings](../figures/README.md), where every figure of the paper is repeated and each claim measured;
+# or back to [the map](README.md).
