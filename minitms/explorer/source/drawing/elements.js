@@ -1,0 +1,92 @@
+// Elements of the page and of its drawings, made and changed.
+
+const SVG = "http://www.w3.org/2000/svg";
+
+/** An HTML element with properties and children; a property with a dash is an attribute. */
+function element(tag, properties = {}, ...children) {
+  const made = document.createElement(tag);
+  for (const [name, value] of Object.entries(properties)) {
+    if (name.includes("-") || name === "role" || name === "for") made.setAttribute(name, value);
+    else made[name] = value;
+  }
+  made.append(...children);
+  return made;
+}
+
+/** An SVG element inside `parent`. */
+function shape(parent, tag, attributes = {}) {
+  const made = document.createElementNS(SVG, tag);
+  change(made, attributes);
+  parent.append(made);
+  return made;
+}
+
+/** Set attributes; numbers are cut to what can be seen. */
+function change(made, attributes) {
+  for (const [name, value] of Object.entries(attributes)) {
+    if (name === "text") made.textContent = value;
+    else made.setAttribute(name, typeof value === "number" ? Math.round(value * 1e4) / 1e4 : value);
+  }
+}
+
+/** An SVG drawing of this size in its own units, as wide as the page lets it be. */
+function drawing(width, height, label) {
+  const svg = document.createElementNS(SVG, "svg");
+  change(svg, { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": label });
+  return svg;
+}
+
+/** As many shapes as are asked for, each time it is called: those that exist are changed, not made anew. */
+function shapes(parent, tag) {
+  const all = [];
+  return (count, attributes) => {
+    while (all.length < count) all.push(shape(parent, tag));
+    while (all.length > count) all.pop().remove();
+    all.forEach((one, index) => change(one, attributes(index)));
+    return all;
+  };
+}
+
+/** A slider over `values`, with its label and what it stands at; `value()` and `set(value)` are its two ends. */
+function slider(label, values, start, show, changed) {
+  const output = element("output"), input = element("input", { type: "range", min: 0, max: values.length - 1, step: 1 });
+  const value = () => values[Number(input.value)];
+  const write = () => {
+    output.textContent = show(value());
+    input.setAttribute("aria-valuetext", output.textContent);
+  };
+  const set = (wanted) => {
+    input.value = values.indexOf(wanted);
+    write();
+  };
+  set(start);
+  input.addEventListener("input", () => { write(); changed(); });
+  return { node: element("label", {}, element("span", {}, label, output), input), input, value, set };
+}
+
+/** A choice among words; `options` are pairs [value, what to show]. */
+function choice(label, options, start, changed) {
+  const input = element("select", {}, ...options.map(([value, text]) => element("option", { value }, text)));
+  input.value = start;
+  input.addEventListener("change", changed);
+  return {
+    node: element("label", {}, element("span", {}, label), input), input,
+    value: () => input.value, set: (value) => { input.value = value; },
+  };
+}
+
+function button(text, pressed, properties = {}) {
+  const made = element("button", { type: "button", ...properties }, text);
+  made.addEventListener("click", pressed);
+  return made;
+}
+
+/** A number as a person reads it. */
+function readable(value, digits = 3) {
+  if (!Number.isFinite(value)) return "–";
+  const size = Math.abs(value);
+  return (size && size < 1e-3 ? value.toExponential(digits - 1) : value.toPrecision(digits)).replace("-", "−");
+}
+
+const stillness = matchMedia("(prefers-reduced-motion: reduce)");
+const darkness = matchMedia("(prefers-color-scheme: dark)");
