@@ -57,6 +57,7 @@ function depth(z) {
 class Gram {
   constructor() {
     this.node = drawing(168, 158, "Heat map of W transposed times W, and the bias b");
+    this.node.classList.add("matrix");
     this.cells = shapes(shape(this.node, "g"), "rect");
     this.biases = shapes(shape(this.node, "g"), "rect");
     shape(this.node, "rect", { x: 0, y: 0, width: 140, height: 140, class: "axis" });
@@ -76,29 +77,36 @@ class Gram {
 
 /** A bar for each feature, from 0 to `most`, with named lines across. */
 class Bars {
-  constructor(label, { most = 1, lines = [], width = 300, height = 160 } = {}) {
-    Object.assign(this, { most, width, height });
-    this.node = drawing(width, height, label);
+  constructor(label, { most = 1, lines = [], height = 158 } = {}) {
+    Object.assign(this, { most, lines, height, width: 240 });
+    this.node = drawing(this.width, height, label);
+    this.guides = shapes(shape(this.node, "g"), "line");
+    this.levels = shapes(shape(this.node, "g"), "text");
     this.bars = shapes(shape(this.node, "g"), "rect");
     this.ticks = shapes(shape(this.node, "g"), "line");
     this.names = shapes(shape(this.node, "g"), "text");
-    for (const [value, text] of lines) {
-      const x = this.across(value);
-      shape(this.node, "line", { class: "guide", x1: x, x2: x, y1: 0, y2: height - 16 });
-      shape(this.node, "text", { x, y: height - 3, "text-anchor": "middle", text });
-    }
-    shape(this.node, "path", { class: "axis", d: `M22 0V${height - 16}` });
+    shape(this.node, "path", { class: "axis", d: `M22 0V${height - 18}` });
+    this.frame();
+    fluid(this);
+  }
+
+  /** What does not change while the values do. */
+  frame() {
+    const { height, lines } = this, x = (k) => this.across(lines[k][0]);
+    this.guides(lines.length, (k) => ({ class: "guide", x1: x(k), x2: x(k), y1: 0, y2: height - 18 }));
+    this.levels(lines.length, (k) => ({ x: x(k), y: height - 4, "text-anchor": lines[k][2] ?? "middle", text: lines[k][1] }));
   }
 
   across(value) {
-    return 22 + (Math.max(0, Math.min(1.06, value / this.most)) * (this.width - 34)) / 1.06;
+    return 22 + (Math.max(0, Math.min(1.06, value / this.most)) * (this.width - 26)) / 1.06;
   }
 
   /** Bars of these values; `ticks` are short marks, one a feature. */
   draw(values, colors, ticks = []) {
-    const n = values.length, step = (this.height - 18) / n;
+    this.last = [values, colors, ticks];
+    const n = values.length, step = (this.height - 20) / n;
     this.bars(n, (i) => ({
-      x: 22, y: i * step + 0.12 * step, height: 0.76 * step, width: this.across(values[i]) - 22, fill: colors[i],
+      x: 22, y: (i + 0.12) * step, height: 0.76 * step, width: this.across(values[i]) - 22, fill: colors[i],
     }));
     this.ticks(ticks.length, (i) => ({
       x1: this.across(ticks[i]), x2: this.across(ticks[i]), y1: i * step, y2: (i + 1) * step,
@@ -112,31 +120,36 @@ class Bars {
 
 /** Curves on a log axis: one a restart. */
 class Curves {
-  constructor(label, { width = 300, height = 160 } = {}) {
-    Object.assign(this, { width, height });
-    this.node = drawing(width, height, label);
+  constructor(label, { height = 200 } = {}) {
+    Object.assign(this, { height, width: 300 });
+    this.node = drawing(this.width, height, label);
     this.grid = shapes(shape(this.node, "g"), "line");
     this.marks = shapes(shape(this.node, "g"), "text");
     this.paths = shapes(shape(this.node, "g"), "path");
-    shape(this.node, "path", { class: "axis", d: `M40 0V${height - 18}H${width}` });
-    this.end = shape(this.node, "text", { x: width, y: height - 4, "text-anchor": "end" });
+    this.axis = shape(this.node, "path", { class: "axis" });
+    this.end = shape(this.node, "text", { y: height - 4, "text-anchor": "end" });
+    this.frame();
+    fluid(this);
+  }
+
+  frame() {
+    change(this.axis, { d: `M44 0V${this.height - 18}H${this.width}` });
+    change(this.end, { x: this.width });
   }
 
   /** Draw `series`, arrays of losses on steps 1 .. steps; `strokes` has attributes for each. */
   draw(series, steps, strokes) {
+    this.last = [series, steps, strokes];
     const { width, height } = this, bottom = height - 18, seen = series.map((losses) => thinned(losses, 150));
     const all = seen.flat().map(([, loss]) => loss).filter((loss) => loss > 0 && Number.isFinite(loss));
     const low = Math.log10(Math.min(...all, 1)) - 0.05, high = Math.log10(Math.max(...all, 1e-12)) + 0.05;
-    const y = (loss) => bottom * (1 - (Math.log10(loss) - low) / Math.max(high - low, 0.1));
-    const values = all.length ? decades(low, high) : [];
-    this.grid(values.length, (k) => ({
-      class: "guide", x1: 40, x2: width, y1: y(values[k]), y2: y(values[k]),
-    }));
-    this.marks(values.length, (k) => ({ x: 36, y: y(values[k]) + 4, "text-anchor": "end", text: short(values[k]) }));
+    const y = (loss) => bottom * (1 - (Math.log10(Math.max(loss, 1e-12)) - low) / Math.max(high - low, 0.1));
+    const x = (t) => 44 + ((width - 44) * t) / steps, values = all.length ? decades(low, high) : [];
+    this.grid(values.length, (k) => ({ class: "guide", x1: 44, x2: width, y1: y(values[k]), y2: y(values[k]) }));
+    this.marks(values.length, (k) => ({ x: 38, y: y(values[k]) + 4, "text-anchor": "end", text: short(values[k]) }));
     this.paths(seen.length, (k) => ({
       fill: "none", "stroke-linejoin": "round", ...strokes(k),
-      d: seen[k].map(([t, loss], p) => `${p ? "L" : "M"}${(40 + ((width - 40) * t) / steps).toFixed(1)} ${y(
-        Math.max(loss, 1e-12)).toFixed(1)}`).join(""),
+      d: seen[k].map(([t, loss], p) => `${p ? "L" : "M"}${x(t).toFixed(1)} ${y(loss).toFixed(1)}`).join(""),
     }));
     change(this.end, { text: `step ${steps.toLocaleString("en")}` });
   }
@@ -168,17 +181,26 @@ function short(value) {
 /** A bar for each feature to either side of 0, on -1 .. 1. */
 class SignedBars {
   constructor(label) {
+    Object.assign(this, { width: 168, height: 158 });
     this.node = drawing(168, 158, label);
     this.bars = shapes(shape(this.node, "g"), "rect");
-    shape(this.node, "path", { class: "axis", d: "M84 0V140M0 140H168" });
-    shape(this.node, "text", { x: 84, y: 154, "text-anchor": "middle", text: "0" });
+    this.axis = shape(this.node, "path", { class: "axis" });
+    this.zero = shape(this.node, "text", { y: 154, "text-anchor": "middle", text: "0" });
+    this.frame();
+    fluid(this);
+  }
+
+  frame() {
+    change(this.axis, { d: `M${this.width / 2} 0V140M0 140H${this.width}` });
+    change(this.zero, { x: this.width / 2 });
   }
 
   draw(values, colors) {
-    const step = 140 / values.length;
+    this.last = [values, colors];
+    const step = 140 / values.length, middle = this.width / 2;
     this.bars(values.length, (i) => {
-      const width = 80 * Math.min(1, Math.abs(values[i]));
-      return { x: values[i] < 0 ? 84 - width : 84, y: (i + 0.12) * step, width, height: 0.76 * step, fill: colors[i] };
+      const width = (middle - 2) * Math.min(1, Math.abs(values[i]));
+      return { x: middle - (values[i] < 0 ? width : 0), y: (i + 0.12) * step, width, height: 0.76 * step, fill: colors[i] };
     });
   }
 }

@@ -36,6 +36,17 @@ function drawing(width, height, label) {
   return svg;
 }
 
+/** Let a chart take the width that the page gives it: what is written in it stays of one size. It draws itself again. */
+function fluid(chart) {
+  new ResizeObserver(([{ contentRect }]) => {
+    if (contentRect.width < 1 || contentRect.width === chart.width) return;
+    chart.width = contentRect.width;
+    change(chart.node, { viewBox: `0 0 ${chart.width} ${chart.height}` });
+    chart.frame();
+    if (chart.last) chart.draw(...chart.last);
+  }).observe(chart.node);
+}
+
 /** As many shapes as are asked for, each time it is called: those that exist are changed, not made anew. */
 function shapes(parent, tag) {
   const all = [];

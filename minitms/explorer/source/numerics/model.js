@@ -19,14 +19,15 @@ function sizeOf({ n, m, tied = true }) {
   return (tied ? 1 : 2) * m * n + n;
 }
 
-/** Hidden values before f, and outputs after g, of one example x; `a` and `y` are filled. */
-function forward({ n, m, activation, hidden, E, D, b }, x, a, y) {
+/** Hidden values before f, and outputs after g, of the example that begins at x[first]; `a` and `y` are filled. */
+function forward({ n, m, activation, hidden, E, D, b }, x, first, a, y) {
   a.fill(0);
   for (let i = 0; i < n; i++) {
-    if (x[i] === 0) continue; // most features are off
-    for (let k = 0; k < m; k++) a[k] += E[k * n + i] * x[i];
+    const value = x[first + i];
+    if (value === 0) continue; // most features are off
+    for (let k = 0; k < m; k++) a[k] += E[k * n + i] * value;
   }
-  y.set(b);
+  for (let i = 0; i < n; i++) y[i] = b[i];
   for (let k = 0; k < m; k++) {
     const h = hidden === "relu" && a[k] < 0 ? 0 : a[k];
     for (let i = 0; i < n; i++) y[i] += h * D[k * n + i];
@@ -41,29 +42,29 @@ function forward({ n, m, activation, hidden, E, D, b }, x, a, y) {
  */
 function lossAndGradients(model, x, target, importance) {
   const { n, m, activation, hidden, E, D } = model, batch = x.length / n;
-  const out = {
-    parts: new Float64Array(n), encode: new Float64Array(m * n), decode: new Float64Array(m * n),
-    db: new Float64Array(n),
-  };
+  const parts = new Float64Array(n), db = new Float64Array(n);
+  const encode = new Float64Array(m * n), decode = new Float64Array(m * n);
   const a = new Float64Array(m), y = new Float64Array(n), dz = new Float64Array(n);
 
-  const learn = (row, t, count) => {
-    forward(model, row, a, y);
+  const learn = (x, t, first, count) => {
+    forward(model, x, first, a, y);
     for (let i = 0; i < n; i++) {
-      const error = y[i] - t[i], dy = (2 * importance[i] * error * count) / batch; // ∂L/∂y = 2 I (y - t) / batch
-      out.parts[i] += (importance[i] * error * error * count) / batch;
-      dz[i] = activation === "relu" && y[i] <= 0 ? 0 : dy;                         // ∂L/∂z = dy g'(z)
-      out.db[i] += dz[i];                                                          // ∂L/∂b = sum of dz
+      const error = y[i] - t[first + i];
+      const dy = (2 * importance[i] * error * count) / batch;                 // ∂L/∂y = 2 I (y - t) / batch
+      parts[i] += (importance[i] * error * error * count) / batch;
+      dz[i] = activation === "relu" && y[i] <= 0 ? 0 : dy;                    // ∂L/∂z = dy g'(z)
+      db[i] += dz[i];                                                         // ∂L/∂b = sum of dz
     }
     for (let k = 0; k < m; k++) {
-      const off = hidden === "relu" && a[k] <= 0;
+      if (hidden === "relu" && a[k] <= 0) continue;                           // h = 0, and ∂L/∂a = dh f'(a) = 0
       let dh = 0;
       for (let i = 0; i < n; i++) {
-        if (!off) out.decode[k * n + i] += a[k] * dz[i];                           // ∂L/∂D = hᵀ dz
-        dh += dz[i] * D[k * n + i];                                                // ∂L/∂h = dz Dᵀ
+        decode[k * n + i] += a[k] * dz[i];                                    // ∂L/∂D = hᵀ dz
+        dh += dz[i] * D[k * n + i];                                           // ∂L/∂h = dz Dᵀ
       }
-      if (off) continue;                                                           // ∂L/∂a = dh f'(a)
-      for (let i = 0; i < n; i++) if (row[i] !== 0) out.encode[k * n + i] += dh * row[i]; // ∂L/∂E = daᵀ x
+      for (let i = 0; i < n; i++) {
+        if (x[first + i] !== 0) encode[k * n + i] += dh * x[first + i];       // ∂L/∂E = daᵀ x
+      }
     }
   };
 
@@ -71,12 +72,11 @@ function lossAndGradients(model, x, target, importance) {
   for (let first = 0; first < batch * n; first += n) {
     let at = first;
     while (at < first + n && x[at] === 0) at++;
-    if (at < first + n) learn(x.subarray(first, first + n), target.subarray(first, first + n), 1);
+    if (at < first + n) learn(x, target, first, 1);
     else empty++;
   }
-  if (empty) learn(new Float64Array(n), new Float64Array(n), empty); // |0| is 0 too
-  out.loss = out.parts.reduce((sum, part) => sum + part, 0);
-  return out;
+  if (empty) learn(new Float64Array(n), new Float64Array(n), 0, empty); // |0| is 0 too
+  return { loss: parts.reduce((sum, part) => sum + part, 0), parts, encode, decode, db };
 }
 
 /** The gradient as a row like theta; tied weights are used twice, so that both paths are summed. */

@@ -11,12 +11,12 @@ class DragPanel {
     this.node = element("section");
     const again = () => this.restart(), renew = () => this.renew();
     this.n = slider("features n", upTo(2, 12), 5, String, again);
-    this.density = slider("sparsity", DENSITIES, 0.05, showDensity, renew);
-    this.decay = slider("importance of feature i", DECAYS, 1, (d) => (d === 1 ? "1, all equal" : `${d}^i`), renew);
+    this.density = slider("sparsity S", DENSITIES, 0.05, showSparsity, renew);
+    this.decay = slider("importance of i", DECAYS, 1, showDecay, renew);
     this.activation = choice("output g", [["relu", "ReLU"], ["linear", "linear"]], "relu", renew);
     this.hidden = choice("hidden layer f", [["linear", "linear"], ["relu", "ReLU"]], "linear", renew);
     this.data = choice("loss", [["batch", `on ${DRAG_BATCH.toLocaleString("en")} examples`],
-      ["one", "exact, one feature on at a time"]], "batch", renew);
+      ["one", "exact, one on at a time"]], "batch", renew);
     this.paths = choice("arrows", [["sum", "negative gradient"], ["apart", "by encoder and decoder"]], "sum", renew);
     this.release = element("input", { type: "checkbox", checked: true });
     this.run = button("Run downhill", () => (this.descent ? this.stop() : this.letGo(true)), { className: "main" });
@@ -26,7 +26,7 @@ class DragPanel {
       element("label", { className: "check" }, this.release, "runs downhill when let go"));
     this.status = element("p", { className: "status" });
     this.view = new Vectors("Features in the hidden space, with the negative gradient of each as an arrow", { size: 420 });
-    this.view.node.classList.add("drag");
+    this.view.node.classList.add("drag", "square");
     this.view.node.setAttribute("role", "group");
     this.arrows = shapes(shape(this.view.node, "g"), "path");
     this.handles = shapes(shape(this.view.node, "g"), "g");
@@ -202,7 +202,7 @@ class DragPanel {
     this.gram.draw(gram(W, n), model.b);
     this.slopeBars.draw(found.db.map((value) => -scale * value), colors);
     const norm = Math.hypot(...slope.sum);
-    this.status.textContent = `L = ${readable(found.loss, 4)}   |∂L/∂W| = ${readable(norm)}   ${arrangement(W, n)}`;
+    this.status.textContent = `L = ${readable(found.loss, 4)}, |∂L/∂W| = ${readable(norm)}; ${arrangement(W, n)}`;
     this.note.textContent = `Arrows are drawn ${scale} times as long as −∂L/∂W.`;
     this.run.textContent = this.descent ? "Stop" : "Run downhill";
     this.legend(apart);

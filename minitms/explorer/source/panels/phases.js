@@ -18,7 +18,7 @@ class PhasesPanel {
     for (const [name, array] of Object.entries(numbers)) this[name] = unpacked(array);
     this.rows = this.densities.length;
     this.columns = this.importances.length;
-    this.cell = [this.nearest(this.densities, 0.45), this.nearest(this.importances, 0.8)];
+    this.cell = [this.nearest(this.densities, 0.6), this.nearest(this.importances, 0.85)];
     this.node = element("section");
     this.status = element("p", { className: "status", role: "status", id: "cell-status" });
     this.picture = new Neuron();
@@ -134,7 +134,8 @@ class PhasesPanel {
     const branches = CONFIGURATIONS.map((name) => {
       const start = configurationModel(name, s), push = { first: [0, -0.05], extra: [-0.05, 0], superposed: [0, 0] }[name];
       const found = descend(loss, start.map((value, k) => value + (push[k] ?? 0)));
-      return { name, x: found.x, loss: found.loss, least: found.loss < least * (1 + 1e-6) };
+      const sign = found.x[Math.abs(found.x[0]) > Math.abs(found.x[1]) ? 0 : 1] < 0 ? -1 : 1; // W and -W are one model
+      return { name, x: found.x.map((value, k) => (k < 2 ? sign * value : value)), loss: found.loss, least: found.loss < least * (1 + 1e-6) };
     });
     const w = this.model("trained", row, column), trained = bestBias(w, s, r), together = this.model("together", row, column);
     return {
@@ -146,16 +147,17 @@ class PhasesPanel {
   show() {
     const found = this.models(), { s, r, least } = found, theory = this.predicted(s, r);
     const on = found.branches.filter((branch) => branch.least).map((branch) => NAMES[branch.name]);
-    const branch = on.length ? `on the branch of “${on.join("” and “")}”` : "on none of the three branches";
+    const branch = on.length === 3 ? "to which all three lead" : on.length ? `on the branch of “${on.join("” and “")}”`
+      : "on none of the three branches";
     this.status.textContent = `r = ${readable(r)}, density ${readable(s)} (S = ${readable(1 - s)}). Theory: ${NAMES[theory]}. `
       + `Least loss ${readable(least, 4)}, ${branch}; ${readable(100 * (1 - least / found.hand.find(({ name }) => name === theory).loss), 2)} % below theory’s.`;
     this.picture.draw(found.exact);
     const row = (name, { x, loss }, compare = true, best = false) => element("tr", { className: best ? "least" : "" },
       element("td", {}, name), ...[`${cut(x[0])}, ${cut(x[1])}`, `${cut(x[2])}, ${cut(x[3])}`, readable(loss, 4),
-        compare ? `${(100 * (loss / least - 1)).toFixed(1)} %` : ""].map((text) => element("td", { className: "number" }, text)));
+        compare ? Math.max(0, 100 * (loss / least - 1)).toFixed(1) : ""].map((text) => element("td", { className: "number" }, text)));
     const group = (text) => element("tr", { className: "group" }, element("th", { colSpan: 5 }, text));
     this.table.replaceChildren(
-      element("tr", {}, ...["", "w₁, w₂", "b₁, b₂", "loss", "above least"].map((text) => element("th", {}, text))),
+      element("tr", {}, ...["", "w₁, w₂", "b₁, b₂", "loss", "+ %"].map((text) => element("th", {}, text))),
       group("Theory, by hand"), ...found.hand.map((one) => row(NAMES[one.name], one)),
       group("Downhill from there"), ...found.branches.map((one) => row(NAMES[one.name], one)),
       group("The maps"), row("least exact loss", { x: found.exact, loss: least }, true, true),
@@ -209,20 +211,20 @@ function axes(holder) {
 /** The two features of one neuron on a line, and their biases. */
 class Neuron {
   constructor() {
-    this.node = drawing(320, 78, "The two weights of the least exact loss on a line");
-    shape(this.node, "path", { class: "axis", d: "M10 40H310M160 34V46M60 36V44M260 36V44" });
-    for (const [x, text] of [[60, "−1"], [160, "0"], [260, "1"]]) shape(this.node, "text", { x, y: 72, "text-anchor": "middle", text });
+    this.node = drawing(320, 100, "The two weights of the least exact loss on a line");
+    shape(this.node, "path", { class: "axis", d: "M10 62H310M160 54V70M60 58V66M260 58V66" });
+    for (const [x, text] of [[60, "−1"], [160, "0"], [260, "1"]]) shape(this.node, "text", { x, y: 92, "text-anchor": "middle", text });
     this.lines = shapes(shape(this.node, "g"), "path");
     this.names = shapes(shape(this.node, "g"), "text");
   }
 
   draw([w1, w2, b1, b2]) {
-    const x = (w) => 160 + 100 * w, colors = ["var(--soft)", "var(--accent)"], rows = [34, 46];
+    const x = (w) => 160 + 100 * w, colors = ["var(--soft)", "var(--accent)"], rows = [55, 69];
     this.lines(2, (k) => ({
       d: arrowPath([160, rows[k]], [x([w1, w2][k]), rows[k]]), stroke: colors[k], "stroke-width": 3, fill: "none",
       "stroke-linecap": "round",
     }));
     const text = [`first: w₁ = ${cut(w1)}, b₁ = ${cut(b1)}`, `extra: w₂ = ${cut(w2)}, b₂ = ${cut(b2)}`];
-    this.names(2, (k) => ({ x: k ? 310 : 10, y: 16, "text-anchor": k ? "end" : "start", text: text[k], style: `fill: ${colors[k]}` }));
+    this.names(2, (k) => ({ x: 10, y: k ? 30 : 14, text: text[k], style: `fill: ${colors[k]}` }));
   }
 }

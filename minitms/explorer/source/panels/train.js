@@ -2,9 +2,10 @@
 
 const DENSITIES = [1, 0.7, 0.5, 0.3, 0.2, 0.1, 0.07, 0.05, 0.03, 0.02, 0.01];
 const DECAYS = [0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95, 1];
-const FRAME = 9; // milliseconds of a frame that training may take
+const FRAME = 10; // milliseconds of a frame that training may take
 const upTo = (first, last) => Array.from({ length: last - first + 1 }, (_, k) => first + k);
-const showDensity = (density) => `S = ${Number((1 - density).toFixed(3))}, 1 − S = ${density}`;
+const showSparsity = (density) => String(Number((1 - density).toFixed(3)));
+const showDecay = (decay) => (decay === 1 ? "1" : `${decay}^i`);
 
 /** Importances decay^i. */
 function importances(n, decay) {
@@ -21,8 +22,8 @@ class TrainPanel {
     const again = () => this.restart();
     this.n = slider("features n", upTo(2, 20), 5, String, again);
     this.m = choice("hidden dimensions m", [["2", "2"], ["3", "3 (turning)"]], "2", again);
-    this.density = slider("sparsity", DENSITIES, 0.05, showDensity, again);
-    this.decay = slider("importance of feature i", DECAYS, 1, (d) => (d === 1 ? "1, all equal" : `${d}^i`), again);
+    this.density = slider("sparsity S", DENSITIES, 0.05, showSparsity, again);
+    this.decay = slider("importance of i", DECAYS, 1, showDecay, again);
     this.activation = choice("output g", [["relu", "ReLU"], ["linear", "linear"]], "relu", again);
     this.hidden = choice("hidden layer f", [["linear", "linear"], ["relu", "ReLU"]], "linear", again);
     this.steps = choice("steps", [["1000", "1,000"], ["5000", "5,000"]], "1000", again);
@@ -39,8 +40,11 @@ class TrainPanel {
     const seed = element("label", {}, element("span", {}, "seed"), this.seed);
     this.status = element("p", { className: "status", role: "status" });
     this.view = new Vectors("Features as arrows in the hidden space", { size: 360 });
+    this.view.node.classList.add("square");
     this.gram = new Gram();
-    this.shares = new Bars("Dimensionality of each feature", { most: 1, lines: [[0.4, "2/5"], [0.5, "1/2"], [1, "1"]] });
+    this.shares = new Bars("Dimensionality of each feature", {
+      lines: [[0.4, "2/5", "end"], [0.5, "1/2", "start"], [1, "1"]],
+    });
     this.curves = new Curves("Loss of each restart over the steps");
     this.strip = element("div", { className: "strip", role: "group", "aria-label": "Restarts" });
     const card = (title, ...nodes) => element("div", { className: "card" }, element("h3", {}, title), ...nodes);

@@ -1,0 +1,81 @@
+"""A headless Chromium that drives the explorer, for its tests and its benchmark."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import time
+
+import pytest
+
+from minitms.explorer.build import PAGE
+
+CHROMIUM, DRIVER = (shutil.which(name) for name in ("chromium", "chromedriver"))
+HOURGLASS = 60  # seconds that anything on the page may take on a busy machine
+
+
+@contextlib.contextmanager
+def chromium(*flags):
+    """A browser without a network; a test is skipped where there is none."""
+    webdriver = pytest.importorskip("selenium.webdriver", reason="needs selenium: pip install selenium")
+    if CHROMIUM is None or DRIVER is None:
+        pytest.skip("needs chromium and chromedriver: apt-get install chromium chromium-driver")
+    options = webdriver.ChromeOptions()
+    options.binary_location = CHROMIUM
+    for flag in ("headless=new", "no-sandbox", "disable-dev-shm-usage", "hide-scrollbars",
+                 "host-resolver-rules=MAP * ~NOTFOUND", *flags):  # fmt: skip
+        options.add_argument(f"--{flag}")
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    quiet = webdriver.ChromeService(executable_path=DRIVER, log_output=os.devnull)
+    driver = webdriver.Chrome(options=options, service=quiet)
+    try:
+        yield Browser(driver)
+    finally:
+        driver.quit()
+
+
+class Browser:
+    """The page in a browser."""
+
+    def __init__(self, driver):
+        self.driver = driver
+
+    def open(self, url=None, *, width=1600, height=1000, theme="light", motion="no-preference"):
+        """Open the page anew in a window of this size."""
+        self.emulate("Emulation.setEmulatedMedia", features=[
+            {"name": "prefers-color-scheme", "value": theme}, {"name": "prefers-reduced-motion", "value": motion}
+        ])  # fmt: skip
+        self.size(width, height)
+        self.driver.get("about:blank")  # a page that differs in its #hash alone would not be opened anew
+        self.driver.get(url or PAGE.as_uri())
+
+    def size(self, width, height):
+        self.emulate("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1,
+                     mobile=width < 500)
+
+    def emulate(self, command, **arguments):
+        self.driver.execute_cdp_cmd(command, arguments)
+
+    def run(self, script, **names):
+        """What a script returns, with `tms` for the page's numerics; the names are its variables."""
+        lines = "".join(f"const {name} = {json.dumps(value)};" for name, value in names.items())
+        return self.driver.execute_script(f"const tms = window.minitms; {lines} {script}")
+
+    def wait(self, condition, **names):
+        """Until the condition, a JavaScript expression, is true."""
+        end = time.monotonic() + HOURGLASS
+        while not self.run(f"return Boolean({condition})", **names):
+            assert time.monotonic() < end, f"never true: {condition}"
+            time.sleep(0.02)
+
+    def find(self, selector):
+        return self.driver.find_element("css selector", selector)
+
+    def text(self, selector):
+        return self.run("return document.querySelector(selector).textContent", selector=selector)
+
+    def log(self):
+        """What the console holds."""
+        return [entry["message"] for entry in self.driver.get_log("browser")]
