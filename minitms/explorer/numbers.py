@@ -45,7 +45,7 @@ def phases() -> dict:
         "densities": packed(densities, "float64"),
         "importances": packed(importances, "float64"),
         "exact": packed(np.concatenate([best.W[..., 0, :], best.b], axis=-1), "float32"),
-        "together": packed(together, "float16"),
+        "together": packed(together, "float32"),
         "trained": packed(trained["W"][::STRIDE, :, 0], "float16"),
     }
 

@@ -21,12 +21,13 @@ function changed() {
   if (current) code.textContent = current.python();
 }
 
-const panels = [new TrainPanel(wake, changed), new DragPanel(wake, changed), new PhasesPanel(wake, changed, numbers.phases),
-  new GeometryPanel(wake, changed, numbers.geometry)];
+const panels = [new TrainPanel(wake, changed), new DragPanel(wake, changed),
+  new PhasesPanel(wake, changed, numbers.phases), new GeometryPanel(wake, changed, numbers.geometry)];
 
 for (const panel of panels) {
   panel.tab = element("button", {
-    type: "button", role: "tab", id: `tab-${panel.id}`, "aria-controls": panel.id, "aria-selected": "false", tabIndex: -1,
+    type: "button", role: "tab", id: `tab-${panel.id}`, tabIndex: -1, "aria-controls": panel.id,
+    "aria-selected": "false",
   }, panel.title);
   panel.tab.addEventListener("click", () => open(panel));
   tabs.append(panel.tab);
@@ -73,8 +74,8 @@ open(panels.find((panel) => `#${panel.id}` === location.hash) ?? panels[0]);
 
 // For the curious, in the browser's console: the numerics under the names that they have in Python.
 window.minitms = {
-  SparseFeatures, Training, Adam, modelOf, sizeOf, lossAndGradients, gradientRow, batchKey, uniforms, normals, cosineRate,
-  dimensionality, featureNorms, interference, gram, expectedAlone, expectedPair, descend, configurationLosses,
-  boundaryDensity, classify, arrangement, polytope, companions,
+  SparseFeatures, Training, Adam, modelOf, sizeOf, lossAndGradients, gradientRow, batchKey, uniforms, normals,
+  cosineRate, dimensionality, featureNorms, interference, gram, expectedAlone, expectedPair, descend,
+  configurationLosses, boundaryDensity, classify, arrangement, polytope, companions,
   panels: Object.fromEntries(panels.map((panel) => [panel.id, panel])),
 };

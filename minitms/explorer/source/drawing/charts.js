@@ -94,7 +94,9 @@ class Bars {
   frame() {
     const { height, lines } = this, x = (k) => this.across(lines[k][0]);
     this.guides(lines.length, (k) => ({ class: "guide", x1: x(k), x2: x(k), y1: 0, y2: height - 18 }));
-    this.levels(lines.length, (k) => ({ x: x(k), y: height - 4, "text-anchor": lines[k][2] ?? "middle", text: lines[k][1] }));
+    this.levels(lines.length, (k) => ({
+      x: x(k), y: height - 4, "text-anchor": lines[k][2] ?? "middle", text: lines[k][1],
+    }));
   }
 
   across(value) {
@@ -200,7 +202,8 @@ class SignedBars {
     const step = 140 / values.length, middle = this.width / 2;
     this.bars(values.length, (i) => {
       const width = (middle - 2) * Math.min(1, Math.abs(values[i]));
-      return { x: middle - (values[i] < 0 ? width : 0), y: (i + 0.12) * step, width, height: 0.76 * step, fill: colors[i] };
+      const x = middle - (values[i] < 0 ? width : 0);
+      return { x, y: (i + 0.12) * step, width, height: 0.76 * step, fill: colors[i] };
     });
   }
 }

@@ -36,7 +36,7 @@ function drawing(width, height, label) {
   return svg;
 }
 
-/** Let a chart take the width that the page gives it: what is written in it stays of one size. It draws itself again. */
+/** Let a chart take the width that the page gives it, and draw itself again: its letters stay of one size. */
 function fluid(chart) {
   new ResizeObserver(([{ contentRect }]) => {
     if (contentRect.width < 1 || contentRect.width === chart.width) return;
@@ -58,13 +58,14 @@ function shapes(parent, tag) {
   };
 }
 
-/** A slider over `values`, with its label and what it stands at; `value()` and `set(value)` are its two ends. */
+/** A slider over `values`, with its label and what it stands at. */
 function slider(label, values, start, show, changed) {
-  const output = element("output"), input = element("input", { type: "range", min: 0, max: values.length - 1, step: 1 });
+  const shown = element("span", { className: "value" });
+  const input = element("input", { type: "range", min: 0, max: values.length - 1, step: 1 });
   const value = () => values[Number(input.value)];
   const write = () => {
-    output.textContent = show(value());
-    input.setAttribute("aria-valuetext", output.textContent);
+    shown.textContent = show(value());
+    input.setAttribute("aria-valuetext", shown.textContent);
   };
   const set = (wanted) => {
     input.value = values.indexOf(wanted);
@@ -72,7 +73,7 @@ function slider(label, values, start, show, changed) {
   };
   set(start);
   input.addEventListener("input", () => { write(); changed(); });
-  return { node: element("label", {}, element("span", {}, label, output), input), input, value, set };
+  return { node: element("label", {}, element("span", {}, label, shown), input), input, value, set };
 }
 
 /** A choice among words; `options` are pairs [value, what to show]. */

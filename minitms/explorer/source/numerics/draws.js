@@ -78,7 +78,7 @@ function roundToEven(value) {
   return rest > 0.5 || (rest === 0.5 && floor % 2) ? floor + 1 : floor;
 }
 
-/** Call `found(example)` for every example of which a column is on, which is rare: not each bit takes a word, but each gap.
+/** Call `found(example)` for every example of which a column is on, which is rare: each gap takes a word, not each bit.
  *
  * How many examples the bit stays off is known at once. A gap longer than g has the probability (1 - p)^(g + 1). After
  * BLOCK examples the gaps begin anew. `key` is that of the batch, `last` what `lastWords` gives.

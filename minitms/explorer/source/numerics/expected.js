@@ -25,11 +25,12 @@ function alongOne(c, d, t, relu) {
 
 /** Loss, its parts and its gradient if at most one feature is on at a time: feature j alone with its density.
  *
- * Tied models with a linear hidden layer. The paths of the gradient are equal here, since A = WᵀW holds W twice alike.
+ * Tied models with a linear hidden layer. With A = WᵀW and G = ∂L/∂A: W_i as what writes output i gets Σ_j G_ij W_j,
+ * and W_j as what reads feature j gets Σ_i G_ij W_i.
  */
 function expectedAlone(model, density, importance) {
   const { n, m, D: W, b } = model, relu = model.activation === "relu";
-  const A = gram(W, n), G = new Float64Array(n * n); // G = ∂L/∂A
+  const A = gram(W, n), G = new Float64Array(n * n);
   const out = { parts: new Float64Array(n), db: new Float64Array(n) };
   const none = 1 - density.reduce((sum, s) => sum + s, 0);
   for (let i = 0; i < n; i++) {
@@ -44,7 +45,6 @@ function expectedAlone(model, density, importance) {
     }
   }
   out.loss = out.parts.reduce((sum, part) => sum + part, 0);
-  // dA_ij = dW_i · W_j + W_i · dW_j: W_i as what writes output i, W_j as what reads feature j
   out.decode = new Float64Array(m * n);
   out.encode = new Float64Array(m * n);
   for (let k = 0; k < m; k++) {
@@ -101,7 +101,7 @@ function expectedPair(x, s, r, together = false) {
   return { loss, gradient };
 }
 
-/** Go downhill from `start` by BFGS with halved steps, to where the gradient of `f(x) = {loss, gradient}` is nearly 0. */
+/** Go downhill from `start` by BFGS with halved steps, until the gradient of `f(x) = {loss, gradient}` is nearly 0. */
 function descend(f, start, steps = 300) {
   const size = start.length, dot = (a, b) => a.reduce((sum, value, p) => sum + value * b[p], 0);
   const unit = () => start.map((_, p) => start.map((_, q) => (p === q ? 1 : 0)));

@@ -16,7 +16,7 @@ function featureNorms(W, n) {
   return squares.map(Math.sqrt);
 }
 
-/** D_i = |W_i|² / sum over j of (Ŵ_i · W_j)²: the share of a hidden dimension that each feature has; 0 where W_i = 0. */
+/** D_i = |W_i|² / sum over j of (Ŵ_i · W_j)²: each feature's share of a hidden dimension; 0 where W_i = 0. */
 function dimensionality(W, n, A = gram(W, n)) {
   return Float64Array.from({ length: n }, (_, i) => {
     let shared = 0;
@@ -36,7 +36,7 @@ function interference(W, n, A = gram(W, n)) {
 
 const POLYGONS = { 3: "triangle", 4: "square", 5: "pentagon", 6: "hexagon", 7: "heptagon", 8: "octagon" };
 
-/** What the features in the plane make, in words; those with |W_i| above a half count. `gap` is the largest deviation. */
+/** What the features in the plane make, in words; those with |W_i| above a half count. */
 function arrangement(W, n) {
   const norms = featureNorms(W, n), kept = [...norms.keys()].filter((i) => norms[i] > 0.5);
   const angles = kept.map((i) => (Math.atan2(W[n + i], W[i]) * 180) / Math.PI).sort((a, b) => a - b), k = kept.length;
@@ -69,7 +69,7 @@ const POLYTOPES = {
   "8 3": "square antiprism",
 };
 
-/** The polytope that these columns of W span: its name, its dimensions, and its corners in the three largest of them. */
+/** The polytope that these columns of W span: its name, its dimensions, and its corners in the three widest of them. */
 function polytope(W, n, members) {
   const m = W.length / n, M = new Float64Array(m * m);
   for (const i of members) {

@@ -1,4 +1,4 @@
-// Training: sample, gradient, update; several restarts of one model, the best one kept. The twin of minitms/training.py.
+// Training: sample, gradient, update; several restarts, the best one kept. The twin of minitms/training.py.
 
 const LEARNING_RATE = 1e-2, BATCH = 1024, HELD_OUT_EXAMPLES = 2 ** 16;
 

@@ -25,7 +25,7 @@ class DragPanel {
       button("Regular polygon", () => this.polygon()),
       element("label", { className: "check" }, this.release, "runs downhill when let go"));
     this.status = element("p", { className: "status" });
-    this.view = new Vectors("Features in the hidden space, with the negative gradient of each as an arrow", { size: 420 });
+    this.view = new Vectors("Features in the hidden space, with their negative gradients as arrows", { size: 420 });
     this.view.node.classList.add("drag", "square");
     this.view.node.setAttribute("role", "group");
     this.arrows = shapes(shape(this.view.node, "g"), "path");
@@ -40,8 +40,9 @@ class DragPanel {
     const parts = card("Parts of the loss, by feature", this.parts.node,
       element("p", { className: "hint" }, "Mark: what the feature costs if it is dropped and answered by its mean."));
     this.node.append(
-      element("p", {}, "Take an arrow's tip and move it, by mouse, finger, or the arrow keys (Shift for larger moves, Enter ",
-        "to let go). The arrow on it points downhill: minus the gradient of the loss by that feature's direction."),
+      element("p", {}, "Take an arrow's tip and move it, by mouse, finger, or the arrow keys (Shift for larger ",
+        "moves, Enter to let go). The arrow on it points downhill: minus the gradient of the loss by that ",
+        "feature's direction."),
       element("div", { className: "controls" }, ...controls.map((one) => one.node), buttons),
       this.status,
       element("div", { className: "wide" },
@@ -246,18 +247,21 @@ W = np.array([${row(0)},
               ${row(n)}])
 b = np.array(${row(2 * n)})
 `;
-    const importanceValue = importance ? `${this.decay.value()} ** np.arange(${n})` : "1.0";
     if (this.data.value() === "one") {
-      return `${start}arguments = {"importance": ${importanceValue}, "activation": "${activation}", "pattern": "exactly_one"}
-L = tms.expected_loss(W, b, **arguments)
-dW, db = tms.expected_gradients(W, b, **arguments)
+      const more = importance.replace("importance=", '"importance": ');
+      return `${start}words = {"activation": "${activation}", "pattern": "exactly_one"${more}}
+L = tms.expected_loss(W, b, **words)
+dW, db = tms.expected_gradients(W, b, **words)
 print(L, dW, db, sep="\\n")`;
     }
+    const call = (weights) => `tms.loss_and_gradients(${weights}, b, x, features.importance, ${words})`;
+    const apart = this.paths.value() === "apart" ? `
+_, (encode, decode), _ = ${call("(W, W)")}
+print(encode, decode, sep="\\n")         # the two paths of dW` : "";
     return `${start}features = tms.SparseFeatures(n=${n}, density=${this.density.value()}${importance})
 x = features.sample(${DRAG_BATCH}, seed=0)
-L, dW, db = tms.loss_and_gradients(W, b, x, features.importance, ${words})
-${this.paths.value() === "apart" ? `_, (encode, decode), _ = tms.loss_and_gradients((W, W), b, x, features.importance, ${words})
-print(L, encode, decode, db, sep="\\n")     # dW is encode + decode` : 'print(L, dW, db, sep="\\n")'}`;
+L, dW, db = ${call("W")}
+print(L, dW, db, sep="\\n")${apart}`;
   }
 }
 
@@ -266,6 +270,7 @@ function arrowPath([x1, y1], [x2, y2]) {
   const length = Math.hypot(x2 - x1, y2 - y1);
   if (length < 1) return "M0 0";
   const head = Math.min(9, 0.5 * length), [ux, uy] = [(x2 - x1) / length, (y2 - y1) / length];
-  const side = (turn) => `${(x2 - head * (ux - turn * uy * 0.6)).toFixed(1)} ${(y2 - head * (uy + turn * ux * 0.6)).toFixed(1)}`;
-  return `M${x1.toFixed(1)} ${y1.toFixed(1)}L${x2.toFixed(1)} ${y2.toFixed(1)}M${side(1)}L${x2.toFixed(1)} ${y2.toFixed(1)}L${side(-1)}`;
+  const at = (x, y) => `${x.toFixed(1)} ${y.toFixed(1)}`;
+  const side = (turn) => at(x2 - head * (ux - turn * uy * 0.6), y2 - head * (uy + turn * ux * 0.6));
+  return `M${at(x1, y1)}L${at(x2, y2)}M${side(1)}L${at(x2, y2)}L${side(-1)}`;
 }

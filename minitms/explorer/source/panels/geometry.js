@@ -21,9 +21,10 @@ class GeometryPanel {
     this.still = element("input", { type: "checkbox", checked: !stillness.matches });
     this.still.addEventListener("change", () => this.wake());
     this.node.append(
-      element("p", {}, `Models of ${this.n} features in ${this.m} dimensions, one a density. Each dot is a feature, as high as its `,
-        "share D of a dimension. Press on one, or walk with the arrow keys: left and right between densities, up and down between ",
-        "features. Beside it turns the polytope whose corners are that feature and those it is linked to."),
+      element("p", {}, `Models of ${this.n} features in ${this.m} dimensions, one a density. Each dot is a feature, `,
+        "as high as its share D of a dimension. Press on one, or walk with the arrow keys: left and right between ",
+        "densities, up and down between features. Beside it turns the polytope whose corners are that feature and ",
+        "those it is linked to."),
       element("ul", { className: "key" }, ...KINDS.map((kind) => {
         const mark = element("i");
         mark.style.background = `var(--${kind.replace(" ", "-")})`;
@@ -34,8 +35,9 @@ class GeometryPanel {
         element("div", { className: "column" },
           element("div", { className: "card" }, this.status, this.solid.node,
             element("label", { className: "hint" }, this.still, " turning")),
-          element("p", { className: "hint" }, "Linked: |W_i · W_j| above 0.2, both longer than 1/2. A polytope is named by how many ",
-            "features share how many dimensions; then D is dimensions / features. More than three dimensions: the three widest."))),
+          element("p", { className: "hint" }, "Linked: |W_i · W_j| above 0.2, both longer than 1/2. A polytope is ",
+            "named by how many features share how many dimensions; then D is dimensions / features. Of more than ",
+            "three dimensions the three widest are drawn."))),
     );
     this.canvas.addEventListener("pointerdown", (event) => this.point(event));
     this.canvas.addEventListener("keydown", (event) => this.press(event));
@@ -202,7 +204,11 @@ class Solid {
     this.at = corners.map((corner) => corner.map((value) => value / size));
     const away = (a, b) => Math.hypot(...this.at[a].map((value, k) => value - this.at[b][k]));
     const pairs = this.at.flatMap((_, a) => this.at.slice(a + 1).map((__, k) => [a, a + 1 + k]));
-    const nearest = this.at.map((_, a) => Math.min(...pairs.filter((pair) => pair.includes(a)).map(([p, q]) => away(p, q))));
+    const nearest = this.at.map(() => Infinity);
+    for (const [a, b] of pairs) {
+      nearest[a] = Math.min(nearest[a], away(a, b));
+      nearest[b] = Math.min(nearest[b], away(a, b));
+    }
     this.links = pairs.filter(([a, b]) => away(a, b) < 1.25 * Math.max(nearest[a], nearest[b]));
     if (corners.length > 12) this.links = []; // a tangle has no edges that one could follow
   }

@@ -6,7 +6,9 @@ const MAPS = [
   ["trained", "A million trained models", "the best of ten in each cell"],
   ["together", "With the earlier slip", "both features always on together"],
 ];
-const NAMES = { first: "keeps the first", extra: "keeps the extra one", superposed: "antipodal pair", neither: "neither" };
+const NAMES = {
+  first: "keeps the first", extra: "keeps the extra one", superposed: "antipodal pair", neither: "neither",
+};
 
 class PhasesPanel {
   id = "phases";
@@ -24,8 +26,9 @@ class PhasesPanel {
     this.picture = new Neuron();
     this.table = element("table");
     this.node.append(
-      element("p", {}, "One hidden dimension, two features of importance 1 and r, both with density 1 − S. What becomes of ",
-        "the second, the extra one? Press on a cell, or focus a map and walk with the arrow keys (Shift: ten cells)."),
+      element("p", {}, "One hidden dimension, two features of importance 1 and r, both with density 1 − S. What ",
+        "becomes of the second, the extra one? Press on a cell, or focus a map and walk with the arrow keys (Shift: ",
+        "ten cells)."),
       this.legend(),
       element("div", { className: "wide" },
         element("div", { className: "maps" }, ...MAPS.map((map) => this.map(...map))),
@@ -33,20 +36,22 @@ class PhasesPanel {
           element("div", { className: "card" }, this.status, this.picture.node),
           element("div", { className: "card scroll", tabIndex: 0, role: "region", "aria-label": "Models of the cell" },
             this.table),
-          element("p", { className: "hint" }, "By hand: theory's three answers. Downhill: where each leads on the exact loss, ",
-            "moved a little first; that is its branch. Of the trained models the package keeps W; b is the best for it. ",
-            "The slip's model is judged on its own data, on which both features are always on together."))),
+          element("p", { className: "hint" }, "By hand: theory's three answers. Downhill: where each leads on the ",
+            "exact loss, moved a little first; that is its branch. Of the trained models the package keeps W; b is ",
+            "the best for it. The slip's model is judged on its own data, on which both features are always on ",
+            "together."))),
     );
     this.select(...this.cell);
   }
 
   nearest(values, value) {
-    return values.reduce((best, one, k) => (Math.abs(Math.log(one / value)) < Math.abs(Math.log(values[best] / value)) ? k : best), 0);
+    const away = (k) => Math.abs(Math.log(values[k] / value));
+    return values.reduce((best, _, k) => (away(k) < away(best) ? k : best), 0);
   }
 
   legend() {
-    const entries = [["lost", "extra feature lost"], ["alone", "extra feature alone"], ["pair", "both, as an antipodal pair"],
-      ["mixed", "both as one, mixed"]];
+    const entries = [["lost", "extra feature lost"], ["alone", "extra feature alone"],
+      ["pair", "both, as an antipodal pair"], ["mixed", "both as one, mixed"]];
     return element("ul", { className: "key" }, ...entries.map(([color, text]) => {
       const mark = element("i");
       mark.style.background = `var(--${color})`;
@@ -83,7 +88,9 @@ class PhasesPanel {
     });
     const svg = drawing(columns, rows, "");
     change(svg, { viewBox: `0 0 ${columns} ${rows}`, preserveAspectRatio: "none", "aria-hidden": "true" });
-    shape(svg, "path", { d: this.boundaries(), fill: "none", stroke: "#000", "stroke-dasharray": "5 4", "stroke-width": 1.5 });
+    shape(svg, "path", {
+      d: this.boundaries(), fill: "none", stroke: "#000", "stroke-dasharray": "5 4", "stroke-width": 1.5,
+    });
     const cross = [shape(svg, "path", { fill: "none", stroke: "#fff", "stroke-width": 4 }),
       shape(svg, "path", { fill: "none", stroke: "#000", "stroke-width": 2 })];
     holder.append(canvas, svg);
@@ -96,14 +103,19 @@ class PhasesPanel {
 
   /** Theory's boundaries as a path in cells. */
   boundaries() {
-    const across = (r) => (Math.log(r / this.importances[0]) / Math.log(this.importances[this.columns - 1] / this.importances[0])) * (this.columns - 1) + 0.5;
-    const down = (s) => this.rows - 0.5 - (Math.log(s / this.densities[0]) / Math.log(1 / this.densities[0])) * (this.rows - 1);
-    const line = Array.from({ length: 81 }, (_, k) => 10 ** (k / 40 - 1)).map((r) => `${across(r).toFixed(2)} ${down(boundaryDensity(r)).toFixed(2)}`);
-    return `M${line.join("L")}M${across(1)} ${down(4 / 7)}V0`;
+    const place = (axis, value) => { // in cells along an axis, which is even in logs
+      const last = axis.length - 1;
+      return (Math.log(value / axis[0]) / Math.log(axis[last] / axis[0])) * last + 0.5;
+    };
+    const across = (r) => place(this.importances, r).toFixed(2);
+    const at = (r, s) => `${across(r)} ${(this.rows - place(this.densities, s)).toFixed(2)}`;
+    const line = Array.from({ length: 81 }, (_, k) => 10 ** (k / 40 - 1)).map((r) => at(r, boundaryDensity(r)));
+    return `M${line.join("L")}M${at(1, 4 / 7)}V0`;
   }
 
   point(event, holder) {
-    const box = holder.getBoundingClientRect(), inside = (value, count) => Math.max(0, Math.min(count - 1, Math.floor(value * count)));
+    const box = holder.getBoundingClientRect();
+    const inside = (value, count) => Math.max(0, Math.min(count - 1, Math.floor(value * count)));
     this.select(this.rows - 1 - inside((event.clientY - box.top) / box.height, this.rows),
       inside((event.clientX - box.left) / box.width, this.columns));
   }
@@ -129,18 +141,20 @@ class PhasesPanel {
 
   /** The models of the cell: theory's answers, where they lead downhill, and the models of the other maps. */
   models() {
-    const [row, column] = this.cell, s = this.densities[row], r = this.importances[column], losses = configurationLosses(s, r);
-    const loss = (x) => expectedPair(x, s, r), exact = this.model("exact", row, column), least = loss(exact).loss;
+    const [row, column] = this.cell, s = this.densities[row], r = this.importances[column];
+    const losses = configurationLosses(s, r), loss = (x) => expectedPair(x, s, r);
+    const exact = this.model("exact", row, column), least = loss(exact).loss;
+    const hand = CONFIGURATIONS.map((name) => ({ name, x: configurationModel(name, s), loss: losses[name] }));
     const branches = CONFIGURATIONS.map((name) => {
-      const start = configurationModel(name, s), push = { first: [0, -0.05], extra: [-0.05, 0], superposed: [0, 0] }[name];
+      const start = configurationModel(name, s);
+      const push = { first: [0, -0.05], extra: [-0.05, 0], superposed: [0, 0] }[name];
       const found = descend(loss, start.map((value, k) => value + (push[k] ?? 0)));
-      const sign = found.x[Math.abs(found.x[0]) > Math.abs(found.x[1]) ? 0 : 1] < 0 ? -1 : 1; // W and -W are one model
-      return { name, x: found.x.map((value, k) => (k < 2 ? sign * value : value)), loss: found.loss, least: found.loss < least * (1 + 1e-6) };
+      return { name, x: upright(found.x), loss: found.loss, least: found.loss < least * (1 + 1e-6) };
     });
-    const w = this.model("trained", row, column), trained = bestBias(w, s, r), together = this.model("together", row, column);
+    const trained = bestBias(this.model("trained", row, column), s, r), together = this.model("together", row, column);
     return {
-      s, r, least, exact, branches, hand: CONFIGURATIONS.map((name) => ({ name, x: configurationModel(name, s), loss: losses[name] })),
-      trained: { x: trained, loss: loss(trained).loss }, together: { x: together, loss: expectedPair(together, s, r, true).loss },
+      s, r, least, exact, hand, branches, trained: { x: trained, loss: loss(trained).loss },
+      together: { x: together, loss: expectedPair(together, s, r, true).loss },
     };
   }
 
@@ -149,12 +163,16 @@ class PhasesPanel {
     const on = found.branches.filter((branch) => branch.least).map((branch) => NAMES[branch.name]);
     const branch = on.length === 3 ? "to which all three lead" : on.length ? `on the branch of “${on.join("” and “")}”`
       : "on none of the three branches";
-    this.status.textContent = `r = ${readable(r)}, density ${readable(s)} (S = ${readable(1 - s)}). Theory: ${NAMES[theory]}. `
-      + `Least loss ${readable(least, 4)}, ${branch}; ${readable(100 * (1 - least / found.hand.find(({ name }) => name === theory).loss), 2)} % below theory’s.`;
-    this.picture.draw(found.exact);
-    const row = (name, { x, loss }, compare = true, best = false) => element("tr", { className: best ? "least" : "" },
-      element("td", {}, name), ...[`${cut(x[0])}, ${cut(x[1])}`, `${cut(x[2])}, ${cut(x[3])}`, readable(loss, 4),
-        compare ? Math.max(0, 100 * (loss / least - 1)).toFixed(1) : ""].map((text) => element("td", { className: "number" }, text)));
+    const below = 100 * Math.max(0, 1 - least / Math.min(...found.hand.map(({ loss }) => loss)));
+    this.status.textContent = `r = ${readable(r)}, density ${readable(s)} (S = ${readable(1 - s)}). `
+      + `Theory: ${NAMES[theory]}. Least loss ${readable(least, 4)}, ${branch}; ${below.toFixed(1)} % below theory’s.`;
+    this.picture.draw(upright(found.exact));
+    const row = (name, { x, loss }, compare = true, best = false) => {
+      const w = upright(x).map(cut), above = compare ? Math.max(0, 100 * (loss / least - 1)).toFixed(1) : "";
+      const cells = [`${w[0]}, ${w[1]}`, `${w[2]}, ${w[3]}`, readable(loss, 4), above];
+      return element("tr", { className: best ? "least" : "" }, element("td", {}, name),
+        ...cells.map((text) => element("td", { className: "number" }, text)));
+    };
     const group = (text) => element("tr", { className: "group" }, element("th", { colSpan: 5 }, text));
     this.table.replaceChildren(
       element("tr", {}, ...["", "w₁, w₂", "b₁, b₂", "loss", "+ %"].map((text) => element("th", {}, text))),
@@ -181,6 +199,12 @@ print("trained:", tms.load_example("phase_changes")["W"][${9 * row}, ${column}].
   }
 }
 
+/** The one of W and -W, which are one model, whose larger weight is positive. */
+function upright([w1, w2, ...b]) {
+  const sign = (Math.abs(w1) >= Math.abs(w2) ? w1 : w2) < 0 ? -1 : 1;
+  return [sign * w1, sign * w2, ...b];
+}
+
 /** Weights of a table. */
 function cut(value) {
   return (Math.abs(value) < 5e-4 ? 0 : value).toFixed(3).replace("-", "−");
@@ -203,7 +227,7 @@ function bestBias(w, s, r) {
 
 /** A map with the names of its axes around it. */
 function axes(holder) {
-  const ticks = (className, values) => element("div", { className }, ...values.map((text) => element("span", {}, text)));
+  const ticks = (className, texts) => element("div", { className }, ...texts.map((text) => element("span", {}, text)));
   return element("div", { className: "axes" }, ticks("up", ["1", "1 − S", "0.01"]), holder,
     ticks("across", ["0.1", "importance r", "10"]));
 }
@@ -213,7 +237,9 @@ class Neuron {
   constructor() {
     this.node = drawing(320, 100, "The two weights of the least exact loss on a line");
     shape(this.node, "path", { class: "axis", d: "M10 62H310M160 54V70M60 58V66M260 58V66" });
-    for (const [x, text] of [[60, "−1"], [160, "0"], [260, "1"]]) shape(this.node, "text", { x, y: 92, "text-anchor": "middle", text });
+    for (const [x, text] of [[60, "−1"], [160, "0"], [260, "1"]]) {
+      shape(this.node, "text", { x, y: 92, "text-anchor": "middle", text });
+    }
     this.lines = shapes(shape(this.node, "g"), "path");
     this.names = shapes(shape(this.node, "g"), "text");
   }

@@ -2,7 +2,7 @@
 
 const DENSITIES = [1, 0.7, 0.5, 0.3, 0.2, 0.1, 0.07, 0.05, 0.03, 0.02, 0.01];
 const DECAYS = [0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95, 1];
-const FRAME = 10; // milliseconds of a frame that training may take
+const FRAME = 8; // milliseconds of a frame that training may take
 const upTo = (first, last) => Array.from({ length: last - first + 1 }, (_, k) => first + k);
 const showSparsity = (density) => String(Number((1 - density).toFixed(3)));
 const showDecay = (decay) => (decay === 1 ? "1" : `${decay}^i`);
@@ -17,7 +17,7 @@ class TrainPanel {
   title = "Train";
 
   constructor(wake, changed) {
-    Object.assign(this, { wake, changed, turn: 0, chosen: null });
+    Object.assign(this, { wake, changed, turn: 0, frames: 0, chosen: null });
     this.node = element("section");
     const again = () => this.restart();
     this.n = slider("features n", upTo(2, 20), 5, String, again);
@@ -36,7 +36,8 @@ class TrainPanel {
       this.restart();
     });
     const buttons = element("div", { className: "buttons" }, this.go, button("Start anew", again), next);
-    const controls = [this.n, this.m, this.density, this.decay, this.activation, this.hidden, this.steps, this.restarts];
+    const controls = [this.n, this.m, this.density, this.decay, this.activation, this.hidden, this.steps,
+      this.restarts];
     const seed = element("label", {}, element("span", {}, "seed"), this.seed);
     this.status = element("p", { className: "status", role: "status" });
     this.view = new Vectors("Features as arrows in the hidden space", { size: 360 });
@@ -57,8 +58,8 @@ class TrainPanel {
       element("div", { className: "wide" },
         element("div", { className: "card" }, this.heading, this.view.node),
         element("div", { className: "column" },
-          element("div", { className: "pair" }, card("Who disturbs whom", this.gram.node), card("D, share of a dimension",
-            this.shares.node)),
+          element("div", { className: "pair" }, card("Who disturbs whom", this.gram.node),
+            card("D, share of a dimension", this.shares.node)),
           card("Loss of each restart", this.curves.node))),
       this.strip,
     );
@@ -81,7 +82,8 @@ class TrainPanel {
     this.started = performance.now();
     this.strip.replaceChildren();
     this.small = this.training.models.map((_, k) => {
-      const view = new Vectors(`Restart ${k}`, { size: 100, numbers: false }), loss = element("span", { className: "loss" });
+      const view = new Vectors(`Restart ${k}`, { size: 100, numbers: false });
+      const loss = element("span", { className: "loss" });
       const press = button("", () => this.choose(k), { "aria-pressed": "false" });
       press.append(view.node, loss);
       this.strip.append(press);
@@ -111,35 +113,43 @@ class TrainPanel {
 
   /** Train for a part of a frame and draw; true if there is more to do. */
   frame() {
-    const { training } = this, end = performance.now() + FRAME;
-    if (this.running && !training.done) {
-      // At most a hundredth of the run in a frame, so that the arrows can be followed with the eye
-      for (let step = 0; step < training.steps / 100 && !training.done; step++) {
-        training.step();
-        if (performance.now() > end) break;
-      }
-      if (training.done) {
-        this.seconds = (performance.now() - this.started) / 1000;
-        this.announce();
-      } else this.say();
-    }
-    const turning = training.m === 3 && !stillness.matches;
+    const { training } = this;
+    if (this.running && !training.done) this.train();
+    const turning = training.m === 3 && !stillness.matches, busy = this.running && !training.done;
     if (turning) this.turn += 0.01;
-    if (!stillness.matches || !this.running || training.done || training.t % 200 < 10) this.draw();
-    return (this.running && !training.done) || turning;
+    this.frames++;
+    if (!busy || !stillness.matches) this.draw(busy ? this.frames % 4 : null);
+    return busy || turning;
   }
 
-  draw() {
+  /** As many steps as a frame has room for; at most a hundredth of the run, so that the eye can follow. */
+  train() {
+    const { training } = this, start = performance.now();
+    for (let step = 1; step <= training.steps / 100 && !training.done; step++) {
+      training.step();
+      const spent = performance.now() - start;
+      if (spent + spent / step > FRAME) break; // one more would be too many
+    }
+    if (training.done) {
+      this.seconds = (performance.now() - this.started) / 1000;
+      this.announce();
+    } else this.say();
+  }
+
+  /** Draw everything; or, with a `part` of 0 to 3, the large view, and in turn a quarter of all else. */
+  draw(part = null) {
     const { training, shown } = this, { n, importance } = training.features, best = training.best();
     const colors = importanceColors(importance), { model } = training.models[shown], A = gram(model.D, n);
+    const due = (k) => part === null || k % 4 === part;
     this.view.draw(model.D, n, colors, this.turn);
-    this.gram.draw(A, model.b);
-    this.shares.draw(dimensionality(model.D, n, A), colors);
-    this.curves.draw(training.models.map((one) => one.history), training.steps, (k) => ({
+    if (due(0)) this.gram.draw(A, model.b);
+    if (due(1)) this.shares.draw(dimensionality(model.D, n, A), colors);
+    if (due(2)) this.curves.draw(training.models.map((one) => one.history), training.steps, (k) => ({
       stroke: k === shown ? "var(--accent)" : "var(--soft)", "stroke-width": k === shown ? 2 : 1,
       "stroke-opacity": k === shown ? 1 : 0.45,
     }));
     this.small.forEach(({ view, loss, press }, k) => {
+      if (!due(k)) return;
       const one = training.models[k];
       view.draw(one.model.D, n, colors, this.turn);
       loss.textContent = readable(Number.isFinite(one.loss) ? one.loss : one.recent);
@@ -157,7 +167,8 @@ class TrainPanel {
       this.status.textContent = this.running ? "Training…" : `Paused after step ${t} of ${steps}.`;
       return;
     }
-    const { training, shown } = this, { model } = training.models[shown], losses = training.models.map((one) => one.loss);
+    const { training, shown } = this, { model } = training.models[shown];
+    const losses = training.models.map((one) => one.loss);
     const least = losses[training.best()], close = losses.filter((loss) => loss <= 1.01 * least).length;
     const figure = training.m === 2 ? `${arrangement(model.D, training.features.n)}; ` : "";
     this.status.textContent = `Done in ${this.seconds.toFixed(1)} s. Restart ${shown}: ${figure}loss `
