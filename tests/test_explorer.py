@@ -310,7 +310,7 @@ def test_drag_shows_the_parts_of_the_loss(page):
     page.wait("!tms.panels.drag.dirty")
     W, b = theta(page)[:10].reshape(2, 5), theta(page)[10:]
     features = tms.SparseFeatures(5, 0.05, 0.7 ** np.arange(5))
-    x = features.sample(4096, seed=0)
+    x = features.sample(2048, seed=0)
     parts = (features.importance * (tms.forward(W, b, x) - x) ** 2).mean(axis=0)
     found = page.run("return [...tms.panels.drag.evaluate().parts]")
     np.testing.assert_allclose(found, parts, atol=1e-12)

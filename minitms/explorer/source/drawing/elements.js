@@ -21,12 +21,21 @@ function shape(parent, tag, attributes = {}) {
   return made;
 }
 
-/** Set attributes; numbers are cut to what can be seen. */
+/** Set attributes; numbers are cut to what can be seen. What stays as it was costs the browser nothing. */
 function change(made, attributes) {
+  made.known ??= {};
   for (const [name, value] of Object.entries(attributes)) {
-    if (name === "text") made.textContent = value;
-    else made.setAttribute(name, typeof value === "number" ? Math.round(value * 1e4) / 1e4 : value);
+    const seen = typeof value === "number" ? Math.round(value * 100) / 100 : value;
+    if (made.known[name] === seen) continue;
+    made.known[name] = seen;
+    if (name === "text") made.textContent = seen;
+    else made.setAttribute(name, seen);
   }
+}
+
+/** Write a text where it is another one. */
+function write(node, text) {
+  if (node.textContent !== text) node.textContent = text;
 }
 
 /** An SVG drawing of this size in its own units, as wide as the page lets it be. */
@@ -63,16 +72,16 @@ function slider(label, values, start, show, changed) {
   const shown = element("span", { className: "value" });
   const input = element("input", { type: "range", min: 0, max: values.length - 1, step: 1 });
   const value = () => values[Number(input.value)];
-  const write = () => {
+  const tell = () => {
     shown.textContent = show(value());
     input.setAttribute("aria-valuetext", shown.textContent);
   };
   const set = (wanted) => {
     input.value = values.indexOf(wanted);
-    write();
+    tell();
   };
   set(start);
-  input.addEventListener("input", () => { write(); changed(); });
+  input.addEventListener("input", () => { tell(); changed(); });
   return { node: element("label", {}, element("span", {}, label, shown), input), input, value, set };
 }
 

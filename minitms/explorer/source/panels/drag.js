@@ -1,6 +1,6 @@
 // Panel "Drag": take a feature by hand, and see the loss and its gradient at once; let go, and it runs downhill.
 
-const DRAG_BATCH = 4096, DOWNHILL_STEPS = 400;
+const DRAG_BATCH = 2048, DOWNHILL_STEPS = 400;
 
 class DragPanel {
   id = "drag";
@@ -83,6 +83,7 @@ class DragPanel {
     this.data.input.disabled = !exact;
     this.density.input.disabled = this.data.value() === "one";
     this.descent = null;
+    this.legend();
     this.update();
   }
 
@@ -116,7 +117,6 @@ class DragPanel {
   letGo(always = false) {
     if (!always && !this.release.checked) return this.changed();
     this.descent = { adam: new Adam(this.theta.length) };
-    this.run.textContent = "Stop";
     this.wake();
   }
 
@@ -203,10 +203,9 @@ class DragPanel {
     this.gram.draw(gram(W, n), model.b);
     this.slopeBars.draw(found.db.map((value) => -scale * value), colors);
     const norm = Math.hypot(...slope.sum);
-    this.status.textContent = `L = ${readable(found.loss, 4)}, |∂L/∂W| = ${readable(norm)}; ${arrangement(W, n)}`;
-    this.note.textContent = `Arrows are drawn ${scale} times as long as −∂L/∂W.`;
-    this.run.textContent = this.descent ? "Stop" : "Run downhill";
-    this.legend(apart);
+    write(this.status, `L = ${readable(found.loss, 4)}, |∂L/∂W| = ${readable(norm)}; ${arrangement(W, n)}`);
+    write(this.note, `Arrows are drawn ${scale} times as long as −∂L/∂W.`);
+    write(this.run, this.descent ? "Stop" : "Run downhill");
     if (!this.descent && this.held === null) this.changed();
   }
 
@@ -224,8 +223,9 @@ class DragPanel {
     });
   }
 
-  legend(apart) {
-    const entries = apart
+  /** What the colours of the arrows mean. */
+  legend() {
+    const entries = this.paths.value() === "apart"
       ? [["encode", "encoder's path: W reads x"], ["decode", "decoder's path: W writes y"]]
       : [["down", "−∂L/∂W, both paths together"]];
     this.key.replaceChildren(...entries.map(([color, text]) => {

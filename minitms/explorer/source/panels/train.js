@@ -152,19 +152,21 @@ class TrainPanel {
       if (!due(k)) return;
       const one = training.models[k];
       view.draw(one.model.D, n, colors, this.turn);
-      loss.textContent = readable(Number.isFinite(one.loss) ? one.loss : one.recent);
+      write(loss, readable(Number.isFinite(one.loss) ? one.loss : one.recent));
       press.classList.toggle("best", k === best);
-      press.setAttribute("aria-pressed", String(k === shown));
-      press.setAttribute("aria-label", `restart ${k}, loss ${loss.textContent}${k === best ? ", the best" : ""}`);
+      change(press, {
+        "aria-pressed": String(k === shown),
+        "aria-label": `restart ${k}, loss ${loss.textContent}${k === best ? ", the best" : ""}`,
+      });
     });
-    this.heading.textContent = `Restart ${shown}${shown === best ? ", the best" : ""}`;
+    write(this.heading, `Restart ${shown}${shown === best ? ", the best" : ""}`);
   }
 
   say() {
     const { t, steps } = this.training;
-    this.go.textContent = this.training.done ? "Train again" : this.running ? "Pause" : "Go on";
+    write(this.go, this.training.done ? "Train again" : this.running ? "Pause" : "Go on");
     if (!this.training.done) { // every step would be too much to listen to
-      this.status.textContent = this.running ? "Training…" : `Paused after step ${t} of ${steps}.`;
+      write(this.status, this.running ? "Training…" : `Paused after step ${t} of ${steps}.`);
       return;
     }
     const { training, shown } = this, { model } = training.models[shown];
