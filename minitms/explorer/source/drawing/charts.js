@@ -34,7 +34,7 @@ class Vectors {
     this.names(n, (i) => {
       const length = Math.hypot(ends[i][0], ends[i][1]), out = length > 0.15 ? 1 + 0.16 / length : 0;
       const [x, y] = this.place(ends[i][0] * out, ends[i][1] * out);
-      return { x, y: y + 4, "text-anchor": "middle", class: "strong", text: out ? i : "" };
+      return { x, y: y + 5, "text-anchor": "middle", class: "name", text: out ? i : "" };
     });
   }
 }
@@ -58,6 +58,9 @@ class Gram {
   constructor() {
     this.node = drawing(168, 158, "Heat map of W transposed times W, and the bias b");
     this.node.classList.add("matrix");
+    for (const [x, width] of [[0, 140], [150, 14]]) {
+      shape(this.node, "rect", { x, width, height: 140, fill: "var(--zero)" });
+    }
     this.cells = shapes(shape(this.node, "g"), "rect");
     this.biases = shapes(shape(this.node, "g"), "rect");
     shape(this.node, "rect", { x: 0, y: 0, width: 140, height: 140, class: "axis" });

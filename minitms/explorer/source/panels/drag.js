@@ -15,9 +15,9 @@ class DragPanel {
     this.decay = slider("importance of i", DECAYS, 1, showDecay, renew);
     this.activation = choice("output g", [["relu", "ReLU"], ["linear", "linear"]], "relu", renew);
     this.hidden = choice("hidden layer f", [["linear", "linear"], ["relu", "ReLU"]], "linear", renew);
-    this.data = choice("loss", [["batch", `on ${DRAG_BATCH.toLocaleString("en")} examples`],
-      ["one", "exact, one on at a time"]], "batch", renew);
-    this.paths = choice("arrows", [["sum", "negative gradient"], ["apart", "by encoder and decoder"]], "sum", renew);
+    const examples = `${DRAG_BATCH.toLocaleString("en")} examples`;
+    this.data = choice("loss", [["batch", examples], ["one", "exact, one on"]], "batch", renew);
+    this.paths = choice("arrows", [["sum", "both paths"], ["apart", "paths apart"]], "sum", renew);
     this.release = element("input", { type: "checkbox", checked: true });
     this.run = button("Run downhill", () => (this.descent ? this.stop() : this.letGo(true)), { className: "main" });
     const buttons = element("div", { className: "buttons" }, this.run,
@@ -42,7 +42,7 @@ class DragPanel {
     this.node.append(
       element("p", {}, "Take an arrow's tip and move it, by mouse, finger, or the arrow keys (Shift for larger ",
         "moves, Enter to let go). The arrow on it points downhill: minus the gradient of the loss by that ",
-        "feature's direction."),
+        "feature's direction. W enters twice, as encoder and as decoder; the gradient is the sum of the two paths."),
       element("div", { className: "controls" }, ...controls.map((one) => one.node), buttons),
       this.status,
       element("div", { className: "wide" },

@@ -35,7 +35,7 @@ class GeometryPanel {
         element("div", { className: "column" },
           element("div", { className: "card" }, this.status, this.solid.node,
             element("label", { className: "hint" }, this.still, " turning")),
-          element("p", { className: "hint" }, "Linked: |W_i · W_j| above 0.2, both longer than 1/2. A polytope is ",
+          element("p", { className: "hint" }, "Linked: |Wᵢ · Wⱼ| above 0.2, both longer than 1/2. A polytope is ",
             "named by how many features share how many dimensions; then D is dimensions / features. Of more than ",
             "three dimensions the three widest are drawn."))),
     );

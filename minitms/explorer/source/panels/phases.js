@@ -30,7 +30,7 @@ class PhasesPanel {
         "becomes of the second, the extra one? Press on a cell, or focus a map and walk with the arrow keys (Shift: ",
         "ten cells)."),
       this.legend(),
-      element("div", { className: "wide" },
+      element("div", { className: "wide late" },
         element("div", { className: "maps" }, ...MAPS.map((map) => this.map(...map))),
         element("div", { className: "column" },
           element("div", { className: "card" }, this.status, this.picture.node),
