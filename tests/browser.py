@@ -70,6 +70,44 @@ class Browser:
             assert time.monotonic() < end, f"never true: {condition}"
             time.sleep(0.02)
 
+    def show(self, panel):
+        """Open a panel by its tab."""
+        self.find(f"#tab-{panel}").click()
+        self.wait("!document.getElementById(panel).hidden", panel=panel)
+
+    def press(self, selector, *names):
+        """Press keys on an element: those that selenium has a name for, or letters."""
+        from selenium.webdriver import Keys
+
+        self.find(selector).send_keys(*(getattr(Keys, name, name) for name in names))
+
+    def mouse(self, *places):
+        """Press the mouse at the first place of the window, move it by way of the others, and let go."""
+        from selenium.webdriver.common.action_chains import ActionChains
+
+        chain = ActionChains(self.driver, duration=20).w3c_actions
+        for k, place in enumerate(places):
+            chain.pointer_action.move_to_location(*map(round, place))
+            if k == 0:
+                chain.pointer_action.pointer_down()
+        chain.pointer_action.pointer_up()
+        chain.perform()
+
+    def place(self, selector, across=0.5, down=0.5):
+        """A place inside an element, in the window, after scrolling to it."""
+        return self.run(
+            """const found = document.querySelector(selector); found.scrollIntoView({block: "center"});
+               const {left, top, width, height} = found.getBoundingClientRect();
+               return [left + across * width, top + down * height]""",
+            selector=selector, across=across, down=down,
+        )  # fmt: skip
+
+    def in_python(self):
+        """Run the code that the page offers, and return its names."""
+        names = {}
+        exec(self.text("#code"), names)
+        return names
+
     def find(self, selector):
         return self.driver.find_element("css selector", selector)
 

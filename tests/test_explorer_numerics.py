@@ -99,7 +99,8 @@ def test_loss_and_gradient(page, hidden, activation, tied, target):
     got = page.run(
         """const row = Float64Array.from.bind(Float64Array);
            return models.map(({shape, theta, x, t, importance}) => {
-             const model = tms.modelOf(row(theta), shape), found = tms.lossAndGradients(model, row(x), row(t), importance);
+             const model = tms.modelOf(row(theta), shape);
+             const found = tms.lossAndGradients(model, row(x), row(t), importance);
              return [found.loss, ...found.parts, ...found.encode, ...found.decode, ...found.db,
                      ...tms.gradientRow(model, found)]; })""",
         models=models,
@@ -110,18 +111,19 @@ def test_loss_and_gradient(page, hidden, activation, tied, target):
 
 @pytest.mark.parametrize(("hidden", "activation", "tied", "target"), VARIANTS)
 def test_training(page, hidden, activation, tied, target):
-    """Initial weights, draws, gradients, Adam's steps and the schedule, at once: 200 restarts with data of their own."""
+    """Initial weights, draws, gradients, Adam's steps and the schedule at once: 200 restarts with their own data."""
     signed, steps = target == "abs", 6
     features = tms.SparseFeatures(4, [0.6, 0.3, 0.01, 0.9], [1, 0.5, 2, 0.7], signed=signed, target=target)
     run = tms.train(features, 2, activation, hidden=hidden, tied=tied, steps=steps, batch_size=16, restarts=MODELS,
                     seed=7, engine="numpy", dtype="float64", progress=False)  # fmt: skip
     got = page.run(
-        """const features = new tms.SparseFeatures({n: 4, density: [0.6, 0.3, 0.01, 0.9], importance: [1, 0.5, 2, 0.7], signed});
+        """const features = new tms.SparseFeatures({n: 4, density, importance, signed});
            const training = new tms.Training({features, m: 2, hidden, activation, tied, target, steps, batch: 16,
                                               restarts, seed: 7});
            for (let t = 0; t < steps; t++) training.step();
            return training.models.map(({model, history}) => [[...model.E, ...model.D, ...model.b], history])""",
         hidden=hidden, activation=activation, tied=tied, target=target, signed=signed, steps=steps, restarts=MODELS,
+        density=features.density.tolist(), importance=features.importance.tolist(),
     )  # fmt: skip
     for k, (weights, history) in enumerate(got):
         E, D = (run.W[k], run.W[k]) if tied else (run.W[0][k], run.W[1][k])
@@ -202,9 +204,9 @@ def test_downhill_ends_in_the_minimum_that_newton_finds(page):
     rng = np.random.default_rng(5)
     s, r = rng.uniform(0.05, 0.95, 40), rng.uniform(0.2, 4, 40)
     got = page.run(
-        """return s.map((density, k) => Math.min(...["first", "extra", "superposed"].map((name) => {
-             const start = {first: [1, -0.05, 0, density / 2], extra: [-0.05, 1, density / 2, 0], superposed: [1, -1, 0, 0]}[name];
-             return tms.descend((x) => tms.expectedPair(x, density, r[k]), start).loss; })))""",
+        """return s.map((density, k) => Math.min(...[
+             [1, -0.05, 0, density / 2], [-0.05, 1, density / 2, 0], [1, -1, 0, 0],
+           ].map((start) => tms.descend((x) => tms.expectedPair(x, density, r[k]), start).loss)))""",
         s=s.tolist(), r=r.tolist(),
     )  # fmt: skip
     for loss, density, importance in zip(got, s, r, strict=True):
@@ -216,7 +218,8 @@ def test_downhill_ends_in_the_minimum_that_newton_finds(page):
 def test_theory(page):
     s, r = np.random.default_rng(6).uniform(0, [[1], [5]], (2, MODELS))
     got = page.run(
-        """return s.map((density, k) => [...Object.values(tms.configurationLosses(density, r[k])), tms.boundaryDensity(r[k])])""",
+        """return s.map((density, k) =>
+             [...Object.values(tms.configurationLosses(density, r[k])), tms.boundaryDensity(r[k])])""",
         s=s.tolist(), r=r.tolist(),
     )  # fmt: skip
     close(got, np.vstack([theory.configuration_losses(s, r), theory.boundary_density(r)]).T)
@@ -231,7 +234,7 @@ def test_geometry(page):
         W = rng.normal(size=(m, n)) * (rng.uniform(size=n) < 0.8)
         got = page.run(
             """const row = Float64Array.from(W);
-               return [tms.featureNorms(row, n), tms.interference(row, n), tms.dimensionality(row, n)].map((a) => [...a])""",
+               return ["featureNorms", "interference", "dimensionality"].map((name) => [...tms[name](row, n)])""",
             W=numbers(W), n=n,
         )  # fmt: skip
         close(got, [tms.feature_norms(W), tms.interference(W), tms.dimensionality(W)])

@@ -59,7 +59,8 @@ def explorer(height: int = 1000) -> Explorer:
     Examples
     --------
     >>> import minitms as tms
-    >>> tms.explorer(height=800)._repr_html_()[:18]
-    '<iframe srcdoc="&lt'
+    >>> page = tms.explorer(height=800)  # in a notebook, end a cell with it
+    >>> page.height
+    800
     """
     return Explorer(_checks.integer("height", height, at_least=1))

@@ -28,7 +28,7 @@ def page() -> str:
     }
     html = _read("page.html")
     for name, text in parts.items():
-        html = html.replace("{{%s}}" % name, text.rstrip())
+        html = html.replace("{{" + name + "}}", text.rstrip())
     return html
 
 

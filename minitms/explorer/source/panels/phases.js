@@ -236,6 +236,7 @@ function axes(holder) {
 class Neuron {
   constructor() {
     this.node = drawing(320, 100, "The two weights of the least exact loss on a line");
+    this.node.classList.add("line");
     shape(this.node, "path", { class: "axis", d: "M10 62H310M160 54V70M60 58V66M260 58V66" });
     for (const [x, text] of [[60, "−1"], [160, "0"], [260, "1"]]) {
       shape(this.node, "text", { x, y: 92, "text-anchor": "middle", text });

@@ -89,6 +89,7 @@ class TrainPanel {
       this.strip.append(press);
       return { view, loss, press };
     });
+    this.draw();
     this.announce();
     this.wake();
   }
