@@ -1,8 +1,8 @@
 """How long the explorer takes to draw: ``python tests/benchmarks/explorer_frames.py [--seconds 10]``.
 
 Twelve features in headless Chromium, which draws by the processor alone. A screen of 60 Hz has 16.7 ms for a frame;
-here frames follow one another as fast as they can, so that one sees what is left. Prints the median, the 95th percentile
-and the worst of the times between two frames, in milliseconds, for each thing that moves.
+here frames follow one another as fast as they can, so that one sees what is left. Prints the median, the 95th
+percentile and the worst of the times between two frames, in milliseconds, for each thing that moves.
 """
 
 from __future__ import annotations
