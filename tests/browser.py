@@ -12,7 +12,8 @@ import pytest
 
 from minitms.explorer.build import PAGE
 
-CHROMIUM, DRIVER = (shutil.which(name) for name in ("chromium", "chromedriver"))
+NAMES = "chromium", "chromium-browser", "google-chrome"
+CHROMIUM, DRIVER = next(filter(None, map(shutil.which, NAMES)), None), shutil.which("chromedriver")
 HOURGLASS = 60  # seconds that anything on the page may take on a busy machine
 
 

@@ -82,6 +82,13 @@ def test_the_command_builds_and_opens(monkeypatch, tmp_path, capsys):
     assert (tmp_path / "page.html").read_bytes() == original
 
 
+def test_without_sources_it_says_so(monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(build, "SOURCE", tmp_path / "source")
+    with pytest.raises(SystemExit):
+        command.main(["--build"])
+    assert "the sources are not installed with the page" in capsys.readouterr().err
+
+
 def test_python_minus_m_knows_the_command():
     finished = subprocess.run([sys.executable, "-m", "minitms.explorer", "--help"], cwd=ROOT, capture_output=True,
                               text=True, timeout=120, env={**os.environ, "PYTHONPATH": str(ROOT)})  # fmt: skip

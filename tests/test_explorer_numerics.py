@@ -9,7 +9,7 @@ import pytest
 
 import minitms as tms
 from minitms import adam, theory
-from minitms.draws import batch_key, normals, uniforms
+from minitms.draws import batch_key, last_words, normals, uniforms
 from tests.browser import chromium
 
 MODELS = 200
@@ -52,6 +52,20 @@ def test_keys_uniforms_and_normals(page):
         assert int(key) == int(expected)
         assert u == uniforms(expected, 9, 1, "float64").ravel().tolist()
         close(z, normals(expected, 9))
+
+
+@pytest.mark.parametrize("probability", [0.0, 1e-9, 0.0003, 0.015])
+def test_the_words_at_which_a_gap_ends(page, probability):
+    """The last word of a gap and those beside it, of which a batch has hardly ever one."""
+    last = last_words(np.array(probability))
+    words = [int(word) + shift for word in last[[0, 1, 7, 100, 255]].tolist() for shift in (-1, 0, 1)]
+    words = [word for word in words if word < 2**32]
+    got = page.run(
+        """const last = tms.lastWords(probability);
+           return [[...last], words.map((word) => tms.gap(word, last))]""",
+        probability=probability, words=words,
+    )  # fmt: skip
+    assert got == [last.tolist(), [int((word <= last).sum()) for word in words]]
 
 
 @pytest.mark.parametrize("signed", [False, True])

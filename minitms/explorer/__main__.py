@@ -14,6 +14,8 @@ parser.add_argument("--numbers", action="store_true", help="make the numbers tha
 
 def main(arguments=None) -> int:
     chosen = parser.parse_args(arguments)
+    if (chosen.numbers or chosen.build) and not build.SOURCE.exists():
+        parser.error(f"the sources are not installed with the page; expected them in {build.SOURCE}, as in a clone")
     if chosen.numbers:
         from minitms.explorer import numbers  # needs all of minitms, which to open the page does not
 

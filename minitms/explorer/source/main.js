@@ -75,7 +75,7 @@ open(panels.find((panel) => `#${panel.id}` === location.hash) ?? panels[0]);
 // For the curious, in the browser's console: the numerics under the names that they have in Python.
 window.minitms = {
   SparseFeatures, Training, Adam, modelOf, sizeOf, lossAndGradients, gradientRow, batchKey, uniforms, normals,
-  cosineRate, dimensionality, featureNorms, interference, gram, expectedAlone, expectedPair, descend,
+  gap, lastWords, cosineRate, dimensionality, featureNorms, interference, gram, expectedAlone, expectedPair, descend,
   configurationLosses, boundaryDensity, classify, arrangement, polytope, companions,
   panels: Object.fromEntries(panels.map((panel) => [panel.id, panel])),
 };
