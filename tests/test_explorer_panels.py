@@ -213,8 +213,9 @@ def test_phases_by_mouse_and_keyboard(page):
     np.testing.assert_allclose(found["least"], least, rtol=1e-9)
     hand = [one["loss"] for one in found["hand"]]
     np.testing.assert_allclose(hand, tms.theory.configuration_losses(s, r), rtol=1e-12)
-    trained = tms.load_example("phase_changes")["W"][9 * 82, 29, 0]
-    np.testing.assert_allclose(found["trained"]["x"][:2], trained.astype(float), rtol=1e-12)
+    trained = tms.load_example("phase_changes")
+    nearest = abs(trained["densities"] - s).argmin(), abs(trained["importances"] - r).argmin()
+    assert found["trained"]["x"][:2] == trained["W"][nearest].ravel().tolist() == names["trained"].ravel().tolist()
     assert any(branch["least"] for branch in found["branches"])
 
 
@@ -272,7 +273,18 @@ def test_geometry_by_mouse_and_keyboard(page):
     linked = np.flatnonzero((abs(W.T @ W)[i] > 0.2) & (tms.feature_norms(W) > 0.5))
     corners = page.run("return tms.panels.geometry.solid.at.length")
     assert corners == 8 >= len(linked)
-    assert f"D = {tms.dimensionality(W)[i]:.3g}"[:8] in page.text("#geometry .status")
+    D = tms.dimensionality(W)
+    assert f"D = {D[i]:.3g}"[:8] in page.text("#geometry .status")
+    drawn, heights, colored = page.run(
+        """const g = tms.panels.geometry, {width, height} = g.canvas;
+           const {data} = g.canvas.getContext("2d").getImageData(0, 0, width, height);
+           const places = Array.from(D, (_, rank) => g.place(d, rank)), ordered = [...D].sort((a, b) => a - b);
+           return [places.map(([, y]) => y), ordered.map((value) => g.height(value)),
+                   places.every(([x, y]) => data[4 * (Math.round(y) * width + Math.round(x)) + 3] > 0)]""",
+        d=d, D=D.tolist(),
+    )  # fmt: skip
+    np.testing.assert_allclose(drawn, heights, atol=1e-6)
+    assert colored
     page.press("#geometry canvas", "ARROW_LEFT", "ARROW_UP")
     after = page.run("return tms.panels.geometry.chosen")
     assert after[0] == d - 1
