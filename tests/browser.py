@@ -94,6 +94,15 @@ class Browser:
         chain.pointer_action.pointer_up()
         chain.perform()
 
+    def finger(self, *places):
+        """The same by a finger on the screen."""
+        self.emulate("Emulation.setTouchEmulationEnabled", enabled=True)
+        kinds = ["touchStart"] + ["touchMove"] * (len(places) - 1)
+        for kind, (x, y) in zip(kinds, places, strict=True):
+            self.emulate("Input.dispatchTouchEvent", type=kind, touchPoints=[{"x": x, "y": y}])
+        self.emulate("Input.dispatchTouchEvent", type="touchEnd", touchPoints=[])
+        self.emulate("Emulation.setTouchEmulationEnabled", enabled=False)
+
     def place(self, selector, across=0.5, down=0.5):
         """A place inside an element, in the window, after scrolling to it."""
         return self.run(

@@ -129,6 +129,21 @@ def test_drag_by_mouse(page):
     assert "a regular pentagon" in page.text("#drag .status")
 
 
+def test_drag_by_finger(page):
+    """A feature goes with the finger; the page does not scroll under it, and elsewhere it does."""
+    page.open(width=400, height=800)
+    page.show("drag")
+    page.run("tms.panels.drag.release.checked = false; tms.panels.drag.polygon()")
+    page.wait("!tms.panels.drag.dirty")
+    x, y = handle(page, 1)
+    before, unit = theta(page), page.run("return document.querySelector('#drag .drag').clientWidth") / 3.2
+    scrolled = page.run("return scrollY")
+    page.finger((x, y), (x + 5, y + 20), (x + 10, y + 60))
+    page.wait("tms.panels.drag.held === null && !tms.panels.drag.dirty")
+    np.testing.assert_allclose((theta(page) - before)[[1, 6]], [10 / unit, -60 / unit], atol=2 / unit)
+    assert page.run("return scrollY") == scrolled
+
+
 def test_drag_by_keyboard(page):
     page.show("drag")
     page.wait("document.querySelector('#drag .handle')")

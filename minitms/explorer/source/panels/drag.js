@@ -50,6 +50,10 @@ class DragPanel {
         element("div", { className: "column" }, parts, element("div", { className: "pair" },
           card("Who disturbs whom, and b", this.gram.node), card("Downhill for b: −∂L/∂b", this.slopeBars.node)))));
     this.view.node.addEventListener("pointerdown", (event) => this.take(event));
+    // A finger on a feature moves it; anywhere else it scrolls the page.
+    this.view.node.addEventListener("touchstart", (event) => {
+      if (this.nearest(event.touches[0]) !== null) event.preventDefault();
+    }, { passive: false });
     this.view.node.addEventListener("pointermove", (event) => this.move(event));
     for (const end of ["pointerup", "pointercancel"]) this.view.node.addEventListener(end, () => this.drop());
     this.restart();
@@ -134,11 +138,17 @@ class DragPanel {
     return [(event.clientX - box.left) * unit - this.view.limit, this.view.limit - (event.clientY - box.top) * unit];
   }
 
-  take(event) {
+  /** The feature whose tip is next to a pointer, or null if none is near. */
+  nearest(event) {
     const [x, y] = this.at(event), n = this.model.n;
     const away = Array.from({ length: n }, (_, i) => Math.hypot(this.theta[i] - x, this.theta[n + i] - y));
-    const nearest = away.indexOf(Math.min(...away));
-    if (away[nearest] > 0.25) return;
+    const least = Math.min(...away);
+    return least < 0.25 ? away.indexOf(least) : null;
+  }
+
+  take(event) {
+    const nearest = this.nearest(event), n = this.model.n;
+    if (nearest === null) return;
     event.preventDefault();
     this.view.node.setPointerCapture(event.pointerId);
     this.held = nearest;
@@ -204,7 +214,8 @@ class DragPanel {
     this.slopeBars.draw(found.db.map((value) => -scale * value), colors);
     const norm = Math.hypot(...slope.sum);
     write(this.status, `L = ${readable(found.loss, 4)}, |∂L/∂W| = ${readable(norm)}; ${arrangement(W, n)}`);
-    write(this.note, `Arrows are drawn ${scale} times as long as −∂L/∂W.`);
+    const alone = this.data.value() === "one" ? " Exactly one feature is on: L is an integral, without samples." : "";
+    write(this.note, `Arrows are drawn ${scale} times as long as −∂L/∂W.${alone}`);
     write(this.run, this.descent ? "Stop" : "Run downhill");
     if (!this.descent && this.held === null) this.changed();
   }
@@ -213,7 +224,7 @@ class DragPanel {
     const place = (i) => this.view.place(this.theta[i], this.theta[n + i]);
     this.handles(n, (i) => ({ transform: `translate(${place(i).map((v) => v.toFixed(2))})` })).forEach((handle, i) => {
       if (!handle.firstChild) {
-        shape(handle, "circle", { r: 15, class: "halo", fill: "transparent" });
+        shape(handle, "circle", { r: 24, class: "halo", fill: "transparent" }); // as wide as a finger
         change(handle, { class: "handle", tabindex: 0, role: "button" });
         handle.addEventListener("keydown", (event) => this.press(event, i));
       }

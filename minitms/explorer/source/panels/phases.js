@@ -38,8 +38,10 @@ class PhasesPanel {
             this.table),
           element("p", { className: "hint" }, "By hand: theory's three answers. Downhill: where each leads on the ",
             "exact loss, moved a little first; that is its branch. Of the trained models the package keeps W; b is ",
-            "the best for it. The slip's model is judged on its own data, on which both features are always on ",
-            "together."))),
+            "the best for it. The slip: an earlier ",
+            "replication (zroe1/toy-models-of-superposition, 2023) gave both features one on/off bit, by ",
+            "broadcasting. Features that are always on together are best kept as one, as by PCA; its model is judged on ",
+            "such data."))),
     );
     this.select(...this.cell);
   }
