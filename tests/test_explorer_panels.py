@@ -75,6 +75,13 @@ def test_train_by_keyboard(page):
     page.wait("tms.panels.train.training.t > t", t=t)
 
 
+@pytest.mark.parametrize(("written", "taken"), [("7", 7), ("-3", 0), ("2.9", 2), ("", 0), ("1e99", 2**31)])
+def test_train_takes_a_seed_or_puts_it_right(page, written, taken):
+    page.run("const {seed} = tms.panels.train; seed.value = written; seed.dispatchEvent(new Event('change'))",
+             written=written)
+    assert page.run("const {seed, training} = tms.panels.train; return [seed.value, training.seed]") == [str(taken), taken]
+
+
 @pytest.mark.parametrize(("choices", "n"), [
     ({"m": "3"}, 7), ({"hidden": "relu"}, 4), ({"activation": "linear"}, 5), ({"m": "3", "hidden": "relu"}, 12)
 ])  # fmt: skip

@@ -40,8 +40,8 @@ class PhasesPanel {
             "exact loss, moved a little first; that is its branch. Of the trained models the package keeps W; b is ",
             "the best for it. The slip: an earlier ",
             "replication (zroe1/toy-models-of-superposition, 2023) gave both features one on/off bit, by ",
-            "broadcasting. Features that are always on together are best kept as one, as by PCA; its model is judged on ",
-            "such data."))),
+            "broadcasting. Features that are always on together are best kept as one, as by PCA; its model is judged ",
+            "on such data."))),
     );
     this.select(...this.cell);
   }
@@ -171,13 +171,13 @@ class PhasesPanel {
     this.picture.draw(upright(found.exact));
     const row = (name, { x, loss }, compare = true, best = false) => {
       const w = upright(x).map(cut), above = compare ? Math.max(0, 100 * (loss / least - 1)).toFixed(1) : "";
-      const cells = [`${w[0]}, ${w[1]}`, `${w[2]}, ${w[3]}`, readable(loss, 4), above];
+      const cells = [readable(loss, 4), above, `${w[0]}, ${w[1]}`, `${w[2]}, ${w[3]}`];
       return element("tr", { className: best ? "least" : "" }, element("td", {}, name),
         ...cells.map((text) => element("td", { className: "number" }, text)));
     };
     const group = (text) => element("tr", { className: "group" }, element("th", { colSpan: 5 }, text));
     this.table.replaceChildren(
-      element("tr", {}, ...["", "w₁, w₂", "b₁, b₂", "loss", "+ %"].map((text) => element("th", {}, text))),
+      element("tr", {}, ...["", "loss", "+ %", "w₁, w₂", "b₁, b₂"].map((text) => element("th", {}, text))),
       group("Theory, by hand"), ...found.hand.map((one) => row(NAMES[one.name], one)),
       group("Downhill from there"), ...found.branches.map((one) => row(NAMES[one.name], one)),
       group("The maps"), row("least exact loss", { x: found.exact, loss: least }, true, true),

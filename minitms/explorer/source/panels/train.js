@@ -66,8 +66,11 @@ class TrainPanel {
     this.restart();
   }
 
+  /** The seed, a whole number from 0; whatever else was written is put right. */
   seedValue() {
-    return Math.max(0, Math.floor(Number(this.seed.value) || 0));
+    const seed = Math.min(2 ** 31, Math.max(0, Math.floor(Number(this.seed.value) || 0)));
+    this.seed.value = seed;
+    return seed;
   }
 
   restart() {
