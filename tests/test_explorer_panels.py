@@ -79,7 +79,8 @@ def test_train_by_keyboard(page):
 def test_train_takes_a_seed_or_puts_it_right(page, written, taken):
     page.run("const {seed} = tms.panels.train; seed.value = written; seed.dispatchEvent(new Event('change'))",
              written=written)
-    assert page.run("const {seed, training} = tms.panels.train; return [seed.value, training.seed]") == [str(taken), taken]
+    got = page.run("const {seed, training} = tms.panels.train; return [seed.value, training.seed]")
+    assert got == [str(taken), taken]
 
 
 @pytest.mark.parametrize(("choices", "n"), [
