@@ -9,6 +9,7 @@ from minitms.diagram import classify as classify
 from minitms.examples import load_example as load_example
 from minitms.expected import expected_gradients as expected_gradients
 from minitms.expected import expected_loss as expected_loss
+from minitms.explorer import explorer as explorer
 from minitms.features import Examples as Examples
 from minitms.features import SparseFeatures as SparseFeatures
 from minitms.geometry import dimensionality as dimensionality
@@ -39,10 +40,10 @@ __version__ = "0.1.0"
 
 __all__ = [
     "Checkpoint", "DivergenceError", "Examples", "PhaseDiagram", "SparseFeatures", "TrainingRun", "Weights", "backward",
-    "classify", "dimensionality", "dimensions_per_feature", "expected_gradients", "expected_loss", "feature_clusters",
-    "feature_norms", "feature_polytopes", "features_learned", "features_represented", "forward", "interference",
-    "leverage", "load_example", "loss", "loss_and_gradients", "phase_diagram", "plots", "polytope", "testing", "theory",
-    "train",
+    "classify", "dimensionality", "dimensions_per_feature", "expected_gradients", "expected_loss", "explorer",
+    "feature_clusters", "feature_norms", "feature_polytopes", "features_learned", "features_represented", "forward",
+    "interference", "leverage", "load_example", "loss", "loss_and_gradients", "phase_diagram", "plots", "polytope",
+    "testing", "theory", "train",
 ]  # fmt: skip
 
 

@@ -7,7 +7,7 @@ import zipfile
 from pathlib import Path
 
 PACKAGE = Path(__file__).resolve().parent.parent / "minitms"
-SUFFIXES = (".py", ".typed", ".mplstyle", ".npz")
+SUFFIXES = (".py", ".typed", ".mplstyle", ".npz", "explorer.html")
 
 wheel = Path(sys.argv[1])
 with zipfile.ZipFile(wheel) as archive:

@@ -1,0 +1,211 @@
+// Panel "Train": a model of a few features, trained from several starts at once, before one's eyes.
+
+const DENSITIES = [1, 0.7, 0.5, 0.3, 0.2, 0.1, 0.07, 0.05, 0.03, 0.02, 0.01];
+const DECAYS = [0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95, 1];
+const FRAME = 8; // milliseconds of a frame that training may take
+const upTo = (first, last) => Array.from({ length: last - first + 1 }, (_, k) => first + k);
+const showSparsity = (density) => String(Number((1 - density).toFixed(3)));
+const showDecay = (decay) => (decay === 1 ? "1" : `${decay}^i`);
+
+/** Importances decay^i. */
+function importances(n, decay) {
+  return Array.from({ length: n }, (_, i) => decay ** i);
+}
+
+class TrainPanel {
+  id = "train";
+  title = "Train";
+
+  constructor(wake, changed) {
+    Object.assign(this, { wake, changed, turn: 0, frames: 0, chosen: null });
+    this.node = element("section");
+    const again = () => this.restart();
+    this.n = slider("features n", upTo(2, 20), 5, String, again);
+    this.m = choice("hidden dimensions m", [["2", "2"], ["3", "3 (turning)"]], "2", again);
+    this.density = slider("sparsity S", DENSITIES, 0.05, showSparsity, again);
+    this.decay = slider("importance of i", DECAYS, 1, showDecay, again);
+    this.activation = choice("output g", [["relu", "ReLU"], ["linear", "linear"]], "relu", again);
+    this.hidden = choice("hidden layer f", [["linear", "linear"], ["relu", "ReLU"]], "linear", again);
+    this.steps = choice("steps", [["1000", "1,000"], ["5000", "5,000"]], "1000", again);
+    this.restarts = slider("restarts", upTo(1, 8), 8, String, again);
+    this.seed = element("input", { type: "number", min: 0, max: 2 ** 31, value: 0 });
+    this.seed.addEventListener("change", again);
+    this.go = button("Pause", () => this.toggle(), { className: "main" });
+    const next = button("Next seed", () => {
+      this.seed.value = this.seedValue() + 1;
+      this.restart();
+    });
+    const buttons = element("div", { className: "buttons" }, this.go, button("Start anew", again), next);
+    const controls = [this.n, this.m, this.density, this.decay, this.activation, this.hidden, this.steps,
+      this.restarts];
+    const seed = element("label", {}, element("span", {}, "seed"), this.seed);
+    this.status = element("p", { className: "status", role: "status" });
+    this.view = new Vectors("Features as arrows in the hidden space", { size: 360 });
+    this.view.node.classList.add("square");
+    this.gram = new Gram();
+    this.shares = new Bars("Dimensionality of each feature", {
+      lines: [[0.4, "2/5", "end"], [0.5, "1/2", "start"], [1, "1"]],
+    });
+    this.curves = new Curves("Loss of each restart over the steps");
+    this.strip = element("div", { className: "strip", role: "group", "aria-label": "Restarts" });
+    const card = (title, ...nodes) => element("div", { className: "card" }, element("h3", {}, title), ...nodes);
+    this.heading = element("h3");
+    this.node.append(
+      element("p", {}, "Each feature is an arrow, the direction in which the model stores it. Every restart begins ",
+        "elsewhere and sees other data; most end in a local minimum, so the best is marked. Press one to look at it."),
+      element("div", { className: "controls" }, ...controls.map((one) => one.node), seed, buttons),
+      this.status,
+      element("div", { className: "wide" },
+        element("div", { className: "card" }, this.heading, this.view.node),
+        element("div", { className: "column" },
+          element("div", { className: "pair" }, card("Who disturbs whom", this.gram.node),
+            card("D, share of a dimension", this.shares.node)),
+          card("Loss of each restart", this.curves.node))),
+      this.strip,
+    );
+    this.restart();
+  }
+
+  /** The seed, a whole number from 0; whatever else was written is put right. */
+  seedValue() {
+    const seed = Math.min(2 ** 31, Math.max(0, Math.floor(Number(this.seed.value) || 0)));
+    this.seed.value = seed;
+    return seed;
+  }
+
+  restart() {
+    const n = this.n.value(), density = this.density.value(), decay = this.decay.value();
+    const features = new SparseFeatures({ n, density: Array(n).fill(density), importance: importances(n, decay) });
+    this.training = new Training({
+      features, m: Number(this.m.value()), activation: this.activation.value(), hidden: this.hidden.value(),
+      steps: Number(this.steps.value()), restarts: this.restarts.value(), seed: this.seedValue(),
+    });
+    this.chosen = null;
+    this.running = true;
+    this.started = performance.now();
+    this.strip.replaceChildren();
+    this.small = this.training.models.map((_, k) => {
+      const view = new Vectors(`Restart ${k}`, { size: 100, numbers: false });
+      const loss = element("span", { className: "loss" });
+      const press = button("", () => this.choose(k), { "aria-pressed": "false" });
+      press.append(view.node, loss);
+      this.strip.append(press);
+      return { view, loss, press };
+    });
+    this.draw();
+    this.announce();
+    this.wake();
+  }
+
+  toggle() {
+    if (this.training.done) return this.restart();
+    this.running = !this.running;
+    this.announce();
+    this.wake();
+  }
+
+  choose(k) {
+    this.chosen = k;
+    this.draw();
+    this.announce();
+  }
+
+  /** The restart that is shown large. */
+  get shown() {
+    return this.chosen ?? this.training.best();
+  }
+
+  /** Train for a part of a frame and draw; true if there is more to do. */
+  frame() {
+    const { training } = this;
+    if (this.running && !training.done) this.train();
+    const turning = training.m === 3 && !stillness.matches, busy = this.running && !training.done;
+    if (turning) this.turn += 0.01;
+    this.frames++;
+    if (!busy || !stillness.matches) this.draw(busy ? this.frames % 4 : null);
+    return busy || turning;
+  }
+
+  /** As many steps as a frame has room for; at most a hundredth of the run, so that the eye can follow. */
+  train() {
+    const { training } = this, start = performance.now();
+    for (let step = 1; step <= training.steps / 100 && !training.done; step++) {
+      training.step();
+      const spent = performance.now() - start;
+      if (spent + spent / step > FRAME) break; // one more would be too many
+    }
+    if (training.done) {
+      this.seconds = (performance.now() - this.started) / 1000;
+      this.announce();
+    } else this.say();
+  }
+
+  /** Draw everything; or, with a `part` of 0 to 3, the large view, and in turn a quarter of all else. */
+  draw(part = null) {
+    const { training, shown } = this, { n, importance } = training.features, best = training.best();
+    const colors = importanceColors(importance), { model } = training.models[shown], A = gram(model.D, n);
+    const due = (k) => part === null || k % 4 === part;
+    this.view.draw(model.D, n, colors, this.turn);
+    if (due(0)) this.gram.draw(A, model.b);
+    if (due(1)) this.shares.draw(dimensionality(model.D, n, A), colors);
+    if (due(2)) this.curves.draw(training.models.map((one) => one.history), training.steps, (k) => ({
+      stroke: k === shown ? "var(--accent)" : "var(--soft)", "stroke-width": k === shown ? 2 : 1,
+      "stroke-opacity": k === shown ? 1 : 0.45,
+    }));
+    this.small.forEach(({ view, loss, press }, k) => {
+      if (!due(k)) return;
+      const one = training.models[k];
+      view.draw(one.model.D, n, colors, this.turn);
+      write(loss, readable(Number.isFinite(one.loss) ? one.loss : one.recent));
+      press.classList.toggle("best", k === best);
+      change(press, {
+        "aria-pressed": String(k === shown),
+        "aria-label": `restart ${k}, loss ${loss.textContent}${k === best ? ", the best" : ""}`,
+      });
+    });
+    write(this.heading, `Restart ${shown}${shown === best ? ", the best" : ""}`);
+  }
+
+  say() {
+    const { t, steps } = this.training;
+    write(this.go, this.training.done ? "Train again" : this.running ? "Pause" : "Go on");
+    if (!this.training.done) { // every step would be too much to listen to
+      write(this.status, this.running ? "Training…" : `Paused after step ${t} of ${steps}.`);
+      return;
+    }
+    const { training, shown } = this, { model } = training.models[shown];
+    const losses = training.models.map((one) => one.loss);
+    const least = losses[training.best()], close = losses.filter((loss) => loss <= 1.01 * least).length;
+    const figure = training.m === 2 ? `${arrangement(model.D, training.features.n)}; ` : "";
+    this.status.textContent = `Done in ${this.seconds.toFixed(1)} s. Restart ${shown}: ${figure}loss `
+      + `${readable(losses[shown], 4)}. Within 1 % of the best: ${close} of ${losses.length}.`;
+  }
+
+  announce() {
+    this.say();
+    this.changed();
+  }
+
+  python() {
+    const { training, shown } = this, paused = !this.running && !training.done && training.t > 0;
+    const decay = this.decay.value(), { n } = training.features;
+    const words = [`n_hidden=${training.m}`, `activation="${training.activation}"`];
+    if (training.hidden !== "linear") words.push(`hidden="${training.hidden}"`);
+    words.push(`steps=${training.steps}`, `restarts=${training.restarts}`, `seed=${training.seed}`, 'dtype="float64"');
+    if (paused) words.push(`snapshots=[${training.t}]`);
+    const which = this.chosen === null ? "run.best().restart" : String(shown);
+    const where = paused ? ["snapshots.W", `[${shown}, 0]`] : ["W", `[${which}]`];
+    return `import numpy as np
+import minitms as tms
+
+features = tms.SparseFeatures(n=${n}, density=${this.density.value()}${importanceCode(n, decay)})
+run = tms.train(features, ${words.join(", ")})
+W, b = run.${where[0]}${where[1]}, run.${where[0].replace("W", "b")}${where[1]}
+print(W.round(3), b.round(3), tms.dimensionality(W).round(3), sep="\\n")`;
+  }
+}
+
+/** Importance as an argument in Python. */
+function importanceCode(n, decay) {
+  return decay === 1 ? "" : `, importance=${decay} ** np.arange(${n})`;
+}
