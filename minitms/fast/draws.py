@@ -15,7 +15,7 @@ from numba.extending import overload
 
 from minitms.draws import BLOCK, GAMMA, last_words
 from minitms.fast.jit import inner
-from minitms.fast.vectors import PANEL, in_panels, int32, int64, keep, lanes, lanes_of, written_for_llvm
+from minitms.fast.vectors import PANEL, VECTOR, in_panels, int32, int64, keep, lanes, lanes_of, written_for_llvm
 from minitms.features import SparseFeatures
 
 u32, u64 = np.uint32, np.uint64  # a bare literal would be a signed int64, and uint64 with int64 is a float64
@@ -23,16 +23,19 @@ _GAMMA = u64(GAMMA)
 
 
 class Data(NamedTuple):
-    """The features of K models, (K, n) unless said otherwise: what `features.Law` says, in the dtype of the weights."""
+    """The features of K models: what `features.Law` says, in the dtype of the weights; u and v as `integer` gives them.
 
-    low: np.ndarray         # a feature is on iff low <= u < high ...
+    Rows of C are n, filled up to whole vectors with features that are never on.
+    """
+
+    low: np.ndarray         # (K, C), a feature is on iff low <= v < high ...
     high: np.ndarray
-    scale: np.ndarray       # ... and then its value is scale times its own u, or 2 scale u - 1 if signed
-    decider: np.ndarray     # (n,), the column whose u decides: its own, or that of its set
-    gaps: np.ndarray        # where gaps decide: the row of `last`; elsewhere -1
+    scale: np.ndarray       # (K, C), ... and then its value is scale u, or 2 scale u - 1 if signed
+    decider: np.ndarray     # (C,), the column of v: its own, that of u, or that of its set
+    gaps: np.ndarray        # (K, n), where gaps decide: the row of `last`; elsewhere -1
     last: np.ndarray        # (rows, BLOCK), draws.last_words
-    guide: np.ndarray       # (rows, 256), the least gap of a word, by its first byte
-    importance: np.ndarray
+    guide: np.ndarray       # (rows, 2^GUIDE), the least gap of a word, by its first GUIDE bits
+    importance: np.ndarray  # (K, n)
     columns: int            # of u: one a feature, one a set
     signed: bool
     absolute: bool          # the target is |x|
@@ -40,24 +43,29 @@ class Data(NamedTuple):
     t: np.ndarray           # their targets
 
 
+GUIDE = 12
+
+
 def data(features, dtype) -> Data:
     """The features as the kernels take them."""
-    law = features.law(dtype)
-    n = features.n
-    low, high, scale, importance = (
-        np.ascontiguousarray(array.reshape(-1, n), dtype)
-        for array in (law.low, law.high, law.scale, features.importance)
-    )
+    law, n, unit = features.law(dtype), features.n, 2.0 ** (24 if dtype == np.float32 else 53)
+    spare = -n % (VECTOR // np.dtype(dtype).itemsize)
+
+    def filled(array):
+        return np.pad(np.ascontiguousarray(array.reshape(-1, n), dtype), [(0, 0), (0, spare)])
+
+    low, high, scale = filled(law.low * unit), filled(law.high * unit), filled(law.scale / unit)
     rare = np.where(law.by_gaps, features.density, -1.0).reshape(-1, n)
     densities, rows = np.unique(rare, return_inverse=True)
     used = densities >= 0
     last = last_words(densities[used])
-    top = (np.arange(256, dtype=np.uint32) << u32(24)) | u32(0xFFFFFF)
-    guide = (top[None, :, None] <= last[:, None, :]).sum(axis=-1)
+    top = (np.arange(2**GUIDE, dtype=np.uint32) << u32(32 - GUIDE)) | u32(2 ** (32 - GUIDE) - 1)
+    guide = np.array([BLOCK - np.searchsorted(row[::-1], top) for row in last], np.int16).reshape(-1, len(top))
     gaps = rows.reshape(-1, n) - (~used).sum()
+    importance = np.ascontiguousarray(features.importance.reshape(-1, n), dtype)
     none = np.zeros((0, 0, n, lanes(dtype)), dtype)
-    return Data(low, high, scale, law.decider, gaps, last, guide, importance,
-                int(law.columns), features.signed, features.target == "abs", none, none)
+    return Data(low, high, scale, np.pad(law.decider, (0, spare)).astype(np.uint32), gaps, last, guide, importance,
+                int(law.columns), features.signed, features.target == "abs", none, none)  # fmt: skip
 
 
 def fixed(examples, dtype) -> Data:
@@ -158,7 +166,7 @@ def value_of(u, scale, data, like):
 @inner
 def next_gap(word, row, data):
     """How many examples a feature stays off: the number of g with ``word <= last[row, g]``, which falls with g."""
-    gap = data.guide[row, word >> u32(24)]
+    gap = np.int64(data.guide[row, word >> u32(32 - GUIDE)])
     while gap < BLOCK and word <= data.last[row, gap]:
         gap += 1
     return gap
@@ -184,7 +192,7 @@ def on_by_gaps(key, first, count, i, n, row, data, who, found):
 def draw(key, first, count, k, data, who, X):
     """Fill the panels X with examples ``first .. first + count - 1`` of a batch; `first` is a multiple of BLOCK."""
     n, lanes, size = X.shape[1], lanes_of(X), PANEL // 4 // lanes_of(X)
-    off, unit, decided = X.dtype.type(0), X.dtype.type(2.0**53 if size == 2 else 2.0**24), data.columns > n
+    off, decided = X.dtype.type(0), data.columns > n
     low, high, step = halves(key)
     stride = u32(u32(data.columns * size) * step)
     least, most, scale, gaps = data.low[k], data.high[k], data.scale[k], data.gaps[k]
@@ -193,7 +201,7 @@ def draw(key, first, count, k, data, who, X):
         for i in range(n):
             if decided | data.signed:
                 decider = counter_of(low, step, first + p * lanes, data.decider[i], data.columns, size)
-                begin, end, factor = least[i] * unit, most[i] * unit, scale[i] / unit
+                begin, end, factor = least[i], most[i], scale[i]
                 for e in range(lanes):
                     counter = np.add(own, np.multiply(u32(e), stride))
                     u = integer(hash_word(counter, high), counter, step, high, X)
@@ -201,7 +209,7 @@ def draw(key, first, count, k, data, who, X):
                     v = integer(hash_word(counter, high), counter, step, high, X)
                     panel[i, e] = value_of(u, factor, data, X) if (begin <= v) & (v < end) else off
             else:
-                end, factor = most[i] * unit, scale[i] / unit
+                end, factor = most[i], scale[i]
                 for e in range(lanes):
                     counter = np.add(own, np.multiply(u32(e), stride))
                     u = integer(hash_word(counter, high), counter, step, high, X)
@@ -216,7 +224,7 @@ def draw(key, first, count, k, data, who, X):
                 e = who[q]
                 counter = counter_of(low, step, first + e, i, data.columns, size)
                 u = integer(hash_word(counter, high), counter, step, high, X)
-                X[e // lanes, i, e % lanes] = value_of(u, scale[i] / unit, data, X)
+                X[e // lanes, i, e % lanes] = value_of(u, scale[i], data, X)
 
 
 @inner(apart=True)
@@ -226,15 +234,14 @@ def list_active(key, first, count, k, data, room, who, value, start):
     Of a feature that is not rare every word is looked at, and what is on is kept (so `who` and `value` need a vector of
     room to spare).
     """
-    n, size = data.low.shape[1], PANEL // 4 // lanes_of(value)
-    unit, never = value.dtype.type(2.0**53 if size == 2 else 2.0**24), value.dtype.type(NEVER)
+    n, size, never = data.gaps.shape[1], PANEL // 4 // lanes_of(value), value.dtype.type(NEVER)
     low, high, step = halves(key)
     stride = u32(u32(data.columns * size) * step)
     found = u64(0)  # unsigned, so that no index is looked at for being negative
     for i in range(n):
         start[i] = found
         own = counter_of(low, step, first, i, data.columns, size)
-        least, most, scale = data.low[k, i] * unit, data.high[k, i] * unit, data.scale[k, i] / unit
+        least, most, scale = data.low[k, i], data.high[k, i], data.scale[k, i]
         if data.gaps[k, i] >= 0:
             end = on_by_gaps(key, first, count, i, n, data.gaps[k, i], data, who, found)
             for p in range(found, end):
@@ -257,6 +264,36 @@ def list_active(key, first, count, k, data, room, who, value, start):
         keep_active(room, whole, who, value, start, i)
         found = u64(start[i + 1])
     start[n] = found
+
+
+@inner(apart=True)
+def list_examples(key, start, count, k, data, squares):
+    """List the active features example by example, none of them rare; return how many examples have any.
+
+    Those of the r-th such example stand at ``first[r]:first[r + 1]`` of `squares.x` and `squares.feature`.
+    """
+    x, first, room = squares.x, squares.first, squares.room
+    least, most, scale = data.low[k], data.high[k], data.scale[k]
+    low, high, step = halves(key)
+    size, columns, never, rows = PANEL // 4 // lanes_of(x), room.size, x.dtype.type(NEVER), 0
+    stride, first[0] = u32(u32(size) * step), 0
+    for e in range(count):
+        own = counter_of(low, step, start + e, 0, data.columns, size)
+        if (data.columns > data.gaps.shape[1]) | data.signed:
+            for i in range(columns):
+                counter = np.add(own, np.multiply(u32(i), stride))
+                u = integer(hash_word(counter, high), counter, step, high, x)
+                counter = np.add(own, np.multiply(data.decider[i], stride))
+                v = integer(hash_word(counter, high), counter, step, high, x)
+                room[i] = value_of(u, scale[i], data, x) if (least[i] <= v) & (v < most[i]) else never
+        else:
+            for i in range(columns):
+                counter = np.add(own, np.multiply(u32(i), stride))
+                u = integer(hash_word(counter, high), counter, step, high, x)
+                room[i] = u * scale[i] if u < most[i] else never
+        keep_active(room, columns, squares.feature, x, first, rows)
+        rows += first[rows + 1] > first[rows]
+    return rows
 
 
 NEVER = 2  # in place of the value of a feature that is off

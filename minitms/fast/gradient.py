@@ -22,7 +22,7 @@ from llvmlite import ir
 from numba.core import cgutils
 
 from minitms.draws import BLOCK
-from minitms.fast.draws import list_active
+from minitms.fast.draws import draw, list_active
 from minitms.fast.jit import inner
 from minitms.fast.products import WIDE, add_outer, product
 from minitms.fast.vectors import aligned, in_panels, int32, int64, lanes, lanes_of, written_for_llvm
@@ -73,6 +73,13 @@ def buffers(chain, dtype, fixed) -> Buffers:
 
 
 # --------------------------------------------------------------------------------------------------------- inputs
+
+
+@inner
+def draw_all(key, first, count, k, data, buffers):
+    """Draw a block into the panels X; return how many examples these are."""
+    draw(key, first, count, k, data, buffers.who, buffers.X)
+    return count
 
 
 @inner

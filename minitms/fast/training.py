@@ -16,7 +16,7 @@ import numpy as np
 from minitms.adam import Step, adam_update, constants
 from minitms.draws import BLOCK, HELD_OUT, TRAINING
 from minitms.fast import gram, one_neuron
-from minitms.fast.draws import Data, batch_key, data, draw, fixed
+from minitms.fast.draws import Data, batch_key, data, fixed
 from minitms.fast.gradient import (
     ACTIVE,
     ALL,
@@ -26,6 +26,7 @@ from minitms.fast.gradient import (
     absolute,
     buffers,
     draw_active,
+    draw_all,
     empty_examples,
     gradient,
 )  # fmt: skip
@@ -51,50 +52,45 @@ LARGEST_GRAM = 512  # features whose n x n matrices stay in the cache
 TRAIN, SUM, SCORE = 0, 1, 2  # what a kernel does
 
 
-@inner
-def all_examples(key, first, last, k, theta, chain, data, share, learn, score, buffers, matrices, slope):
-    """The gradient of examples ``first .. last - 1``, all of them: the sum of their losses, and how many are empty."""
-    loss = 0.0
-    for block in range(first, last, BLOCK):
-        count = min(BLOCK, last - block)
-        draw(key, block, count, k, data, buffers.who, buffers.X)
-        inputs, targets = buffers.X, buffers.X
-        if data.absolute:
-            absolute(buffers.X, count, buffers.T)
-            targets = buffers.T
-        loss += gradient(0, count, theta, chain, inputs, targets, data.importance[k], share, learn, score, buffers,
-                         slope)
-    return loss, 0
+def blockwise(fill):
+    """The gradient of examples ``first .. last - 1``, drawn and passed through block by block.
+
+    It adds to `slope`, and returns the sum of the losses and the number of examples with nothing active that are left
+    out.
+    """
+
+    @inner
+    def batch_gradient(key, first, last, k, theta, chain, data, share, learn, score, buffers, matrices, slope):
+        loss, empty, targets = 0.0, 0, buffers.X
+        clear(buffers.db)
+        for block in range(first, last, BLOCK):
+            count = min(BLOCK, last - block)
+            rows = fill(key, block, count, k, data, buffers)
+            empty += count - rows
+            if data.absolute:
+                absolute(buffers.X, rows, buffers.T)
+                targets = buffers.T
+            loss += gradient(0, rows, theta, chain, buffers.X, targets, data.importance[k], share, learn, score,
+                             buffers, slope)
+        add_lanes(buffers.db, slope[chain.decoder + chain.m * chain.n :])
+        return loss, empty
+
+    return batch_gradient
 
 
 @inner
 def fixed_examples(key, first, last, k, theta, chain, data, share, learn, score, buffers, matrices, slope):
     """The same for fixed examples."""
     loss, lanes = 0.0, lanes_of(theta)
+    clear(buffers.db)
     for block in range(first, last, BLOCK):
         loss += gradient(block // lanes, min(BLOCK, last - block), theta, chain, data.x[k], data.t[k],
                          data.importance[k], share, learn, score, buffers, slope)
+    add_lanes(buffers.db, slope[chain.decoder + chain.m * chain.n :])
     return loss, 0
 
 
-@inner
-def active_examples(key, first, last, k, theta, chain, data, share, learn, score, buffers, matrices, slope):
-    """The same for those with anything active."""
-    loss, empty = 0.0, 0
-    for block in range(first, last, BLOCK):
-        count = min(BLOCK, last - block)
-        active = draw_active(key, block, count, k, data, buffers)
-        empty += count - active
-        inputs, targets = buffers.X, buffers.X
-        if data.absolute:
-            absolute(buffers.X, active, buffers.T)
-            targets = buffers.T
-        loss += gradient(0, active, theta, chain, inputs, targets, data.importance[k], share, learn, score, buffers,
-                         slope)
-    return loss, empty
-
-
-WAYS = {ALL: all_examples, FIXED: fixed_examples, ACTIVE: active_examples, GRAM: gram_gradient}
+WAYS = {ALL: blockwise(draw_all), ACTIVE: blockwise(draw_active), FIXED: fixed_examples, GRAM: gram_gradient}
 
 
 @functools.cache
@@ -113,10 +109,10 @@ def kernel_for(way):
             k, number = model % data.importance.shape[0], job.offset + model
             for t in range(first, last):
                 key = batch_key(job.seed, job.stream, k if job.stream == HELD_OUT else number, job.start + t)
-                clear(slope, buffers.db)
+                for i in range(slope.size):
+                    slope[i] = 0
                 loss, empty = batch_gradient(key, first_example, last_example, k, theta, chain, data, job.share,
                                              task != SCORE, job.recorded[t], buffers, matrices, slope)
-                gather_bias(buffers.db, slope[at:])
                 loss += empty_examples(empty, theta[at:], data.importance[k], job.share, chain.floor, slope[at:])
                 if task == TRAIN:
                     update(theta, slope, state.m[model], state.v[model], t, steps, constants)
@@ -139,16 +135,14 @@ def advance(first_part, last_part, first, last, way, task, parts, *arguments):
 
 
 @inner
-def clear(slope, db):
-    for i in range(slope.size):
-        slope[i] = 0
+def clear(db):
     for i in range(db.shape[0]):
         for e in range(lanes_of(db)):
             db[i, e] = 0
 
 
 @inner
-def gather_bias(lanes, db):
+def add_lanes(lanes, db):
     """Add to db what the lanes of each feature have gathered."""
     for i in range(db.size):
         total = lanes.dtype.type(0)
@@ -230,7 +224,7 @@ def losses(plan, theta):
     chain, taken = _chain(plan), _data(plan.source, dtype)
     ranges = [(BLOCK * first, min(BLOCK * last, examples)) for first, last in cuts(-(-examples // BLOCK), PARTS_SCORED)]
     parts = np.array([(model, *part) for model in range(len(rows)) for part in ranges])
-    way = ways(plan.source, chain, examples)
+    way = ways(plan.source, chain, plan.batch_size)  # as in training, so that one kernel does for both
     sums, adam = np.empty((len(parts), 1)), (Step(*np.zeros((3, 1), dtype)), constants(0.0, dtype))
     job = Job(plan.seed, HELD_OUT, 0, 0, dtype.type(0), np.array([True]), sums)
     room, state = _own_room(chain, taken, way, dtype), State(rows, rows, rows)
