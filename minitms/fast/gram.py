@@ -14,12 +14,11 @@ from typing import NamedTuple
 import numpy as np
 
 from minitms.draws import BLOCK
-from minitms.fast.draws import list_active, list_examples, u64
+from minitms.fast.draws import list_active, list_examples
 from minitms.fast.jit import inner
 from minitms.fast.products import add_sparse_outer, narrow_product, sparse_product
 from minitms.fast.vectors import VECTOR, aligned
 
-int64 = np.int64
 GROUP = 32  # examples whose rows of Z stay in the nearest cache
 
 
@@ -28,18 +27,16 @@ class Squares(NamedTuple):
 
     W: np.ndarray       # (m, C)
     A: np.ndarray       # (n, C), WᵀW
-    G: np.ndarray       # (n, C), xᵀ dz, and later G + Gᵀ
+    G: np.ndarray       # (n, C), xᵀ dz without the costs, and later G + Gᵀ
     dW: np.ndarray      # (m, C)
     panels: tuple       # W, A, G and dW again, as panels of a single vector
     b: np.ndarray       # (C,)
     cost: np.ndarray    # (C,), 2 I / batch
-    db: np.ndarray      # (C,), sums of dz
-    Z: np.ndarray       # (GROUP, C), y, then dz, of active examples
+    db: np.ndarray      # (C,), sums of dz, without the costs
+    Z: np.ndarray       # (GROUP, C), y, then y - t where the output is on, of active examples
     room: np.ndarray    # (C,)
     x: np.ndarray       # the active features, example by example: their values ...
     feature: np.ndarray # ... and their numbers,
-    on: np.ndarray      # (BLOCK / 64,), a bit for each example, whether it has any active feature ...
-    before: np.ndarray  # ... and how many before these have
     first: np.ndarray   # (BLOCK + 2,), those of the active example r at first[r]:first[r + 1]
     begin: np.ndarray   # (BLOCK,), the same by the number of active features: at begin[r]:end[r]
     end: np.ndarray
@@ -56,7 +53,6 @@ def squares(chain, used, dtype) -> Squares:
     return Squares(
         *matrices, panels, *(aligned(columns, dtype) for _ in range(3)), aligned((GROUP, columns), dtype),
         aligned(columns, dtype), np.zeros(listed, dtype), np.zeros(listed, np.int32),
-        np.zeros(BLOCK // 64, np.uint64), np.zeros(BLOCK // 64, np.int64),
         *(np.zeros(size, np.int64) for size in (BLOCK + 2, BLOCK, BLOCK, n + 2)),
     )  # fmt: skip
 
@@ -75,8 +71,9 @@ def gram_gradient(key, first, last, k, theta, chain, data, share, learn, score, 
     for block in range(first, last, BLOCK):
         size = min(BLOCK, last - block)
         if rare:
-            list_active(key, block, size, k, data, buffers.room, buffers.who, buffers.value, buffers.start)
-            rows = by_example(buffers, squares)
+            found = list_active(key, block, size, k, data, buffers.room, buffers.who, buffers.feature, buffers.value,
+                                buffers.bounds)
+            rows = by_example(size, found, buffers, squares)
         else:
             rows = list_examples(key, block, size, k, data, squares)
         by_size(rows, squares)
@@ -85,13 +82,14 @@ def gram_gradient(key, first, last, k, theta, chain, data, share, learn, score, 
             last_row = min(r + GROUP, rows)
             sparse_product(squares.x, squares.feature, squares.begin, squares.end, r, last_row, squares.A, squares.b,
                            chain.floor, squares.Z)                                  # y = g(Σ x_i A_i + b)
-            loss += error_rows(r, last_row, data, k, chain.floor, score, squares)        # dz, db
+            loss += error_rows(r, last_row, data, k, chain.floor, score, squares)        # y - t, db
             add_sparse_outer(squares.x, squares.feature, squares.begin, squares.end, r, last_row, squares.Z,
                              squares.G)                                             # G = xᵀ dz
     for i in range(n):
-        slope[m * n + i] += squares.db[i]
-        for j in range(i + 1):
-            squares.G[i, j] = squares.G[j, i] = squares.G[i, j] + squares.G[j, i]
+        slope[m * n + i] += squares.cost[i] * squares.db[i]
+        for j in range(i + 1):                                                      # dz = 2 I (y - t) / batch
+            both = squares.cost[j] * squares.G[i, j] + squares.cost[i] * squares.G[j, i]
+            squares.G[i, j] = squares.G[j, i] = both
     narrow_product(W, panels_G, len(panels_G), panels_dW)                           # dW = W (G + Gᵀ)
     for h in range(m):
         for i in range(n):
@@ -103,16 +101,18 @@ def gram_gradient(key, first, last, k, theta, chain, data, share, learn, score, 
 def prepare(theta, m, k, data, share, squares):
     """Fill rows up with zeros to whole vectors, and begin the sums; return whether any feature is rare."""
     n, two, rare = data.gaps.shape[1], theta.dtype.type(2), False
+    b, importance = theta[m * n :], data.importance[k]
     for i in range(n):
-        squares.b[i], squares.db[i] = theta[m * n + i], 0
-        squares.cost[i] = two * data.importance[k, i] * share
+        squares.b[i] = b[i]
+    for i in range(n):
+        squares.cost[i] = two * importance[i] * share
+    for i in range(n):
         rare |= data.gaps[k, i] >= 0
+    squares.db[:] = 0
+    squares.G[:] = 0
     for h in range(m):
         for i in range(n):
             squares.W[h, i] = theta[h * n + i]
-    for i in range(n):
-        for j in range(squares.G.shape[1]):
-            squares.G[i, j] = 0
     return rare
 
 
@@ -134,45 +134,31 @@ def by_size(rows, squares):
 
 
 @inner(apart=True)
-def by_example(buffers, squares):
+def by_example(count, found, buffers, squares):
     """Sort what `list_active` found by example, and number the examples with any; return how many these are."""
-    start, who, first, on, before = buffers.start, buffers.who, squares.first, squares.on, squares.before
-    for w in range(on.size):
-        on[w] = 0
-    for p in range(start[-1]):  # a bit for each example
-        on[who[p] // 64] |= u64(1) << u64(who[p] % 64)
-    rows = 0
-    for w in range(on.size):
-        before[w] = rows
-        rows += bits(on[w])
-    for r in range(rows + 2):
-        first[r] = 0
-    for p in range(start[-1]):  # a number in place of each example with anything active, and how many these are
-        e = who[p]
-        who[p] = before[e // 64] + bits(on[e // 64] & ((u64(1) << u64(e % 64)) - u64(1)))
-        first[who[p] + 2] += 1
-    for r in range(2, rows + 1):
-        first[r + 1] += first[r]
-    for i in range(start.size - 1):
-        for p in range(start[i], start[i + 1]):
-            place = first[who[p] + 1]  # where the next of this row is put: at last, where it ends
-            squares.x[place], squares.feature[place] = buffers.value[p], i
-            first[who[p] + 1] = place + 1
+    who, row, first = buffers.who, buffers.row, squares.first
+    for e in range(count):
+        row[e] = 0
+    for p in range(found):
+        row[who[p]] += 1
+    rows = place = 0
+    for e in range(count):
+        active = row[e]
+        row[e] = rows
+        first[rows + 1] = place  # where the next of this row is put: at last, where it ends
+        rows += active > 0
+        place += active
+    first[0] = 0
+    for p in range(found):
+        r = row[who[p]] + 1
+        squares.x[first[r]], squares.feature[first[r]] = buffers.value[p], buffers.feature[p]
+        first[r] += 1
     return rows
-
-
-@inner
-def bits(word):
-    """How many bits are on."""
-    word -= (word >> u64(1)) & u64(0x5555555555555555)
-    word = (word & u64(0x3333333333333333)) + ((word >> u64(2)) & u64(0x3333333333333333))
-    word = (word + (word >> u64(4))) & u64(0x0F0F0F0F0F0F0F0F)
-    return int64((word * u64(0x0101010101010101)) >> u64(56))
 
 
 @inner(apart=True)
 def error_rows(first, last, data, k, floor, score, squares):
-    """Turn y of examples ``first .. last - 1`` into ``dz = 2 I (y - t) / batch · [z > 0]``, and add it to db.
+    """Turn y of examples ``first .. last - 1`` into y - t where the output is on, else 0, and add it to db.
 
     Returns the sum of their losses, if `score`.
     """
@@ -193,6 +179,5 @@ def error_rows(first, last, data, k, floor, score, squares):
     for r in range(first, last):
         z = squares.Z[r - first]
         for j in range(squares.cost.size):
-            z[j] *= squares.cost[j]
             squares.db[j] += z[j]
     return loss

@@ -13,8 +13,6 @@ two terms, at half the speed or less.
 
 from __future__ import annotations
 
-from functools import partial
-
 import numpy as np
 from llvmlite import ir
 from numba.core import cgutils
@@ -53,17 +51,15 @@ def _tiles(tile):
 
     @inner
     def product(A, Q, panels, out):
-        """``out = A Q`` for the first panels: A (rows, terms), Q (panels, terms, LANES), out (panels, rows, LANES).
-
-        If the rows are no multiple of a tile's, the last tile reaches back over rows already done and writes them
-        again.
-        """
-        rows, size = A.shape[0], 1
-        for possible in SIZES:
-            if possible <= rows:
-                size = possible
-        for r in range(0, rows, size):
-            tile(A, min(r, rows - size), size, Q, panels, out)
+        """``out = A Q`` for the first panels: A (rows, terms), Q (panels, terms, LANES), out (panels, rows, LANES)."""
+        first, rows = 0, A.shape[0]
+        while first < rows:
+            size = 1
+            for possible in SIZES:
+                if first + possible <= rows:
+                    size = possible
+            tile(A, first, size, Q, panels, out)
+            first += size
 
     return product
 
@@ -96,7 +92,11 @@ def tile(A, first, rows, Q, panels, out):
     out[:panels, first : first + rows] = A[first : first + rows] @ Q[:panels]
 
 
-@written_for_llvm(partial(_tile, width=VECTOR))
+def _narrow_tile(builder, *arguments):
+    _tile(builder, *arguments, width=VECTOR)
+
+
+@written_for_llvm(_narrow_tile)
 def narrow_tile(A, first, rows, Q, panels, out):
     """The same, in panels of a single vector."""
     out[:panels, first : first + rows] = A[first : first + rows] @ Q[:panels]

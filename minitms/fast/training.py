@@ -113,7 +113,8 @@ def kernel_for(way):
                     slope[i] = 0
                 loss, empty = batch_gradient(key, first_example, last_example, k, theta, chain, data, job.share,
                                              task != SCORE, job.recorded[t], buffers, matrices, slope)
-                loss += empty_examples(empty, theta[at:], data.importance[k], job.share, chain.floor, slope[at:])
+                loss += empty_examples(empty, theta[at:], data.importance[k], job.share, chain.floor, job.recorded[t],
+                                        slope[at:])
                 if task == TRAIN:
                     update(theta, slope, state.m[model], state.v[model], t, steps, constants)
                 if job.recorded[t]:
