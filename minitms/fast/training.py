@@ -38,8 +38,8 @@ from minitms.fast.vectors import lanes_of
 from minitms.features import RARE, Examples
 
 HELD_OUT_EXAMPLES, PARTS_SCORED = 2**16, 8
-FEW_MODELS = 4  # so many or fewer share the cores part by part, if a step is worth the hand-over
-LARGE_STEP = 1e6  # weights x examples of a step, each some ten floating-point operations
+FEW_MODELS = 4  # so many or fewer share the cores part by part, where a step is long enough for the hand-over
+LONG_STEP = 1e5  # nanoseconds
 MOST_PARTS, MOST_PARTS_BY_GRAM = 16, 4  # of a batch
 LARGEST_GRAM = 512  # features whose n x n matrices stay in the cache
 
@@ -184,13 +184,11 @@ def engine(plan, saved, threads):
     taken, chain, dtype = _data(plan.source, saved.theta.dtype), _chain(plan), saved.theta.dtype
     if one_neuron.serves(plan):
         return one_neuron.engine(plan, taken, state, threads)
-    way = ways(plan.source, chain, plan.batch_size)
-    parts = _parts(way, plan.batch_size, plan.models)
+    way, cost = ways(plan.source, chain, plan.batch_size)
     models = math.prod(plan.whole or plan.stack)
-    together = models <= FEW_MODELS and len(parts) > plan.models
-    together = together and models * plan.layout.size * plan.batch_size > LARGE_STEP
-    if not together:
-        parts = np.array([(model, 0, plan.batch_size) for model in range(plan.models)])
+    shared = (models <= FEW_MODELS) & (models * plan.batch_size * cost > LONG_STEP)
+    parts = _parts(way, shared, plan.batch_size, plan.models)
+    together = len(parts) > plan.models
     offsets = np.searchsorted(parts[:, 0], np.arange(plan.models + 1))
     slopes = np.empty((len(parts) if together else 0, plan.layout.size), dtype)
     room = _own_room(chain, taken, way, dtype)
@@ -225,7 +223,7 @@ def losses(plan, theta):
     chain, taken = _chain(plan), _data(plan.source, dtype)
     ranges = [(BLOCK * first, min(BLOCK * last, examples)) for first, last in cuts(-(-examples // BLOCK), PARTS_SCORED)]
     parts = np.array([(model, *part) for model in range(len(rows)) for part in ranges])
-    way = ways(plan.source, chain, plan.batch_size)  # as in training, so that one kernel does for both
+    way, _ = ways(plan.source, chain, plan.batch_size)  # as in training, so that one kernel does for both
     sums, adam = np.empty((len(parts), 1)), (Step(*np.zeros((3, 1), dtype)), constants(0.0, dtype))
     job = Job(plan.seed, HELD_OUT, 0, 0, dtype.type(0), np.array([True]), sums)
     room, state = _own_room(chain, taken, way, dtype), State(rows, rows, rows)
@@ -243,23 +241,23 @@ def _chain(plan):
 
 
 def ways(source, chain, batch_size):
-    """The cheapest way to a gradient for each row of features, (K,).
+    """The cheapest way to a gradient for each row of features, (K,), and its nanoseconds an example.
 
-    The costs are nanoseconds an example, as measured on one processor: what counts is how they compare.
+    These are as measured on one processor: what counts is how they compare.
     """
-    if isinstance(source, Examples):
-        return np.array([FIXED])
-    density = source.density.reshape(-1, chain.n)
     m, n = chain.m, chain.n
-    active, any_active = density.sum(axis=-1), 1 - np.prod(1 - density, axis=-1)
-    listing = 0.3 * (density >= RARE).sum(axis=-1) + 13 * density.sum(axis=-1, where=density < RARE) + 0.1 * n
     every = 1 + 0.3 * n + 0.105 * n * m
-    some = listing + 3 * active + any_active * every
-    by_gram = listing + active * (6 + 0.08 * n) + any_active * (8 + 0.05 * n)
-    by_gram += (2000 + n * n * (0.5 + 0.045 * m)) / batch_size
+    if isinstance(source, Examples):
+        return np.array([FIXED]), np.array([every])
+    density = source.density.reshape(-1, n)
+    active, any_active, rare = density.sum(axis=-1), 1 - np.prod(1 - density, axis=-1), density < RARE
+    listing = np.where(rare.all(axis=-1), 0.02 * n, 10 + 0.45 * (~rare).sum(axis=-1))
+    listing += 10 * density.sum(axis=-1, where=rare)
+    some = listing + 3 * active + (any_active + 0.1) * every  # a tenth: panels that are not full
+    by_gram = listing + active * 0.1 * n + any_active * 14 + (500 + n * n * (0.5 + 0.04 * m)) / batch_size
     plain = chain.decoder == 0 and not chain.rectified and n <= LARGEST_GRAM
     costs = np.stack([np.full_like(some, every), some, by_gram if plain else np.full_like(some, np.inf)])
-    return np.array([ALL, ACTIVE, GRAM])[costs.argmin(axis=0)]
+    return np.array([ALL, ACTIVE, GRAM])[costs.argmin(axis=0)], costs.min(axis=0)
 
 
 def _data(source, dtype) -> Data:
@@ -279,14 +277,15 @@ def _own_room(chain, taken, way, dtype):
     return room
 
 
-def _parts(way, batch_size, models):
-    """Cut each model's batch into parts: (P, 3) of model, first and last example.
+def _parts(way, shared, batch_size, models):
+    """Cut the batch of each model that all cores share into parts: (P, 3) of model, first and last example.
 
     A part is a block or more; with A = WᵀW, which every part computes, there are few of them.
     """
     parts, blocks = [], -(-batch_size // BLOCK)
     for model in range(models):
-        most = MOST_PARTS_BY_GRAM if way[model % len(way)] == GRAM else MOST_PARTS
+        k = model % len(way)
+        most = (MOST_PARTS_BY_GRAM if way[k] == GRAM else MOST_PARTS) if shared[k] else 1
         size = -(-blocks // most) * BLOCK
         parts += [(model, first, min(first + size, batch_size)) for first in range(0, batch_size, size)]
     return np.array(parts)
