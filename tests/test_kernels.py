@@ -91,8 +91,10 @@ def uneven_parts(way, shared, batch_size, models):
 
 def force(monkeypatch, way, by_parts=False):
     if way in NAMES:
-        monkeypatch.setattr(fast, "ways", 
-                            lambda source, *_: (np.full(math.prod(source.stack), way), np.ones(math.prod(source.stack))))
+        def ways(source, *_):
+            return np.full(math.prod(source.stack), way), np.ones(math.prod(source.stack))
+
+        monkeypatch.setattr(fast, "ways", ways)
     if by_parts:
         monkeypatch.setattr(fast, "LONG_STEP", 0)
         monkeypatch.setattr(fast, "FEW_MODELS", 100)
