@@ -6,7 +6,7 @@ They are one chain: an encoder E reads m hidden values from n sparse features, a
     h = f(a)        hidden        E, D     (..., m, n)       row k: what hidden dimension k reads, and what it writes
     z = h D + b     decode        b        (..., n)          bias
     y = g(z)        output        a, h     (..., batch, m)   hidden, before and after f; m < n in superposition
-                                  z, y     (..., batch, n)   output, before and after g
+                                  z, y     (..., batch, n)   output, before and after g; t: its target
 
     L = mean over the batch of  sum_i I_i (y_i - t_i)²,      I_i the importance of feature i, t_i what y_i should be
 
@@ -20,8 +20,7 @@ both places, y = g(Wᵀ f(W x) + b) for each example: column W_i is the directio
     8     computation           relu        relu            (E, D)    |x|         neurons compute the absolute value
 
 The leading axes ``...`` are a stack of models, as in `numpy.linalg`; one model is no special case. The mathematics
-stands first; below it are the functions to call, which check what they are given. This file is the definition. The
-fused kernels say the same thing faster, and the tests hold them to it.
+stands first, then the functions to call. This file is the definition; tests hold the faster, fused kernels to it.
 
 Source: Elhage et al., Toy Models of Superposition (2022).
 """
@@ -33,17 +32,17 @@ import numpy as np
 from minitms import _checks
 from minitms.weights import Weights, both, checked, each
 
-# What f and g may be, and their derivatives. ReLU has no derivative at exactly 0; it is taken as 0 there.
+# What f and g may do to each entry, and their derivatives. At exactly 0 a ReLU has none; it is taken as 0 there.
 ACTIVATIONS = {"linear": lambda z: z, "relu": lambda z: np.maximum(z, 0)}
 SLOPES = {"linear": lambda z: 1, "relu": lambda z: z > 0}
 
 
 def _layers(W, b, x, activation, hidden):
     """The forward pass."""
-    (E, D), f, g = both(W), ACTIVATIONS[hidden], ACTIVATIONS[activation]
+    (E, D), f, g = both(W), ACTIVATIONS[hidden], ACTIVATIONS[activation]  # both: the pair, or a tied W twice
     a = x @ E.mT                                    # encode; .mT transposes the last two axes
     h = f(a)
-    z = h @ D + b[..., None, :]                     # decode
+    z = h @ D + b[..., None, :]                     # decode; None lets b enter every row
     y = g(z)
     return a, h, z, y
 
@@ -53,26 +52,27 @@ def _loss(y, t, importance):
 
 
 def _backward(W, x, t, importance, layers, activation, hidden):
-    """The forward pass in reverse, by the chain rule. d<thing> stands for ∂L/∂<thing> and has the shape of <thing>.
+    """The forward pass in reverse. d<thing> is ∂L/∂<thing>, in the shape of one model's <thing>; x and t are data.
 
-    Each product is one rule, seen entry by entry. In z = h D, for each example, z_i = Σ_k h_k D_ki. So h_k reaches L
-    by every z_i, with slope D_ki: dh_k = Σ_i dz_i D_ki. And D_ki by the z_i of every example e, with slope h_ek:
-    dD_ki = Σ_e h_ek dz_ei.
+    Chain rule: u reaches L by every v computed directly from it, so du = Σ_v dv ∂v/∂u. For f and g that is one v, the
+    same entry. For a product it is a sum; with e for examples, i for features, k for hidden dimensions:
+        z_ei = Σ_k h_ek D_ki + b_i   ->  dh_ek = Σ_i dz_ei D_ki,   dD_ki = Σ_e h_ek dz_ei,   db_i = Σ_e dz_ei
+        a_ek = Σ_i x_ei E_ki         ->  dE_ki = Σ_e da_ek x_ei;   a sum Σ_e p_ek q_ei is the entry ki of pᵀ q
     """
     (_, D), f_slope, g_slope = both(W), SLOPES[hidden], SLOPES[activation]
     a, h, z, y = layers
     batch = x.shape[-2]
 
-    dy = 2 * importance * (y - t) / batch           # L = 1/batch Σ I (y - t)²   ->  ∂L/∂y = 2 I (y - t) / batch
-    dz = dy * g_slope(z)                            # y = g(z)                   ->  ∂L/∂z = dy g'(z)
-    db = dz.sum(axis=-2)                            # z = h D + b, b in each row ->  ∂L/∂b = sum of the rows of dz
-    dW_decode = h.mT @ dz                           # z = h D + b                ->  ∂L/∂D = hᵀ dz
+    dy = 2 * importance * (y - t) / batch           # L = 1/batch Σ I * (y - t)² ->  ∂L/∂y = 2 I * (y - t) / batch
+    dz = dy * g_slope(z)                            # y = g(z)                   ->  ∂L/∂z = dy * g'(z)
+    db = dz.sum(axis=-2)                            # z = h D + b, b in each row ->  ∂L/∂b = dz summed over examples
+    dD = h.mT @ dz                                  # z = h D + b                ->  ∂L/∂D = hᵀ dz
     dh = dz @ D.mT                                  # z = h D + b                ->  ∂L/∂h = dz Dᵀ
-    da = dh * f_slope(a)                            # h = f(a)                   ->  ∂L/∂a = dh f'(a)
-    dW_encode = da.mT @ x                           # a = x Eᵀ                   ->  ∂L/∂E = daᵀ x
+    da = dh * f_slope(a)                            # h = f(a)                   ->  ∂L/∂a = dh * f'(a)
+    dE = da.mT @ x                                  # a = x Eᵀ                   ->  ∂L/∂E = daᵀ x
     if isinstance(W, Weights):
-        return Weights(dW_encode, dW_decode), db
-    dW = dW_decode + dW_encode                      # tied: E = D = W            ->  ∂L/∂W = the sum of both paths
+        return Weights(dE, dD), db
+    dW = dD + dE                                    # tied: W moves D and E both ->  ∂L/∂W = ∂L/∂D + ∂L/∂E
     return dW, db
 
 
@@ -131,9 +131,8 @@ def loss(W, b, x, importance=1.0, activation="relu", *, hidden="linear", target=
 def backward(W, b, x, importance=1.0, activation="relu", *, hidden="linear", target=None) -> tuple:
     """Gradient of `loss` by W and b: the lines of `_backward`, each beside the derivative that it implements.
 
-    A tied W enters the model twice, as encoder (a = x Wᵀ) and as decoder (z = h W + b). So the gradient by W is a sum
-    of two paths, and dropping either is this model's classic mistake. Untied, each path is a gradient of its own.
-    ReLU has no derivative at exactly 0; it is taken as 0 there, in the hidden layer as in the output.
+    A tied W enters twice, as encoder (a = x Wᵀ) and as decoder (z = h W + b): its gradient is a sum, as (w w)' = w + w,
+    and dropping either is this model's classic mistake. Untied, each is a gradient of its own. ReLU'(0) is 0 here.
 
     Parameters
     ----------

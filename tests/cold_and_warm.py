@@ -48,7 +48,7 @@ def train(case):
 
     name, hidden, tied, dtype = case
     n, density, m, batch, together = CASES[name]
-    fast.LARGE_STEP = 0 if together else 1e30
+    fast.LONG_STEP = 0 if together else 1e30
     fast.HELD_OUT_EXAMPLES = 2000
     source = tms.SparseFeatures(n, 0.1 if density is None else density)
     if density is None:

@@ -1,8 +1,7 @@
-"""What every test shares: a fresh compile cache, repeatable Hypothesis runs, and no silent skips in CI."""
+"""What every test shares: a compile cache of its own, repeatable Hypothesis runs, and no silent skips in CI."""
 
 from __future__ import annotations
 
-import hashlib
 import os
 import signal
 from pathlib import Path
@@ -13,17 +12,8 @@ from hypothesis import settings
 ROOT = Path(__file__).resolve().parent.parent
 
 
-def source_hash() -> str:
-    """Hash every source file of minitms, so that any edit gives another one."""
-    digest = hashlib.sha256()
-    for path in sorted((ROOT / "minitms").rglob("*.py")):
-        digest.update(f"{path.relative_to(ROOT)}\0".encode() + path.read_bytes())
-    return digest.hexdigest()[:16]
-
-
-# Numba's cache notices an edit of the file a kernel stands in, but not of one that it imports from. Processes that a
-# test starts inherit this folder. It must be set before numba is imported.
-os.environ["NUMBA_CACHE_DIR"] = str(ROOT / ".numba_cache" / source_hash())
+# Processes that a test starts inherit this folder. It must be set before numba is imported.
+os.environ["NUMBA_CACHE_DIR"] = str(ROOT / ".numba_cache")
 os.environ.setdefault("MPLBACKEND", "Agg")
 
 # A shell starts what it runs in the background with Ctrl-C ignored, and children inherit that. The tests press it.

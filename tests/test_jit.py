@@ -54,12 +54,12 @@ from minitms.features import SparseFeatures
 
 
 @kernel(_nrt=False)
-def probe(numbers, A, Q, out, data, constants):
+def probe(numbers, A, Q, out, data, who, constants):
     key = draws.batch_key(5, 1, 2, 3)
     numbers[0] = key >> np.uint64(40)
     low, high, step = draws.halves(key)
     numbers[1] = draws.integer(draws.hash_word(low, high), low, step, high, numbers)
-    numbers[2] = draws.next_gap(np.uint32(2**31), 0, data)
+    numbers[2] = draws.on_by_gaps(draws.halves(key), 0, 256, 0, 2, 0, data, who, np.uint64(0))
     numbers[3], _, _ = adam_update(1.0, 0.5, 0.25, 0.125, Step(0.1, 1.0, 1.0), constants)
     products.product(A, Q, 1, out)
     numbers[4], numbers[5] = out[0, 0, 0], lanes_of(out)
@@ -70,7 +70,8 @@ numbers = np.zeros(7)
 Q = in_panels(1, 3, "float64")
 Q[0] = np.array([[2.0], [7.0], [1.0]])
 data = draws.data(SparseFeatures(2, 0.01), "float64")
-probe(numbers, np.array([[1.0, 3.0, 5.0]]), Q, in_panels(1, 1, "float64"), data, adam.constants(0.25, "float64"))
+out, who = in_panels(1, 1, "float64"), np.zeros(256, int)
+probe(numbers, np.array([[1.0, 3.0, 5.0]]), Q, out, data, who, adam.constants(0.25, "float64"))
 hits = sum(probe.stats.cache_hits.values())
 print("loaded" if hits else "compiled", *numbers.tolist())
 '''
@@ -106,7 +107,7 @@ EDITS = {
         "if like.dtype == types.float64 else _integer_double",
     ),
     "draws: the order of the fields": (
-        "    low: np.ndarray         # a feature is on iff low <= u < high ...\n    high: np.ndarray\n",
+        "    low: np.ndarray         # (K, C), a feature is on iff low <= v < high ...\n    high: np.ndarray\n",
         "    high: np.ndarray\n    low: np.ndarray\n",
     ),
     "products: written for LLVM": (
@@ -225,6 +226,29 @@ def test_a_folder_that_vanishes_is_no_hindrance(tmp_path):
 # ------------------------------------------------------------------------------------------------------------- recipe
 
 
+COMPILING = """
+import sys
+from numba.core import event
+import minitms as tms
+features = {"dense": tms.SparseFeatures(7, 1.0), "rare": tms.SparseFeatures(80, 0.001)}[sys.argv[1]]
+with event.install_recorder("numba:compile") as recorder:
+    tms.train(features, 2, steps=3, restarts=1, seed=0, progress=False)
+    tms.phase_diagram([0.5], [1.0], method="expected", restarts=1, seed=0, progress=False)
+print(len(recorder.buffer))
+"""
+
+
+@pytest.mark.parametrize("features", ["dense", "rare"])
+def test_a_second_process_compiles_nothing(features, tmp_path):
+    """Whatever a kernel was made of: also one that a function made, which Numba would not find again."""
+    environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path)}
+    command = [sys.executable, "-c", COMPILING, features]
+    counts = [int(subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout)
+              for _ in range(2)]  # fmt: skip
+    assert counts[0] > 50
+    assert counts[1] == 0
+
+
 def a_function(text, **names):
     exec(text, names)
     return names["f"]
@@ -300,7 +324,8 @@ def test_the_recipes_of_the_kernels_reach_every_function_that_is_compiled():
     for module in modules:
         text = Path(module.__file__).read_text(encoding="utf-8")
         wanted |= set(re.findall(r"^@(?:inner|kernel|written_for_llvm|overload|computed)\b.*\ndef (\w+)", text, re.M))
-    written = {"_tile", "_outer_tile", "_combination", "_add_product", "_one_of", "spread", "row", "beside"}
+    written = {"_tile", "_outer_tile", "_sparse_product", "_add_sparse_outer",
+               "_add_product", "_one_of", "spread", "row", "beside"}
     assert len(wanted) > 30
     assert (wanted | written) - lines == set()
 

@@ -82,7 +82,7 @@ def some_of(made, variant):
     return kinds if len(kinds) < 3 else kinds[VARIANTS.index(variant) % 3 :: 3]
 
 
-def uneven_parts(way, batch_size, models):
+def uneven_parts(way, shared, batch_size, models):
     """Every batch in up to three parts of whole blocks, of different sizes."""
     blocks = -(-batch_size // BLOCK)
     cuts = [min(BLOCK * cut, batch_size) for cut in sorted({0, 1, blocks // 2, blocks})]
@@ -91,9 +91,12 @@ def uneven_parts(way, batch_size, models):
 
 def force(monkeypatch, way, by_parts=False):
     if way in NAMES:
-        monkeypatch.setattr(fast, "ways", lambda source, chain, batch: np.full(math.prod(source.stack), way))
+        def ways(source, *_):
+            return np.full(math.prod(source.stack), way), np.ones(math.prod(source.stack))
+
+        monkeypatch.setattr(fast, "ways", ways)
     if by_parts:
-        monkeypatch.setattr(fast, "LARGE_STEP", 0)
+        monkeypatch.setattr(fast, "LONG_STEP", 0)
         monkeypatch.setattr(fast, "FEW_MODELS", 100)
         monkeypatch.setattr(fast, "_parts", uneven_parts)
     else:
@@ -207,7 +210,7 @@ def a_plan(source, m, activation="relu", hidden="linear", tied=True, batch=None,
 def one_gradient(plan, theta, way, step):
     """The loss and the gradient of the first step, as the parts of the batch add up to it."""
     chain, taken, dtype = fast._chain(plan), fast._data(plan.source, theta.dtype), theta.dtype
-    parts = uneven_parts(way, plan.batch_size, plan.models)
+    parts = uneven_parts(way, None, plan.batch_size, plan.models)
     slopes, losses = np.full((len(parts), plan.layout.size), np.nan, dtype), np.zeros((len(parts), 1))
     job = Job(plan.seed, TRAINING, 0, step, dtype.type(1 / plan.batch_size), np.array([True]), losses)
     room = fast._own_room(chain, taken, np.array([way]), dtype)()
@@ -249,7 +252,7 @@ def test_one_gradient_to_the_precision_of_its_dtype(variant, dtype):
 def test_a_model_that_makes_no_mistake_has_no_loss(activation):
     """To the precision of the loss, not of the sums it is made of: none of them may cancel another."""
     plan = a_plan(tms.SparseFeatures(64, 0.01), 64, activation, batch=1024, dtype="float32")
-    assert fast.ways(plan.source, fast._chain(plan), fast.HELD_OUT_EXAMPLES) == fast.GRAM
+    assert fast.ways(plan.source, fast._chain(plan), plan.batch_size)[0] == fast.GRAM
     theta = plan.layout.row(np.eye(64, dtype=np.float32), np.zeros(64, np.float32))
     losses = fast.losses(plan, theta[None])
     assert (losses >= 0).all()
@@ -328,7 +331,7 @@ def test_nothing_but_the_settings_changes_a_bit(way, by_parts, monkeypatch):
 def test_models_of_one_stack_go_their_own_ways():
     """Side by side, so that nothing one leaves in a buffer reaches the next."""
     source = tms.SparseFeatures(70, np.array([0.02, 1.0, 0.05, 0.0005, 0.3, 0.005])[:, None])
-    assert {fast.ALL, fast.GRAM} <= set(fast.ways(source, fast._chain(a_plan(source, 8, batch=300)), 300))
+    assert {fast.ALL, fast.GRAM} <= set(fast.ways(source, fast._chain(a_plan(source, 8, batch=300)), 300)[0])
     runs = [tms.train(source, 8, steps=20, batch_size=300, restarts=2, seed=3, engine=engine, dtype="float64")
             for engine in ("numpy", "numba")]  # fmt: skip
     np.testing.assert_allclose(runs[0].W, runs[1].W, rtol=0, atol=1e-12)
@@ -340,27 +343,28 @@ def test_the_cheapest_way():
 
     def way(n, m, density, batch=1024, **model):
         plan = a_plan(tms.SparseFeatures(n, density), m, batch=batch, **model)
-        return int(fast.ways(plan.source, fast._chain(plan), batch)[0])
+        return int(fast.ways(plan.source, fast._chain(plan), batch)[0][0])
 
     assert way(80, 20, 1.0) == way(80, 20, 0.5) == fast.ALL
     assert way(80, 20, 0.003) == fast.GRAM
     assert way(80, 20, 0.003, hidden="relu") == way(80, 20, 0.003, tied=False) == fast.ACTIVE  # no such matrices
-    assert way(20, 5, 0.001) == fast.ACTIVE
+    assert way(5, 2, 0.001) == fast.ACTIVE
     assert way(2000, 100, 1e-4) == fast.ACTIVE  # G would be 2000 x 2000
     source = tms.Examples(np.ones((10, 3)))
-    assert fast.ways(source, fast._chain(a_plan(source, 2)), 10) == fast.FIXED
+    assert fast.ways(source, fast._chain(a_plan(source, 2)), 10)[0] == fast.FIXED
 
 
 @pytest.mark.parametrize("batch", [1, 256, 700, 1024, 2**16 + 1])
 def test_the_parts_cover_every_batch_once_and_begin_with_blocks(batch):
-    way = np.array([fast.ALL, fast.ACTIVE, fast.GRAM])
-    parts = fast._parts(way, batch, 4)
+    way, shared = np.array([fast.ALL, fast.ACTIVE, fast.GRAM, fast.ALL]), np.array([True, True, True, False])
+    parts = fast._parts(way, shared, batch, 4)
     for model in range(4):
         own = parts[parts[:, 0] == model]
         assert [first for _, first, _ in own] == [0, *own[:-1, 2]]
         assert own[-1, 2] == batch
         assert (own[:, 1] % BLOCK == 0).all()
-        assert len(own) <= (fast.MOST_PARTS_BY_GRAM if way[model % 3] == fast.GRAM else fast.MOST_PARTS)
+        assert len(own) <= (fast.MOST_PARTS_BY_GRAM if way[model] == fast.GRAM else fast.MOST_PARTS)
+        assert shared[model] or len(own) == 1
 
 
 # ------------------------------------------------------------------------------------------------------- plain Python

@@ -29,8 +29,8 @@ CHAINS = strategies.chains(stack=strategies.stacks())
 PLAIN = strategies.chains(stack=strategies.stacks(), **strategies.PLAIN)
 KINKS = strategies.chains(stack=strategies.stacks(), kinks=True)
 
-BOTH_PATHS = "dW = dW_decode + dW_encode"
-PAIR = "return Weights(dW_encode, dW_decode), db"
+BOTH_PATHS = "dW = dD + dE"
+PAIR = "return Weights(dE, dD), db"
 ERROR = "2 * importance * (y - t) / batch"
 OUTPUT_MASK, HIDDEN_MASK = "dz = dy * g_slope(z)", "da = dh * f_slope(a)"
 SLOPES = "SLOPES[hidden], SLOPES[activation]"
@@ -38,13 +38,13 @@ SLOPES = "SLOPES[hidden], SLOPES[activation]"
 LAYERS, BACK = "_layers(W, b, x, activation, hidden)", "_backward(W, x, t, importance, layers, activation, hidden)"
 
 BACKWARD = {  # name: (old, new), in `_backward`
-    "encoder path dropped": (BOTH_PATHS, "dW = dW_decode"),
-    "decoder path dropped": (BOTH_PATHS, "dW = dW_encode"),
-    "encoder path counted twice": (BOTH_PATHS, "dW = 2 * dW_encode"),
-    "paths subtracted": (BOTH_PATHS, "dW = dW_decode - dW_encode"),
-    "paths averaged": (BOTH_PATHS, "dW = (dW_decode + dW_encode) / 2"),
-    "gradients of encoder and decoder exchanged": (PAIR, "return Weights(dW_decode, dW_encode), db"),
-    "a pair gets the sum": (PAIR, "return Weights(dW_decode + dW_encode, dW_decode + dW_encode), db"),
+    "encoder path dropped": (BOTH_PATHS, "dW = dD"),
+    "decoder path dropped": (BOTH_PATHS, "dW = dE"),
+    "encoder path counted twice": (BOTH_PATHS, "dW = 2 * dE"),
+    "paths subtracted": (BOTH_PATHS, "dW = dD - dE"),
+    "paths averaged": (BOTH_PATHS, "dW = (dD + dE) / 2"),
+    "gradients of encoder and decoder exchanged": (PAIR, "return Weights(dD, dE), db"),
+    "a pair gets the sum": (PAIR, "return Weights(dD + dE, dD + dE), db"),
     "a pair is taken for tied": ("isinstance(W, Weights)", "False"),
     "tied is taken for a pair": ("isinstance(W, Weights)", "True"),
     "mask missing": (OUTPUT_MASK, "dz = dy"),

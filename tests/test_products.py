@@ -1,4 +1,4 @@
-"""The three loops that are written for LLVM, against NumPy, in every shape of a tile."""
+"""The loops that are written for LLVM, against NumPy, in every shape of a tile."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from minitms.fast import products
 from minitms.fast.draws import in_panels, lanes
 from minitms.fast.gram import aligned
 from minitms.fast.jit import kernel
+from minitms.fast.vectors import VECTOR
 
 DTYPES = ("float32", "float64")
 ROWS = (1, 2, 3, 4, 5, 7, 8, 9, 13, 16, 17)
@@ -25,8 +26,18 @@ def add_outer(P, Q, panels, total, out):
 
 
 @kernel(_nrt=False)
-def combination(value, row, first, last, Q, columns, base, of, out, target):
-    products.combination(value, row, first, last, Q, columns, base, of, out, target)
+def narrow_product(A, Q, panels, out):
+    products.narrow_product(A, Q, panels, out)
+
+
+@kernel(_nrt=False)
+def sparse_product(x, column, begin, end, first, last, Q, b, floor, out):
+    products.sparse_product(x, column, begin, end, first, last, Q, b, floor, out)
+
+
+@kernel(_nrt=False)
+def add_sparse_outer(x, column, begin, end, first, last, P, out):
+    products.add_sparse_outer(x, column, begin, end, first, last, P, out)
 
 
 def filled(array, rng):
@@ -72,22 +83,52 @@ def test_outer_products_are_added(dtype):
 
 @pytest.mark.plain_python
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_a_combination_of_rows(dtype):
-    """Of no row, one, or many, some of them twice; over any number of vectors; onto itself too."""
-    rng = np.random.default_rng(2)
-    for panels in range(1, 8):
-        columns = panels * lanes(dtype)
-        Q, base, out = (filled(aligned((9, columns), dtype), rng) for _ in range(3))
-        value, row = rng.normal(size=20).astype(dtype), rng.integers(9, size=20).astype(np.int32)
-        for first, last in ((3, 3), (0, 1), (5, 20)):
-            exact = base[2].astype(float) + value[first:last].astype(float) @ Q[row[first:last]].astype(float)
+def test_a_product_in_panels_of_a_single_vector(dtype):
+    rng, vector = np.random.default_rng(0), VECTOR // np.dtype(dtype).itemsize
+    for rows in ROWS:
+        for terms in (1, 3, 40):
+            A = rng.normal(size=(rows, terms)).astype(dtype)
+            Q, out = (filled(aligned((size, 3 * vector), dtype), rng) for size in (terms, rows))
+            panels = [array.reshape(len(array), 3, vector).swapaxes(0, 1) for array in (Q, out)]
             before = out.copy()
-            combination(value, row, first, last, Q, columns, base, 2, out, 4)
-            assert_near(out[4], exact, last - first)
-            assert (np.delete(out, 4, axis=0) == np.delete(before, 4, axis=0)).all()
-            exact = out[5].astype(float) + value[first:last].astype(float) @ Q[row[first:last]].astype(float)
-            combination(value, row, first, last, Q, columns, out, 5, out, 5)
-            assert_near(out[5], exact, last - first)
+            narrow_product(A, panels[0], 2, panels[1])
+            assert_near(out[:, : 2 * vector], A.astype(float) @ Q[:, : 2 * vector].astype(float), terms)
+            assert (out[:, 2 * vector :] == before[:, 2 * vector :]).all()
+
+
+@pytest.mark.plain_python
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_products_of_a_few_listed_entries(dtype):
+    """Rows of no entry, one, or many; some rows of all; over any number of vectors; with and without a floor."""
+    rng, vector = np.random.default_rng(2), VECTOR // np.dtype(dtype).itemsize
+    for vectors in range(1, 2 * products.ABREAST + 2):
+        sizes = np.array([0, 1, 3, 0, 9, 2])
+        end = np.cumsum(sizes)[[4, 1, 0, 2, 5, 3]]  # the lists of the rows are in no order
+        begin = end - sizes[[4, 1, 0, 2, 5, 3]]
+        x, column = rng.normal(size=15).astype(dtype), rng.integers(9, size=15).astype(np.int32)
+        X = np.zeros((6, 9))
+        for r in range(6):
+            np.add.at(X[r], column[begin[r] : end[r]], x[begin[r] : end[r]].astype(float))
+        Q, out, P = (filled(aligned((rows, vectors * vector), dtype), rng) for rows in (9, 4, 4))
+        b = filled(aligned(vectors * vector, dtype), rng)
+        for floor in (0, -np.inf):
+            out[...] = 7
+            sparse_product(x, column, begin, end, 1, 4, Q, b, np.dtype(dtype).type(floor), out)
+            assert_near(out[:3], np.maximum(X[1:4] @ Q.astype(float) + b, floor), 9)
+            assert (out[3] == 7).all()
+        sums = filled(aligned((9, vectors * vector), dtype), rng)
+        exact = sums + X[0:4].T @ P.astype(float)
+        add_sparse_outer(x, column, begin, end, 0, 4, P, sums)
+        assert_near(sums, exact, 15)
+
+
+@pytest.mark.plain_python
+def test_a_floor_does_not_hide_what_is_not_a_number():
+    vector = VECTOR // 8
+    Q, b, out = aligned((1, vector), "float64"), np.full(vector, np.nan), aligned((1, vector), "float64")
+    bounds = np.zeros(1, np.int64)
+    sparse_product(np.zeros(1), np.zeros(1, np.int32), bounds, bounds, 0, 1, Q, b, 0.0, out)
+    assert np.isnan(out).all()
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

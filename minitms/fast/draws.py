@@ -15,7 +15,7 @@ from numba.extending import overload
 
 from minitms.draws import BLOCK, GAMMA, last_words
 from minitms.fast.jit import inner
-from minitms.fast.vectors import PANEL, in_panels, int32, int64, keep, lanes, lanes_of, written_for_llvm
+from minitms.fast.vectors import PANEL, VECTOR, in_panels, int32, int64, keep, lanes, lanes_of, written_for_llvm
 from minitms.features import SparseFeatures
 
 u32, u64 = np.uint32, np.uint64  # a bare literal would be a signed int64, and uint64 with int64 is a float64
@@ -23,16 +23,20 @@ _GAMMA = u64(GAMMA)
 
 
 class Data(NamedTuple):
-    """The features of K models, (K, n) unless said otherwise: what `features.Law` says, in the dtype of the weights."""
+    """The features of K models: what `features.Law` says, in the dtype of the weights; u and v as `integer` gives them.
 
-    low: np.ndarray         # a feature is on iff low <= u < high ...
+    Rows of C are n, filled up to whole vectors with features that are never on.
+    """
+
+    low: np.ndarray         # (K, C), a feature is on iff low <= v < high ...
     high: np.ndarray
-    scale: np.ndarray       # ... and then its value is scale times its own u, or 2 scale u - 1 if signed
-    decider: np.ndarray     # (n,), the column whose u decides: its own, or that of its set
-    gaps: np.ndarray        # where gaps decide: the row of `last`; elsewhere -1
+    scale: np.ndarray       # (K, C), ... and then its value is scale u, or 2 scale u - 1 if signed
+    decider: np.ndarray     # (C,), the column of v: its own, that of u, or that of its set
+    gaps: np.ndarray        # (K, n), where gaps decide: the row of `last`; elsewhere -1
     last: np.ndarray        # (rows, BLOCK), draws.last_words
-    guide: np.ndarray       # (rows, 256), the least gap of a word, by its first byte
-    importance: np.ndarray
+    rest: np.ndarray        # (K, C), the last word for a gap longer than a block; where gaps do not decide, of all
+    guide: np.ndarray       # (rows, 2^GUIDE), the least gap of a word, by its first GUIDE bits
+    importance: np.ndarray  # (K, n)
     columns: int            # of u: one a feature, one a set
     signed: bool
     absolute: bool          # the target is |x|
@@ -40,24 +44,32 @@ class Data(NamedTuple):
     t: np.ndarray           # their targets
 
 
+GUIDE = 12
+
+
 def data(features, dtype) -> Data:
     """The features as the kernels take them."""
-    law = features.law(dtype)
-    n = features.n
-    low, high, scale, importance = (
-        np.ascontiguousarray(array.reshape(-1, n), dtype)
-        for array in (law.low, law.high, law.scale, features.importance)
-    )
+    law, n, unit = features.law(dtype), features.n, 2.0 ** (24 if np.dtype(dtype) == np.float32 else 53)
+    spare = -n % (VECTOR // np.dtype(dtype).itemsize)
+
+    def filled(array):
+        return np.pad(np.ascontiguousarray(array.reshape(-1, n), dtype), [(0, 0), (0, spare)])
+
+    low, high, scale = filled(law.low * unit), filled(law.high * unit), filled(law.scale / unit)
     rare = np.where(law.by_gaps, features.density, -1.0).reshape(-1, n)
     densities, rows = np.unique(rare, return_inverse=True)
     used = densities >= 0
     last = last_words(densities[used])
-    top = (np.arange(256, dtype=np.uint32) << u32(24)) | u32(0xFFFFFF)
-    guide = (top[None, :, None] <= last[:, None, :]).sum(axis=-1)
+    top = (np.arange(2**GUIDE, dtype=np.uint32) << u32(32 - GUIDE)) | u32(2 ** (32 - GUIDE) - 1)
+    guide = np.array([BLOCK - np.searchsorted(row[::-1], top) for row in last], np.int16).reshape(-1, len(top))
     gaps = rows.reshape(-1, n) - (~used).sum()
+    rest = np.where(gaps >= 0, last[gaps, -1], 2**32 - 1) if len(last) else np.full(gaps.shape, 2**32 - 1)
+    rest = np.pad(rest.astype(np.uint32), [(0, 0), (0, spare)], constant_values=2**32 - 1)
+    importance = np.ascontiguousarray(features.importance.reshape(-1, n), dtype)
     none = np.zeros((0, 0, n, lanes(dtype)), dtype)
-    return Data(low, high, scale, law.decider, gaps, last, guide, importance,
-                int(law.columns), features.signed, features.target == "abs", none, none)
+    decider = np.pad(law.decider, (0, spare)).astype(np.uint32)
+    return Data(low, high, scale, decider, gaps, last, rest, guide, importance, int(law.columns),
+                features.signed, features.target == "abs", none, none)  # fmt: skip
 
 
 def fixed(examples, dtype) -> Data:
@@ -156,27 +168,23 @@ def value_of(u, scale, data, like):
 
 
 @inner
-def next_gap(word, row, data):
-    """How many examples a feature stays off: the number of g with ``word <= last[row, g]``, which falls with g."""
-    gap = data.guide[row, word >> u32(24)]
-    while gap < BLOCK and word <= data.last[row, gap]:
-        gap += 1
-    return gap
+def on_by_gaps(halves, first, count, i, n, row, data, who, found):
+    """Write to ``who[found:]`` in which examples (less `first`) rare feature i is on; return the end of that list.
 
-
-@inner
-def on_by_gaps(key, first, count, i, n, row, data, who, found):
-    """Write to ``who[found:]`` on which examples (less `first`) a rare feature is on; return the end of that list."""
-    low, high, step = halves(mix(key + _GAMMA))
-    stride = u32(u32(n) * step)
-    for block in range(0, count, BLOCK):
-        counter, end = counter_of(low, step, first + block, i, n, 1), min(block + BLOCK, count)
-        e = block + next_gap(hash_word(counter, high), row, data)
-        while e < end:
-            who[found] = e
-            found += u64(1)
-            counter = np.add(counter, stride)
-            e += 1 + next_gap(hash_word(counter, high), row, data)
+    `halves` are those of the key of the gaps. The examples are a block, or its beginning.
+    """
+    low, high, step = halves
+    counter, left = counter_of(low, step, first, i, n, 1), count
+    word = hash_word(counter, high)
+    while left > 0 and word > data.last[row, left - 1]:  # the gap is no longer than what is left
+        gap = np.int64(data.guide[row, word >> u32(32 - GUIDE)])
+        while word <= data.last[row, gap]:  # the number of g with word <= last[row, g], which falls with g
+            gap += 1
+        who[found] = count - left + gap
+        found += u64(1)
+        left -= gap + 1
+        counter = np.add(counter, u32(u32(n) * step))
+        word = hash_word(counter, high)
     return found
 
 
@@ -184,7 +192,7 @@ def on_by_gaps(key, first, count, i, n, row, data, who, found):
 def draw(key, first, count, k, data, who, X):
     """Fill the panels X with examples ``first .. first + count - 1`` of a batch; `first` is a multiple of BLOCK."""
     n, lanes, size = X.shape[1], lanes_of(X), PANEL // 4 // lanes_of(X)
-    off, unit, decided = X.dtype.type(0), X.dtype.type(2.0**53 if size == 2 else 2.0**24), data.columns > n
+    off, decided = X.dtype.type(0), data.columns > n
     low, high, step = halves(key)
     stride = u32(u32(data.columns * size) * step)
     least, most, scale, gaps = data.low[k], data.high[k], data.scale[k], data.gaps[k]
@@ -193,7 +201,7 @@ def draw(key, first, count, k, data, who, X):
         for i in range(n):
             if decided | data.signed:
                 decider = counter_of(low, step, first + p * lanes, data.decider[i], data.columns, size)
-                begin, end, factor = least[i] * unit, most[i] * unit, scale[i] / unit
+                begin, end, factor = least[i], most[i], scale[i]
                 for e in range(lanes):
                     counter = np.add(own, np.multiply(u32(e), stride))
                     u = integer(hash_word(counter, high), counter, step, high, X)
@@ -201,7 +209,7 @@ def draw(key, first, count, k, data, who, X):
                     v = integer(hash_word(counter, high), counter, step, high, X)
                     panel[i, e] = value_of(u, factor, data, X) if (begin <= v) & (v < end) else off
             else:
-                end, factor = most[i] * unit, scale[i] / unit
+                end, factor = most[i], scale[i]
                 for e in range(lanes):
                     counter = np.add(own, np.multiply(u32(e), stride))
                     u = integer(hash_word(counter, high), counter, step, high, X)
@@ -212,36 +220,51 @@ def draw(key, first, count, k, data, who, X):
             for p in range(-(-count // lanes)):
                 for e in range(lanes):
                     X[p, i, e] = off
-            for q in range(on_by_gaps(key, first, count, i, n, gaps[i], data, who, u64(0))):
-                e = who[q]
-                counter = counter_of(low, step, first + e, i, data.columns, size)
-                u = integer(hash_word(counter, high), counter, step, high, X)
-                X[e // lanes, i, e % lanes] = value_of(u, scale[i] / unit, data, X)
+            of_gaps = halves(mix(key + _GAMMA))
+            for block in range(0, count, BLOCK):
+                left = min(BLOCK, count - block)
+                for q in range(on_by_gaps(of_gaps, first + block, left, i, n, gaps[i], data, who, u64(0))):
+                    e = block + who[q]
+                    counter = counter_of(low, step, first + e, i, data.columns, size)
+                    u = integer(hash_word(counter, high), counter, step, high, X)
+                    X[e // lanes, i, e % lanes] = value_of(u, scale[i], data, X)
 
 
 @inner(apart=True)
-def list_active(key, first, count, k, data, room, who, value, start):
-    """List example (less `first`) and value of all active features: those of feature i at ``start[i]:start[i + 1]``.
+def list_active(key, first, count, k, data, room, who, feature, value, bounds):
+    """List the active features of a block: example (less `first`), feature and value. Returns how many these are.
 
-    Of a feature that is not rare every word is looked at, and what is on is kept (so `who` and `value` need a vector of
-    room to spare).
+    The lists need a vector of room to spare.
     """
-    n, size = data.low.shape[1], PANEL // 4 // lanes_of(value)
-    unit, never = value.dtype.type(2.0**53 if size == 2 else 2.0**24), value.dtype.type(NEVER)
+    n, size, never = data.gaps.shape[1], PANEL // 4 // lanes_of(value), value.dtype.type(NEVER)
     low, high, step = halves(key)
+    of_gaps = gaps_low, gaps_high, gaps_step = halves(mix(key + _GAMMA))
+    least, most, scale, gaps, rest = data.low[k], data.high[k], data.scale[k], data.gaps[k], data.rest[k]
+    # Rare features: first all that are on at all, then where they are, then their values.
+    own = counter_of(gaps_low, gaps_step, first, 0, n, 1)
+    for i in range(rest.size):
+        word = hash_word(np.add(own, np.multiply(u32(i), gaps_step)), gaps_high)
+        room[i] = never - 1 if word > rest[i] else never
+    bounds[0] = 0
+    keep_active(room, rest.size, feature, value, bounds, 0)
+    some, found = bounds[1], u64(bounds[1])  # unsigned, so that no index is looked at for being negative
+    for c in range(some):
+        i = feature[c]
+        begin, found = found, on_by_gaps(of_gaps, first, count, i, n, gaps[i], data, who, found)
+        for p in range(begin, found):
+            feature[p] = i
+    for p in range(some, found):
+        i, e = feature[p], who[p]
+        counter = counter_of(low, step, first + e, i, data.columns, size)
+        x = value_of(integer(hash_word(counter, high), counter, step, high, value), scale[i], data, value)
+        who[p - some], feature[p - some], value[p - some] = e, i, x
+    found -= u64(some)
+    # Of the others every word is looked at, and what is on is kept.
     stride = u32(u32(data.columns * size) * step)
-    found = u64(0)  # unsigned, so that no index is looked at for being negative
     for i in range(n):
-        start[i] = found
-        own = counter_of(low, step, first, i, data.columns, size)
-        least, most, scale = data.low[k, i] * unit, data.high[k, i] * unit, data.scale[k, i] / unit
-        if data.gaps[k, i] >= 0:
-            end = on_by_gaps(key, first, count, i, n, data.gaps[k, i], data, who, found)
-            for p in range(found, end):
-                counter = np.add(own, u32(u32(who[p]) * stride))
-                value[p] = value_of(integer(hash_word(counter, high), counter, step, high, value), scale, data, value)
-            found = end
+        if gaps[i] >= 0:
             continue
+        own = counter_of(low, step, first, i, data.columns, size)
         decider = counter_of(low, step, first, data.decider[i], data.columns, size)
         for e in range(count):
             counter = np.add(own, np.multiply(u32(e), stride))
@@ -250,13 +273,46 @@ def list_active(key, first, count, k, data, room, who, value, start):
             if data.columns > n:
                 counter = np.add(decider, np.multiply(u32(e), stride))
                 v = integer(hash_word(counter, high), counter, step, high, value)
-            room[e] = value_of(u, scale, data, value) if (least <= v) & (v < most) else never
+            room[e] = value_of(u, scale[i], data, value) if (least[i] <= v) & (v < most[i]) else never
         whole = -(-count // lanes_of(value)) * lanes_of(value)
         for e in range(count, whole):
             room[e] = never
-        keep_active(room, whole, who, value, start, i)
-        found = u64(start[i + 1])
-    start[n] = found
+        bounds[0] = found
+        keep_active(room, whole, who, value, bounds, 0)
+        for p in range(found, bounds[1]):
+            feature[p] = i
+        found = u64(bounds[1])
+    return found
+
+
+@inner(apart=True)
+def list_examples(key, start, count, k, data, squares):
+    """List the active features example by example, none of them rare; return how many examples have any.
+
+    Those of the r-th such example stand at ``first[r]:first[r + 1]`` of `squares.x` and `squares.feature`.
+    """
+    x, first, room = squares.x, squares.first, squares.room
+    least, most, scale = data.low[k], data.high[k], data.scale[k]
+    low, high, step = halves(key)
+    size, columns, never, rows = PANEL // 4 // lanes_of(x), room.size, x.dtype.type(NEVER), 0
+    stride, first[0] = u32(u32(size) * step), 0
+    for e in range(count):
+        own = counter_of(low, step, start + e, 0, data.columns, size)
+        if (data.columns > data.gaps.shape[1]) | data.signed:
+            for i in range(columns):
+                counter = np.add(own, np.multiply(u32(i), stride))
+                u = integer(hash_word(counter, high), counter, step, high, x)
+                counter = np.add(own, np.multiply(data.decider[i], stride))
+                v = integer(hash_word(counter, high), counter, step, high, x)
+                room[i] = value_of(u, scale[i], data, x) if (least[i] <= v) & (v < most[i]) else never
+        else:
+            for i in range(columns):
+                counter = np.add(own, np.multiply(u32(i), stride))
+                u = integer(hash_word(counter, high), counter, step, high, x)
+                room[i] = u * scale[i] if u < most[i] else never
+        keep_active(room, columns, squares.feature, x, first, rows)
+        rows += first[rows + 1] > first[rows]
+    return rows
 
 
 NEVER = 2  # in place of the value of a feature that is off

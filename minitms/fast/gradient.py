@@ -22,7 +22,7 @@ from llvmlite import ir
 from numba.core import cgutils
 
 from minitms.draws import BLOCK
-from minitms.fast.draws import list_active
+from minitms.fast.draws import draw, list_active
 from minitms.fast.jit import inner
 from minitms.fast.products import WIDE, add_outer, product
 from minitms.fast.vectors import aligned, in_panels, int32, int64, lanes, lanes_of, written_for_llvm
@@ -51,24 +51,25 @@ class Buffers(NamedTuple):
     dH: np.ndarray
     db: np.ndarray      # (n, LANES), sums of dz
     total: np.ndarray   # an outer tile
-    who: np.ndarray     # example and ...
-    value: np.ndarray   # ... value of every active feature,
-    start: np.ndarray   # those of feature i at start[i]:start[i + 1]
+    who: np.ndarray     # example, ...
+    feature: np.ndarray # ... number ...
+    value: np.ndarray   # ... and value of every active feature,
+    bounds: np.ndarray  # (2,), where the last that were appended to the list begin and end
     row: np.ndarray     # (BLOCK,), the place of each example among the active ones
-    room: np.ndarray    # (BLOCK,)
+    room: np.ndarray    # of one feature's examples, or one example's features
 
 
 def buffers(chain, dtype, fixed) -> Buffers:
     """Buffers for a block; for fixed examples, which are there already, without inputs and targets."""
     m, n, panel = chain.m, chain.n, lanes(dtype)
-    panels, listed = BLOCK // panel, 0 if fixed else n * BLOCK + panel
+    panels, listed = BLOCK // panel, 0 if fixed else 2 * n + n * BLOCK + panel
     drawn = 0 if fixed else panels
     return Buffers(
         in_panels(drawn, n, dtype), in_panels(drawn, n, dtype), in_panels(panels, n, dtype),
         in_panels(panels, m, dtype), in_panels(panels, m, dtype), aligned((n, panel), dtype),
         aligned((4, WIDE), dtype),
-        np.zeros(listed, np.int32), np.zeros(listed, dtype), np.zeros(n + 1, np.int64), np.zeros(BLOCK, np.int64),
-        aligned(BLOCK, dtype),
+        np.zeros(listed, np.int32), np.zeros(listed, np.int32), np.zeros(listed, dtype), np.zeros(2, np.int64),
+        np.zeros(BLOCK, np.int64), aligned(max(BLOCK, n + panel), dtype),
     )  # fmt: skip
 
 
@@ -76,42 +77,49 @@ def buffers(chain, dtype, fixed) -> Buffers:
 
 
 @inner
+def draw_all(key, first, count, k, data, buffers):
+    """Draw a block into the panels X; return how many examples these are."""
+    draw(key, first, count, k, data, buffers.who, buffers.X)
+    return count
+
+
+@inner
 def draw_active(key, first, count, k, data, buffers):
     """Draw a block, and put the examples with anything active into the panels X; return how many these are."""
-    list_active(key, first, count, k, data, buffers.room, buffers.who, buffers.value, buffers.start)
-    active = number_rows(buffers.start, buffers.who, buffers.row, count)
-    spread(buffers.start, buffers.who, buffers.value, active, buffers.X)
+    found = list_active(key, first, count, k, data, buffers.room, buffers.who, buffers.feature, buffers.value,
+                        buffers.bounds)
+    active = number_rows(found, buffers.who, buffers.row, count)
+    spread(found, buffers.who, buffers.feature, buffers.value, active, buffers.X)
     return active
 
 
 @inner(apart=True)
-def number_rows(start, who, row, count):
+def number_rows(found, who, row, count):
     """Put a row in place of each example in `who`: the examples with anything active, in their order; how many."""
     for e in range(count):
         row[e] = 0
-    for p in range(start[-1]):
+    for p in range(found):
         row[who[p]] = 1
     rows = 0
     for e in range(count):
         active = row[e]
         row[e] = rows
         rows += active
-    for p in range(start[-1]):
+    for p in range(found):
         who[p] = row[who[p]]
     return rows
 
 
 @inner(apart=True)
-def spread(start, who, value, rows, X):
+def spread(found, who, feature, value, rows, X):
     """Write listed examples into the panels X."""
     width = lanes_of(X)
     for p in range(-(-rows // width)):
         for i in range(X.shape[1]):
             for e in range(width):
                 X[p, i, e] = 0
-    for i in range(X.shape[1]):
-        for p in range(start[i], start[i + 1]):
-            X[who[p] // width, i, who[p] % width] = value[p]
+    for p in range(found):
+        X[who[p] // width, feature[p], who[p] % width] = value[p]
 
 
 @inner
@@ -224,11 +232,12 @@ def squared_errors(Z, T, b, importance, floor, width):
 
 
 @inner
-def empty_examples(count, b, importance, share, floor, db):
+def empty_examples(count, b, importance, share, floor, score, db):
     """The part of `count` examples with nothing active: x = 0, h = 0, z = b. It reaches db and the loss only."""
-    loss = 0.0
+    loss, cost = 0.0, b.dtype.type(count) * b.dtype.type(2) * share
     for i in range(b.size):
-        y = max(b[i], floor)
-        db[i] += b.dtype.type(count) * b.dtype.type(2) * importance[i] * share * y
-        loss += count * importance[i] * y * y
+        db[i] += cost * importance[i] * max(b[i], floor)
+    if score:
+        for i in range(b.size):
+            loss += count * importance[i] * max(b[i], floor) ** 2
     return loss

@@ -217,7 +217,7 @@ class _Files:
     def path(self, key):
         """FUNCTION-HOST-RECIPE.nbc: for what types and processor it was compiled, and from what."""
         versions = numba.__version__, llvmlite.__version__, sys.implementation.cache_tag
-        host = _digest(key, [_layout(type_) for type_ in key[0]], versions)
+        host = _digest(key[:2], [_layout(type_) for type_ in key[0]], versions)  # the rest of the key is our recipe
         return self.folder / f"{self.function.__qualname__.split('.')[-1]}-{host}-{self.recipe}.nbc"
 
     def load(self, key):

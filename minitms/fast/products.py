@@ -1,10 +1,11 @@
 """Products of matrices, tile by tile: the sums of a tile stay in vector registers until they are complete.
 
-A row of a panel (see `vectors.py`) is a few vectors. Three small loops do all the work:
+A row of a panel (see `vectors.py`) is a few vectors. Four small loops do all the work:
 
-    tile           out = A Q, a few rows of each panel                 encode, decode, and dz Wᵀ
-    outer_tile     out += Σ over panels of P Qᵀ, a few rows, columns   hᵀ dz and daᵀ x
-    combination    out = Σ over a list of x · (a row of Q)             where few features are active
+    tile               out = A Q, a few rows of each panel                 encode, decode, and dz Wᵀ
+    outer_tile         out += Σ over panels of P Qᵀ, a few rows, columns   hᵀ dz and daᵀ x
+    sparse_product     out = X Q + b, and not below a floor                where X has few entries, which are listed
+    add_sparse_outer   out += Xᵀ P
 
 Each stands here as NumPy, below the same written for LLVM, which left to itself would keep the sums in memory between
 two terms, at half the speed or less.
@@ -17,7 +18,7 @@ from llvmlite import ir
 from numba.core import cgutils
 
 from minitms.fast.jit import inner
-from minitms.fast.vectors import LONG, PANEL, int32, int64, written_for_llvm
+from minitms.fast.vectors import LONG, PANEL, VECTOR, int32, int64, written_for_llvm
 
 SIZES = (1, 2, 4, 8) if LONG else (1, 2, 3)  # rows of a tile: at most as many as leave registers for a row of Q
 HIGH, WIDE = (4, 4) if LONG else (3, 4)  # rows and columns of an outer tile
@@ -45,22 +46,26 @@ def _one_of(builder, number, sizes, write):
 # ------------------------------------------------------------------------------------------------------ products
 
 
-@inner
-def product(A, Q, panels, out):
-    """``out = A Q`` for the first panels: A (rows, terms), Q (panels, terms, LANES), out (panels, rows, LANES).
+def _tiles(tile):
+    """The whole product by tiles of one kind."""
 
-    If the rows are no multiple of a tile's, the last tile reaches back over rows already done and writes them again.
-    """
-    rows, size = A.shape[0], 1
-    for possible in SIZES:
-        if possible <= rows:
-            size = possible
-    for r in range(0, rows, size):
-        tile(A, min(r, rows - size), size, Q, panels, out)
+    @inner
+    def product(A, Q, panels, out):
+        """``out = A Q`` for the first panels: A (rows, terms), Q (panels, terms, LANES), out (panels, rows, LANES)."""
+        first, rows = 0, A.shape[0]
+        while first < rows:
+            size = 1
+            for possible in SIZES:
+                if first + possible <= rows:
+                    size = possible
+            tile(A, first, size, Q, panels, out)
+            first += size
+
+    return product
 
 
-def _tile(builder, A, first, rows, Q, panels, out):
-    halves = PANEL // Q.itemsize // Q.length
+def _tile(builder, A, first, rows, Q, panels, out, width=PANEL):
+    halves = width // Q.itemsize // Q.length
 
     def write(count):
         starts = [A.at(builder.add(first, int64(r))) for r in range(count)]
@@ -85,6 +90,19 @@ def _tile(builder, A, first, rows, Q, panels, out):
 def tile(A, first, rows, Q, panels, out):
     """Rows ``first .. first + rows - 1`` of ``out = A Q``."""
     out[:panels, first : first + rows] = A[first : first + rows] @ Q[:panels]
+
+
+def _narrow_tile(builder, *arguments):
+    _tile(builder, *arguments, width=VECTOR)
+
+
+@written_for_llvm(_narrow_tile)
+def narrow_tile(A, first, rows, Q, panels, out):
+    """The same, in panels of a single vector."""
+    out[:panels, first : first + rows] = A[first : first + rows] @ Q[:panels]
+
+
+product, narrow_product = _tiles(tile), _tiles(narrow_tile)
 
 
 @inner
@@ -138,27 +156,72 @@ def outer_tile(P, Q, panels, k, high, i, total):
     total[: len(sums), : len(sums.T)] = sums  # NumPy does not look at the spare rows, of which nobody reads the sums
 
 
-def _combination(builder, value, row, first, last, Q, columns, base, of, out, target):
-    def write(start, abreast):
-        sums, width = Q.sums(abreast), Q.length
-        for v in range(abreast):
-            builder.store(base.row(base.beside(base.at(of, start), v * width)), sums[v])
-        with cgutils.for_range_slice(builder, first, last, int64(1), int64) as (p, _):
-            x, r = value.copies(value.number(value.at(p))), builder.sext(row.number(row.at(p)), int64)
-            for v in range(abreast):
-                _add_product(builder, sums[v], x, Q.row(Q.beside(Q.at(r, start), v * width)))
-        for v in range(abreast):
-            out.write(builder.load(sums[v]), out.beside(out.at(target, start), v * width))
-
-    step = ABREAST * Q.length
+def _for_vectors(builder, columns, length, write):
+    """Write `write(start, count)` for all columns: for ABREAST vectors at a time from a column on, and for the rest."""
+    step = ABREAST * length
     wide = builder.mul(builder.sdiv(columns, int64(step)), int64(step))
     with cgutils.for_range_slice(builder, int64(0), wide, int64(step), int64) as (start, _):
         write(start, ABREAST)
-    rest = builder.sdiv(builder.sub(columns, wide), int64(Q.length))
-    _one_of(builder, rest, range(1, ABREAST), lambda abreast: write(wide, abreast))
+    rest = builder.sdiv(builder.sub(columns, wide), int64(length))
+    _one_of(builder, rest, range(1, ABREAST), lambda count: write(wide, count))
 
 
-@written_for_llvm(_combination)
-def combination(value, row, first, last, Q, columns, base, of, out, target):
-    """``out[target] = base[of] + Σ value[p] · Q[row[p]]`` over ``first <= p < last``; a row is a number of vectors."""
-    out[target] = base[of] + value[first:last] @ Q[row[first:last]]
+def _for_listed(builder, begin, end, row):
+    """Loop over the entries of a row of X."""
+    return cgutils.for_range_slice(builder, begin.number(begin.at(row)), end.number(end.at(row)), int64(1), int64)
+
+
+def _sparse_product(builder, x, column, begin, end, first, last, Q, b, floor, out):
+    width, lowest = Q.length, Q.copies(floor)
+    with cgutils.for_range_slice(builder, first, last, int64(1), int64) as (r, _):
+
+        def write(start, count):
+            sums = Q.sums(count)
+            for v in range(count):
+                builder.store(b.row(b.beside(b.at(start), v * width)), sums[v])
+            with _for_listed(builder, begin, end, r) as (p, _):
+                value, i = x.copies(x.number(x.at(p))), builder.sext(column.number(column.at(p)), int64)
+                for v in range(count):
+                    _add_product(builder, sums[v], value, Q.row(Q.beside(Q.at(i, start), v * width)))
+            for v in range(count):
+                z = builder.load(sums[v])
+                z = builder.select(builder.fcmp_ordered("<", z, lowest), lowest, z)
+                out.write(z, out.beside(out.at(builder.sub(r, first), start), v * width))
+
+        _for_vectors(builder, out.sizes[1], width, write)
+
+
+@written_for_llvm(_sparse_product)
+def sparse_product(x, column, begin, end, first, last, Q, b, floor, out):
+    """``out = max(X Q + b, floor)`` for the rows ``first .. last - 1`` of X.
+
+    Row r of X has the values x[p] in column[p] for ``begin[r] <= p < end[r]``. All rows are numbers of vectors.
+    """
+    for r in range(first, last):
+        listed = slice(begin[r], end[r])
+        out[r - first] = np.maximum(x[listed] @ Q[column[listed]] + b, floor)
+
+
+def _add_sparse_outer(builder, x, column, begin, end, first, last, P, out):
+    width = P.length
+    with cgutils.for_range_slice(builder, first, last, int64(1), int64) as (r, _):
+
+        def write(start, count):
+            row = P.at(builder.sub(r, first), start)
+            ps = [P.row(P.beside(row, v * width)) for v in range(count)]
+            with _for_listed(builder, begin, end, r) as (p, _):
+                value, i = x.copies(x.number(x.at(p))), builder.sext(column.number(column.at(p)), int64)
+                for v in range(count):
+                    place = out.beside(out.at(i, start), v * width)
+                    product = builder.fmul(value, ps[v], flags=CONTRACT)
+                    out.write(builder.fadd(out.row(place), product, flags=CONTRACT), place)
+
+        _for_vectors(builder, out.sizes[1], width, write)
+
+
+@written_for_llvm(_add_sparse_outer)
+def add_sparse_outer(x, column, begin, end, first, last, P, out):
+    """``out += Xᵀ P`` for the rows ``first .. last - 1`` of X, listed as in `sparse_product`."""
+    for r in range(first, last):
+        for p in range(begin[r], end[r]):
+            out[column[p]] += x[p] * P[r - first]

@@ -16,7 +16,7 @@ import numpy as np
 from minitms.adam import Step, adam_update, constants
 from minitms.draws import BLOCK, HELD_OUT, TRAINING
 from minitms.fast import gram, one_neuron
-from minitms.fast.draws import Data, batch_key, data, draw, fixed
+from minitms.fast.draws import Data, batch_key, data, fixed
 from minitms.fast.gradient import (
     ACTIVE,
     ALL,
@@ -26,6 +26,7 @@ from minitms.fast.gradient import (
     absolute,
     buffers,
     draw_active,
+    draw_all,
     empty_examples,
     gradient,
 )  # fmt: skip
@@ -37,8 +38,8 @@ from minitms.fast.vectors import lanes_of
 from minitms.features import RARE, Examples
 
 HELD_OUT_EXAMPLES, PARTS_SCORED = 2**16, 8
-FEW_MODELS = 4  # so many or fewer share the cores part by part, if a step is worth the hand-over
-LARGE_STEP = 1e6  # weights x examples of a step, each some ten floating-point operations
+FEW_MODELS = 4  # so many or fewer share the cores part by part, where a step is long enough for the hand-over
+LONG_STEP = 1e5  # nanoseconds
 MOST_PARTS, MOST_PARTS_BY_GRAM = 16, 4  # of a batch
 LARGEST_GRAM = 512  # features whose n x n matrices stay in the cache
 
@@ -51,50 +52,45 @@ LARGEST_GRAM = 512  # features whose n x n matrices stay in the cache
 TRAIN, SUM, SCORE = 0, 1, 2  # what a kernel does
 
 
-@inner
-def all_examples(key, first, last, k, theta, chain, data, share, learn, score, buffers, matrices, slope):
-    """The gradient of examples ``first .. last - 1``, all of them: the sum of their losses, and how many are empty."""
-    loss = 0.0
-    for block in range(first, last, BLOCK):
-        count = min(BLOCK, last - block)
-        draw(key, block, count, k, data, buffers.who, buffers.X)
-        inputs, targets = buffers.X, buffers.X
-        if data.absolute:
-            absolute(buffers.X, count, buffers.T)
-            targets = buffers.T
-        loss += gradient(0, count, theta, chain, inputs, targets, data.importance[k], share, learn, score, buffers,
-                         slope)
-    return loss, 0
+def blockwise(fill):
+    """The gradient of examples ``first .. last - 1``, drawn and passed through block by block.
+
+    It adds to `slope`, and returns the sum of the losses and the number of examples with nothing active that are left
+    out.
+    """
+
+    @inner
+    def batch_gradient(key, first, last, k, theta, chain, data, share, learn, score, buffers, matrices, slope):
+        loss, empty, targets = 0.0, 0, buffers.X
+        clear(buffers.db)
+        for block in range(first, last, BLOCK):
+            count = min(BLOCK, last - block)
+            rows = fill(key, block, count, k, data, buffers)
+            empty += count - rows
+            if data.absolute:
+                absolute(buffers.X, rows, buffers.T)
+                targets = buffers.T
+            loss += gradient(0, rows, theta, chain, buffers.X, targets, data.importance[k], share, learn, score,
+                             buffers, slope)
+        add_lanes(buffers.db, slope[chain.decoder + chain.m * chain.n :])
+        return loss, empty
+
+    return batch_gradient
 
 
 @inner
 def fixed_examples(key, first, last, k, theta, chain, data, share, learn, score, buffers, matrices, slope):
     """The same for fixed examples."""
     loss, lanes = 0.0, lanes_of(theta)
+    clear(buffers.db)
     for block in range(first, last, BLOCK):
         loss += gradient(block // lanes, min(BLOCK, last - block), theta, chain, data.x[k], data.t[k],
                          data.importance[k], share, learn, score, buffers, slope)
+    add_lanes(buffers.db, slope[chain.decoder + chain.m * chain.n :])
     return loss, 0
 
 
-@inner
-def active_examples(key, first, last, k, theta, chain, data, share, learn, score, buffers, matrices, slope):
-    """The same for those with anything active."""
-    loss, empty = 0.0, 0
-    for block in range(first, last, BLOCK):
-        count = min(BLOCK, last - block)
-        active = draw_active(key, block, count, k, data, buffers)
-        empty += count - active
-        inputs, targets = buffers.X, buffers.X
-        if data.absolute:
-            absolute(buffers.X, active, buffers.T)
-            targets = buffers.T
-        loss += gradient(0, active, theta, chain, inputs, targets, data.importance[k], share, learn, score, buffers,
-                         slope)
-    return loss, empty
-
-
-WAYS = {ALL: all_examples, FIXED: fixed_examples, ACTIVE: active_examples, GRAM: gram_gradient}
+WAYS = {ALL: blockwise(draw_all), ACTIVE: blockwise(draw_active), FIXED: fixed_examples, GRAM: gram_gradient}
 
 
 @functools.cache
@@ -113,11 +109,12 @@ def kernel_for(way):
             k, number = model % data.importance.shape[0], job.offset + model
             for t in range(first, last):
                 key = batch_key(job.seed, job.stream, k if job.stream == HELD_OUT else number, job.start + t)
-                clear(slope, buffers.db)
+                for i in range(slope.size):
+                    slope[i] = 0
                 loss, empty = batch_gradient(key, first_example, last_example, k, theta, chain, data, job.share,
                                              task != SCORE, job.recorded[t], buffers, matrices, slope)
-                gather_bias(buffers.db, slope[at:])
-                loss += empty_examples(empty, theta[at:], data.importance[k], job.share, chain.floor, slope[at:])
+                loss += empty_examples(empty, theta[at:], data.importance[k], job.share, chain.floor, job.recorded[t],
+                                        slope[at:])
                 if task == TRAIN:
                     update(theta, slope, state.m[model], state.v[model], t, steps, constants)
                 if job.recorded[t]:
@@ -139,16 +136,14 @@ def advance(first_part, last_part, first, last, way, task, parts, *arguments):
 
 
 @inner
-def clear(slope, db):
-    for i in range(slope.size):
-        slope[i] = 0
+def clear(db):
     for i in range(db.shape[0]):
         for e in range(lanes_of(db)):
             db[i, e] = 0
 
 
 @inner
-def gather_bias(lanes, db):
+def add_lanes(lanes, db):
     """Add to db what the lanes of each feature have gathered."""
     for i in range(db.size):
         total = lanes.dtype.type(0)
@@ -189,13 +184,11 @@ def engine(plan, saved, threads):
     taken, chain, dtype = _data(plan.source, saved.theta.dtype), _chain(plan), saved.theta.dtype
     if one_neuron.serves(plan):
         return one_neuron.engine(plan, taken, state, threads)
-    way = ways(plan.source, chain, plan.batch_size)
-    parts = _parts(way, plan.batch_size, plan.models)
+    way, cost = ways(plan.source, chain, plan.batch_size)
     models = math.prod(plan.whole or plan.stack)
-    together = models <= FEW_MODELS and len(parts) > plan.models
-    together = together and models * plan.layout.size * plan.batch_size > LARGE_STEP
-    if not together:
-        parts = np.array([(model, 0, plan.batch_size) for model in range(plan.models)])
+    shared = (models <= FEW_MODELS) & (models * plan.batch_size * cost > LONG_STEP)
+    parts = _parts(way, shared, plan.batch_size, plan.models)
+    together = len(parts) > plan.models
     offsets = np.searchsorted(parts[:, 0], np.arange(plan.models + 1))
     slopes = np.empty((len(parts) if together else 0, plan.layout.size), dtype)
     room = _own_room(chain, taken, way, dtype)
@@ -230,7 +223,7 @@ def losses(plan, theta):
     chain, taken = _chain(plan), _data(plan.source, dtype)
     ranges = [(BLOCK * first, min(BLOCK * last, examples)) for first, last in cuts(-(-examples // BLOCK), PARTS_SCORED)]
     parts = np.array([(model, *part) for model in range(len(rows)) for part in ranges])
-    way = ways(plan.source, chain, examples)
+    way, _ = ways(plan.source, chain, plan.batch_size)  # as in training, so that one kernel does for both
     sums, adam = np.empty((len(parts), 1)), (Step(*np.zeros((3, 1), dtype)), constants(0.0, dtype))
     job = Job(plan.seed, HELD_OUT, 0, 0, dtype.type(0), np.array([True]), sums)
     room, state = _own_room(chain, taken, way, dtype), State(rows, rows, rows)
@@ -248,23 +241,23 @@ def _chain(plan):
 
 
 def ways(source, chain, batch_size):
-    """The cheapest way to a gradient for each row of features, (K,).
+    """The cheapest way to a gradient for each row of features, (K,), and its nanoseconds an example.
 
-    The costs are nanoseconds an example, as measured on one processor: what counts is how they compare.
+    These are as measured on one processor: what counts is how they compare.
     """
-    if isinstance(source, Examples):
-        return np.array([FIXED])
-    density = source.density.reshape(-1, chain.n)
     m, n = chain.m, chain.n
-    active, any_active = density.sum(axis=-1), 1 - np.prod(1 - density, axis=-1)
-    listing = 0.3 * (density >= RARE).sum(axis=-1) + 13 * density.sum(axis=-1, where=density < RARE) + 0.1 * n
     every = 1 + 0.3 * n + 0.105 * n * m
-    some = listing + 3 * active + any_active * every
-    by_gram = listing + active * (6 + 0.08 * n) + any_active * (8 + 0.05 * n)
-    by_gram += (2000 + n * n * (0.5 + 0.045 * m)) / batch_size
+    if isinstance(source, Examples):
+        return np.array([FIXED]), np.array([every])
+    density = source.density.reshape(-1, n)
+    active, any_active, rare = density.sum(axis=-1), 1 - np.prod(1 - density, axis=-1), density < RARE
+    listing = np.where(rare.all(axis=-1), 0.02 * n, 10 + 0.45 * (~rare).sum(axis=-1))
+    listing += 10 * density.sum(axis=-1, where=rare)
+    some = listing + 3 * active + (any_active + 0.1) * every  # a tenth: panels that are not full
+    by_gram = listing + active * 0.1 * n + any_active * 14 + (500 + n * n * (0.5 + 0.04 * m)) / batch_size
     plain = chain.decoder == 0 and not chain.rectified and n <= LARGEST_GRAM
     costs = np.stack([np.full_like(some, every), some, by_gram if plain else np.full_like(some, np.inf)])
-    return np.array([ALL, ACTIVE, GRAM])[costs.argmin(axis=0)]
+    return np.array([ALL, ACTIVE, GRAM])[costs.argmin(axis=0)], costs.min(axis=0)
 
 
 def _data(source, dtype) -> Data:
@@ -284,14 +277,15 @@ def _own_room(chain, taken, way, dtype):
     return room
 
 
-def _parts(way, batch_size, models):
-    """Cut each model's batch into parts: (P, 3) of model, first and last example.
+def _parts(way, shared, batch_size, models):
+    """Cut the batch of each model that all cores share into parts: (P, 3) of model, first and last example.
 
     A part is a block or more; with A = WᵀW, which every part computes, there are few of them.
     """
     parts, blocks = [], -(-batch_size // BLOCK)
     for model in range(models):
-        most = MOST_PARTS_BY_GRAM if way[model % len(way)] == GRAM else MOST_PARTS
+        k = model % len(way)
+        most = (MOST_PARTS_BY_GRAM if way[k] == GRAM else MOST_PARTS) if shared[k] else 1
         size = -(-blocks // most) * BLOCK
         parts += [(model, first, min(first + size, batch_size)) for first in range(0, batch_size, size)]
     return np.array(parts)

@@ -16,6 +16,7 @@ from numba.extending import intrinsic, overload
 
 PANEL = 128  # bytes of a row of a panel
 LONG = bool(binding.get_host_cpu_features().get("avx512f"))  # 32 vectors of 64 bytes, in place of 16 of 32
+VECTOR = 64 if LONG else 32  # bytes
 COMPRESS = LONG and binding.llvm_version_info >= (19,)  # whether there is an instruction for `keep` and LLVM knows it
 SPARE = 4  # rows behind the last that an outer tile may look at
 
@@ -105,7 +106,7 @@ class _Array:
         self.builder, self.data = builder, builder.bitcast(numbers[0], byte.as_pointer())
         self.strides, self.sizes = numbers[1 : type_.ndim + 1], numbers[type_.ndim + 1 :]
         self.scalar, self.itemsize = context.get_data_type(type_.dtype), type_.dtype.bitwidth // 8
-        self.length = (64 if LONG else 32) // self.itemsize
+        self.length = VECTOR // self.itemsize
         self.vector = ir.VectorType(self.scalar, self.length)
 
     def at(self, *index):

@@ -101,8 +101,8 @@ SETTINGS = {
 
 M = Mutant
 DY, DZ, DB = "dy = 2 * importance * (y - t) / batch", "dz = dy * g_slope(z)", "db = dz.sum(axis=-2)"
-DECODE, DH, ENCODE = "dW_decode = h.mT @ dz", "dh = dz @ D.mT", "dW_encode = da.mT @ x"
-DW = "dW = dW_decode + dW_encode"
+DECODE, DH, ENCODE = "dD = h.mT @ dz", "dh = dz @ D.mT", "dE = da.mT @ x"
+DW = "dW = dD + dE"
 LAYERS = "layers = _layers(W, b, x, activation, hidden)"
 
 _off = "where z is not positive the mask is 0, and elsewhere"
@@ -220,29 +220,29 @@ def _every_line(setting):
     )
     yield from _edits(
         setting, DW,
-        ("dW_decode", "path", RIGHT),
-        ("dW_encode", "path", RIGHT),
-        ("dW_decode - dW_encode", "path", RIGHT),
-        ("dW_encode - dW_decode", "path", RIGHT),
-        ("dW_decode + dW_decode", "path", RIGHT),
-        ("dW_encode + dW_encode", "path", RIGHT),
-        ("(dW_decode + dW_encode) / 2", "factor", RIGHT),
-        ("1.001 * (dW_decode + dW_encode)", "factor", RIGHT),
-        ("-(dW_decode + dW_encode)", "sign", RIGHT),
-        ("0 * (dW_decode + dW_encode)", "zero", RIGHT),
-        ("np.abs(dW_decode + dW_encode)", "signs", RIGHT),
-        ("dW_decode * dW_encode", None, RIGHT),
-        ("np.maximum(dW_decode, dW_encode)", None, RIGHT),
-        ("dW_decode + dW_encode + W", "decay", RIGHT),
-        ("dW_decode + dW_encode - 0.01 * W", "decay", RIGHT),
-        ("(dW_decode + dW_encode)[..., ::-1]", "order", RIGHT),
-        ("(dW_decode + dW_encode)[..., ::-1, :]", "order", RIGHT),
-        ("np.roll(dW_decode + dW_encode, 1, axis=-1)", "order", RIGHT),
-        ("np.roll(dW_decode + dW_encode, -1, axis=-2)", "order", RIGHT),
-        ("(dW_decode + dW_encode).mT", "shape", RIGHT),
-        ("(dW_decode + dW_encode).mT.reshape(dW_decode.shape)", "transpose", RIGHT),
-        ("np.clip(dW_decode + dW_encode, -0.1, 0.1)", "clipped", RIGHT),
-        ("(dW_decode + dW_encode) / np.linalg.norm(dW_decode + dW_encode)", "factor", RIGHT),
+        ("dD", "path", RIGHT),
+        ("dE", "path", RIGHT),
+        ("dD - dE", "path", RIGHT),
+        ("dE - dD", "path", RIGHT),
+        ("dD + dD", "path", RIGHT),
+        ("dE + dE", "path", RIGHT),
+        ("(dD + dE) / 2", "factor", RIGHT),
+        ("1.001 * (dD + dE)", "factor", RIGHT),
+        ("-(dD + dE)", "sign", RIGHT),
+        ("0 * (dD + dE)", "zero", RIGHT),
+        ("np.abs(dD + dE)", "signs", RIGHT),
+        ("dD * dE", None, RIGHT),
+        ("np.maximum(dD, dE)", None, RIGHT),
+        ("dD + dE + W", "decay", RIGHT),
+        ("dD + dE - 0.01 * W", "decay", RIGHT),
+        ("(dD + dE)[..., ::-1]", "order", RIGHT),
+        ("(dD + dE)[..., ::-1, :]", "order", RIGHT),
+        ("np.roll(dD + dE, 1, axis=-1)", "order", RIGHT),
+        ("np.roll(dD + dE, -1, axis=-2)", "order", RIGHT),
+        ("(dD + dE).mT", "shape", RIGHT),
+        ("(dD + dE).mT.reshape(dD.shape)", "transpose", RIGHT),
+        ("np.clip(dD + dE, -0.1, 0.1)", "clipped", RIGHT),
+        ("(dD + dE) / np.linalg.norm(dD + dE)", "factor", RIGHT),
     )
     yield M(setting, LAYERS, LAYERS.replace(" b,", " 0 * b,"))
     yield M(setting, LAYERS, f"importance = np.ones_like(importance); {LAYERS}")
@@ -297,11 +297,11 @@ def _stacks():
     for old, new, *hints in (
         (DB, "np.repeat(dz.sum(axis=(0, -2))[None], len(dz), axis=0)", RIGHT, None),
         (DB, "np.roll(dz.sum(axis=-2), 1, axis=0)", RIGHT, "order"),
-        (DW, "np.roll(dW_decode + dW_encode, 1, axis=0)", "order", RIGHT),
-        (DW, "(dW_decode + dW_encode)[::-1]", "order", RIGHT),
-        (DW, "np.repeat((dW_decode + dW_encode)[:1], len(W), axis=0)", None, RIGHT),
-        (DW, "(dW_decode + dW_encode) / len(W)", "factor", RIGHT),
-        (DW, "dW_decode", "path", RIGHT),
+        (DW, "np.roll(dD + dE, 1, axis=0)", "order", RIGHT),
+        (DW, "(dD + dE)[::-1]", "order", RIGHT),
+        (DW, "np.repeat((dD + dE)[:1], len(W), axis=0)", None, RIGHT),
+        (DW, "(dD + dE) / len(W)", "factor", RIGHT),
+        (DW, "dD", "path", RIGHT),
     ):
         yield M(setting, old, f"{old.split('=')[0]}= {new}", *hints)
 
@@ -403,9 +403,9 @@ def _named(change):
 def _one_neuron():
     setting = "one neuron"
     for old, new, hint in (
-        (DW, "dW_decode", "path"), (DW, "dW_encode", "path"), (DW, "dW_decode - dW_encode", "path"),
-        (DECODE, "2 * h.mT @ dz", "path"), (DW, "2 * (dW_decode + dW_encode)", "factor"),
-        (DW, "1.001 * (dW_decode + dW_encode)", "factor"), (DECODE, "h.mT @ dy", "mask"),
+        (DW, "dD", "path"), (DW, "dE", "path"), (DW, "dD - dE", "path"),
+        (DECODE, "2 * h.mT @ dz", "path"), (DW, "2 * (dD + dE)", "factor"),
+        (DW, "1.001 * (dD + dE)", "factor"), (DECODE, "h.mT @ dy", "mask"),
     ):
         yield M(setting, old, f"{old.split('=')[0]}= {new}", hint, RIGHT)
 
