@@ -32,7 +32,7 @@ import numpy as np
 from minitms import _checks
 from minitms.weights import Weights, both, checked, each
 
-# What f and g may do to each entry, and their derivatives. At exactly 0 a ReLU has none; it is taken as 0 there.
+# What f and g may do to each entry (in words: _checks.ACTIVATIONS), and their derivatives; a ReLU's at 0 is taken as 0.
 ACTIVATIONS = {"linear": lambda z: z, "relu": lambda z: np.maximum(z, 0)}
 SLOPES = {"linear": lambda z: 1, "relu": lambda z: z > 0}
 

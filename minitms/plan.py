@@ -14,7 +14,8 @@ from minitms.weights import Layout
 
 RECORDS = 200  # losses kept of a run, at most
 BATCH_SIZE = 1024
-MOST_FEATURES_SCORED_EXACTLY = 3  # with a ReLU; each feature more makes the exact loss some thirty times slower
+# Up to how many features the loss is exact; with a ReLU each feature more makes it some thirty times slower.
+EXACT_UP_TO = {"relu": 3, "linear": math.inf}
 
 
 @dataclass(frozen=True)
@@ -92,8 +93,8 @@ class Plan:
         """Whether the loss of this model has an exact form that is worth its time; see `minitms.expected_loss`."""
         source = self.source
         return (
-            self.tied and not self.rectified and isinstance(source, SparseFeatures) and source.is_plain
-            and (source.n <= MOST_FEATURES_SCORED_EXACTLY or not _checks.is_relu(self.activation))
+            self.tied and self.hidden == "linear" and isinstance(source, SparseFeatures) and source.is_plain
+            and source.n <= EXACT_UP_TO.get(self.activation, 0)
         )
 
     def batch(self, key):

@@ -124,7 +124,8 @@ class TrainingRun:
         restarts, *stack = self.loss.shape
         models = f"{math.prod(stack)} models x {restarts} restarts" if stack else f"1 model x {restarts} restarts"
         *_, m, n = both(self.W)[0].shape
-        kind = [self.activation] + ["hidden relu"] * (self.hidden == "relu") + ["untied"] * (not self.settings["tied"])
+        kind = [self.activation] + [f"hidden {self.hidden}"] * (self.hidden != "linear")
+        kind += ["untied"] * (not self.settings["tied"])
         how = ("batch_size", "learning_rate", "schedule", "warmup", "weight_decay", "engine", "dtype")
         made = [f"{name}={self.settings[name]!r}" for name in how if self.settings[name]]
         return (

@@ -13,6 +13,7 @@ import contextlib
 import warnings
 from collections.abc import Sequence
 from concurrent.futures import Executor
+from dataclasses import replace
 
 import numba
 import numpy as np
@@ -20,7 +21,7 @@ import numpy as np
 from minitms import _checks, _pace, adam
 from minitms._chunks import Stopped, gather
 from minitms.checkpoint import SavedState, Store
-from minitms.draws import BLOCK, INITIAL, TRAINING, batch_key, normals
+from minitms.draws import BLOCK, HELD_OUT, INITIAL, TRAINING, batch_key, normals
 from minitms.expected import expected_loss
 from minitms.fast import training as fast
 from minitms.fast.threads import Threads, cuts
@@ -50,6 +51,20 @@ def advance_by_numpy(plan, theta, m, v, first, steps, constants, recorded):
         slope = plan.layout.row(*backward(*arguments, hidden=plan.hidden, target=target))
         theta[...], m[...], v[...] = adam.rule(theta, slope, m, v, adam.Step(*step), constants)
     return np.stack(losses, axis=-1, dtype=np.float64) if losses else np.empty((*theta.shape[:-1], 0))
+
+
+def losses_by_numpy(plan, theta):
+    """The loss of every model (restarts, ...) on examples that training has not seen, or on the fixed ones."""
+    rows = theta.reshape(theta.shape[0], -1, theta.shape[-1])
+    final = np.empty(rows.shape[:-1])
+    for k in range(rows.shape[1]):  # the same examples for all restarts
+        source = plan.source.take(np.array([k]))
+        alone = replace(plan, source=source, batch_size=fast.HELD_OUT_EXAMPLES)
+        (x,), (target,) = alone.batch(batch_key(plan.seed, HELD_OUT, np.array([k]), 0))
+        for r, row in enumerate(rows[:, k]):
+            final[r, k] = loss(plan.layout.W(row), plan.layout.b(row), x, source.importance[0], plan.activation,
+                               hidden=plan.hidden, target=target)
+    return final.reshape(theta.shape[:-1])
 
 
 class DivergenceError(ArithmeticError):
@@ -395,13 +410,13 @@ def _score(plan, theta):
         pattern = (source.pattern,) if source.pattern != "independent" else ()
         W, b = W.astype(np.float64), b.astype(np.float64)
         return expected_loss(W, b, source.density, source.importance, plan.activation, *pattern)
-    return fast.losses(plan, theta)
+    return {"numba": fast.losses, "numpy": losses_by_numpy}[plan.engine](plan, theta)
 
 
 def _constant_answer(plan):
     """The rows (1, ..., p) of the models that give the best answer which is the same for every example."""
     theta = np.zeros((1, *plan.source.stack, plan.layout.size), plan.dtype)
-    plan.layout.b(theta)[...] = np.maximum(plan.source.mean_target(), plan.floor)
+    plan.layout.b(theta)[...] = plan.source.mean_target()
     return theta
 
 

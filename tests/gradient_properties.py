@@ -40,6 +40,9 @@ class Slow(NamedTuple):
     loss: float
 
 
+SLOW = {"linear": lambda value: value, "relu": lambda value: max(value, 0.0)}
+
+
 def slow_model(chain):
     E, D = encoder_and_decoder(chain.W)
     (m, n), batch, x = E.shape, len(chain.x), chain.x
@@ -47,9 +50,9 @@ def slow_model(chain):
     total, outputs = 0.0, []
     for e in range(batch):
         a = [sum(float(E[k, i]) * float(x[e, i]) for i in range(n)) for k in range(m)]
-        h = [max(value, 0.0) for value in a] if chain.hidden == "relu" else a
+        h = [SLOW[chain.hidden](value) for value in a]
         z = [sum(float(D[k, i]) * h[k] for k in range(m)) + float(chain.b[i]) for i in range(n)]
-        y = [max(value, 0.0) for value in z] if chain.activation == "relu" else z
+        y = [SLOW[chain.activation](value) for value in z]
         total += sum(float(chain.importance[i]) * (y[i] - float(t[e, i])) ** 2 for i in range(n))
         outputs.append(y)
     return Slow(outputs, total / batch)

@@ -31,6 +31,7 @@ import numpy as np
 
 from minitms import _checks
 from minitms.features import SparseFeatures
+from minitms.model import ACTIVATIONS
 from minitms.weights import Weights, both
 
 try:
@@ -103,7 +104,7 @@ class Chain(NamedTuple):
         """The arrays whose zeros are the kinks, by name: a = x Eᵀ and z = h D + b, if a ReLU comes after them."""
         E, D = both(self.W)
         a = _encode(E, self.x)
-        z = _decode(D, _rectified(a, self.hidden)) + self.b[..., None, :]
+        z = _decode(D, ACTIVATIONS[self.hidden](a)) + self.b[..., None, :]
         layers = ("a", a, self.hidden), ("z", z, self.activation)
         return {name: array for name, array, kind in layers if _checks.is_relu(kind)}
 
@@ -239,7 +240,7 @@ def chains(
         E[..., neuron, feature] = 0.0
     elif _checks.is_relu(hidden, "hidden"):
         E += _shift_off_kinks(E, x, sign, margin)  # tied, D is E
-    decoded = _decode(D, _rectified(_encode(E, x), hidden))
+    decoded = _decode(D, ACTIVATIONS[hidden](_encode(E, x)))
     if _checks.is_relu(activation) and kinks:
         example, feature = draw(st.integers(0, batch - 1)), draw(st.integers(0, n - 1))
         b[..., feature] = -decoded[..., example, feature]
@@ -269,9 +270,6 @@ def models(*, n=None, m=None, batch=None, stack=(), activation=None, kinks=False
 def _encode(E, x):
     return x @ E.mT
 
-
-def _rectified(a, kind):
-    return np.maximum(a, 0) if _checks.is_relu(kind) else a
 
 
 def _decode(D, h):
