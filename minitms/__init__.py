@@ -19,6 +19,7 @@ from minitms.geometry import features_learned as features_learned
 from minitms.geometry import features_represented as features_represented
 from minitms.geometry import interference as interference
 from minitms.geometry import leverage as leverage
+from minitms.judge import DivergenceError as DivergenceError
 from minitms.model import backward as backward
 from minitms.model import forward as forward
 from minitms.model import loss as loss
@@ -28,7 +29,6 @@ from minitms.polytopes import feature_clusters as feature_clusters
 from minitms.polytopes import feature_polytopes as feature_polytopes
 from minitms.polytopes import polytope as polytope
 from minitms.run import TrainingRun as TrainingRun
-from minitms.training import DivergenceError as DivergenceError
 from minitms.training import train as train
 from minitms.weights import Weights as Weights
 

@@ -25,7 +25,7 @@ from minitms.fast import one_neuron
 from minitms.fast.draws import data
 from minitms.fast.job import Job, State
 from minitms.features import SparseFeatures
-from minitms.training import DivergenceError
+from minitms.judge import DivergenceError
 from minitms.weights import single
 
 RECORDS = 600  # losses kept of a sweep, at most

@@ -10,10 +10,8 @@ models, restarts every one, and `TrainingRun.best` keeps the restart with the lo
 from __future__ import annotations
 
 import contextlib
-import warnings
 from collections.abc import Sequence
 from concurrent.futures import Executor
-from dataclasses import replace
 
 import numba
 import numpy as np
@@ -21,11 +19,11 @@ import numpy as np
 from minitms import _checks, _pace, adam
 from minitms._chunks import Stopped, gather
 from minitms.checkpoint import SavedState, Store
-from minitms.draws import BLOCK, HELD_OUT, INITIAL, TRAINING, batch_key, normals
-from minitms.expected import expected_loss
+from minitms.draws import BLOCK, INITIAL, TRAINING, batch_key, normals
 from minitms.fast import training as fast
 from minitms.fast.threads import Threads, cuts
 from minitms.features import Examples, SparseFeatures, checked_source
+from minitms.judge import check_finite, constant_answer, final_losses, judge
 from minitms.model import backward, loss
 from minitms.plan import BATCH_SIZE, RECORDS, Plan
 from minitms.run import Snapshots, TrainingRun
@@ -51,24 +49,6 @@ def advance_by_numpy(plan, theta, m, v, first, steps, constants, recorded):
         slope = plan.layout.row(*backward(*arguments, hidden=plan.hidden, target=target))
         theta[...], m[...], v[...] = adam.rule(theta, slope, m, v, adam.Step(*step), constants)
     return np.stack(losses, axis=-1, dtype=np.float64) if losses else np.empty((*theta.shape[:-1], 0))
-
-
-def losses_by_numpy(plan, theta):
-    """The loss of every model (restarts, ...) on examples that training has not seen, or on the fixed ones."""
-    rows = theta.reshape(theta.shape[0], -1, theta.shape[-1])
-    final = np.empty(rows.shape[:-1])
-    for k in range(rows.shape[1]):  # the same examples for all restarts
-        source = plan.source.take(np.array([k]))
-        alone = replace(plan, source=source, batch_size=fast.HELD_OUT_EXAMPLES)
-        (x,), (target,) = alone.batch(batch_key(plan.seed, HELD_OUT, np.array([k]), 0))
-        for r, row in enumerate(rows[:, k]):
-            final[r, k] = loss(plan.layout.W(row), plan.layout.b(row), x, source.importance[0], plan.activation,
-                               hidden=plan.hidden, target=target)
-    return final.reshape(theta.shape[:-1])
-
-
-class DivergenceError(ArithmeticError):
-    """Training left the numbers, or ended worse than having learned nothing at all."""
 
 
 def train(
@@ -179,9 +159,9 @@ def train(
     )  # fmt: skip
     theta = _start(initial, plan)
     theta, history, kept = (_on_executor if executor else _in_process)(plan, theta, checkpoint, executor, progress)
-    final = _score(plan, theta)
+    final = final_losses(plan, theta)
     if plan.rates.sum() >= 1:
-        _judge(final, _score(plan, _constant_answer(plan)), plan.steps)
+        judge(final, final_losses(plan, constant_answer(plan)), plan.steps)
     W, b = plan.layout.W, plan.layout.b
     snapshots = Snapshots(plan.snapshot_steps, W(kept), b(kept)) if len(plan.snapshot_steps) else None
     return TrainingRun(W(theta), b(theta), final, history, plan.record_steps, plan.seed, features, activation, hidden,
@@ -338,7 +318,7 @@ def _advance(plan, saved, threads):
     for first, last in _pace.chunks(saved.step, plan.steps, stops=plan.snapshot_steps.tolist()):
         steps = adam.steps(plan.rates, first, last, plan.dtype)
         losses = advance(first, steps, constants, plan.recorded[first:last])
-        _check_finite(losses, saved.theta, last, plan)
+        check_finite(losses, saved.theta, last, plan)
         saved.history.append(losses)
         saved.keep(last)
         yield last
@@ -387,58 +367,3 @@ def _description(plan, theta):
     data = {name: getattr(source, name) for name in names}
     return {"what": "train", "m": plan.n_hidden, "initial": theta, "snapshots": plan.snapshot_steps,
             **data, **plan.settings}  # fmt: skip
-
-
-# ----------------------------------------------------------------------------------------------------------- judge
-
-
-def _check_finite(losses, theta, step, plan):
-    sound = np.isfinite(losses).all(axis=-1) & np.isfinite(theta).all(axis=-1)
-    if not sound.all():
-        stack = plan.whole or plan.stack
-        model = np.unravel_index(plan.first_model + int(np.argmin(sound)), stack)
-        raise DivergenceError(
-            f"model {tuple(int(k) for k in model)} has a loss or weight that is not finite, found after step {step} "
-            f"({(~sound).sum()} of {sound.size} models); try a smaller learning_rate"
-        )
-
-
-def _score(plan, theta):
-    """The loss of every model: exact where there is such a form, else on examples that training has not seen."""
-    W, b, source = plan.layout.W(theta), plan.layout.b(theta), plan.source
-    if plan.exact:
-        pattern = (source.pattern,) if source.pattern != "independent" else ()
-        W, b = W.astype(np.float64), b.astype(np.float64)
-        return expected_loss(W, b, source.density, source.importance, plan.activation, *pattern)
-    return {"numba": fast.losses, "numpy": losses_by_numpy}[plan.engine](plan, theta)
-
-
-def _constant_answer(plan):
-    """The rows (1, ..., p) of the models that give the best answer which is the same for every example."""
-    theta = np.zeros((1, *plan.source.stack, plan.layout.size), plan.dtype)
-    plan.layout.b(theta)[...] = plan.source.mean_target()
-    return theta
-
-
-def _judge(final, constant, steps):
-    """Compare final losses with those of the best constant answer."""
-    worse = (final > 1.5 * constant) & (constant > 0)
-    if worse.any():
-        model = _first(worse)
-        raise DivergenceError(
-            f"model {model} ended after step {steps} with loss {final[model]:.4g}, above 1.5 times that of the best "
-            f"constant answer, {np.broadcast_to(constant, final.shape)[model]:.4g} "
-            f"({worse.sum()} of {worse.size} models); try a smaller learning_rate or more steps"
-        )
-    idle = (final >= constant) & (constant > 0)
-    if idle.any():
-        names = ", ".join(str(tuple(int(i) for i in index)) for index in np.argwhere(idle)[:5])
-        warnings.warn(
-            f"{idle.sum()} of {idle.size} models ended no better than the best constant answer "
-            f"(index in run.loss: {names}{', ...' if idle.sum() > 5 else ''}); try more restarts or steps",
-            stacklevel=3,
-        )
-
-
-def _first(mask):
-    return tuple(int(i) for i in np.argwhere(mask)[0])

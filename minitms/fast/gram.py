@@ -58,11 +58,12 @@ def squares(chain, used, dtype) -> Squares:
 
 
 @inner
-def gram_gradient(key, first, last, k, theta, chain, data, share, learn, score, buffers, squares, slope):
+def gram_gradient(key, first, last, k, theta, chain, data, share, learn, score, room, slope):
     """`model.backward` for examples ``first .. last - 1`` of a batch: adds to `slope`, a row like theta's.
 
     Returns the sum of the losses, if `score`, and the number of examples with nothing active, which are left out.
     """
+    buffers, squares = room
     m, n, W = chain.m, chain.n, theta[: chain.m * chain.n].reshape(chain.m, chain.n)
     rare = prepare(theta, m, k, data, share, squares)
     panels_W, panels_A, panels_G, panels_dW = squares.panels

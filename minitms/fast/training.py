@@ -60,7 +60,8 @@ def blockwise(fill):
     """
 
     @inner
-    def batch_gradient(key, first, last, k, theta, chain, data, share, learn, score, buffers, matrices, slope):
+    def batch_gradient(key, first, last, k, theta, chain, data, share, learn, score, room, slope):
+        buffers, _ = room
         loss, empty, targets = 0.0, 0, buffers.X
         clear(buffers.db)
         for block in range(first, last, BLOCK):
@@ -79,8 +80,9 @@ def blockwise(fill):
 
 
 @inner
-def fixed_examples(key, first, last, k, theta, chain, data, share, learn, score, buffers, matrices, slope):
+def fixed_examples(key, first, last, k, theta, chain, data, share, learn, score, room, slope):
     """The same for fixed examples."""
+    buffers, _ = room
     loss, lanes = 0.0, lanes_of(theta)
     clear(buffers.db)
     for block in range(first, last, BLOCK):
@@ -101,7 +103,7 @@ def kernel_for(way):
     @kernel(_nrt=False)
     def advance(first_part, last_part, first, last, task, parts, state, chain, data, job, room, adam):
         steps, constants = adam
-        buffers, matrices, slopes = room
+        own, slopes = room
         at = chain.decoder + chain.m * chain.n
         for part in range(first_part, last_part):
             model, first_example, last_example = parts[part]
@@ -112,7 +114,7 @@ def kernel_for(way):
                 for i in range(slope.size):
                     slope[i] = 0
                 loss, empty = batch_gradient(key, first_example, last_example, k, theta, chain, data, job.share,
-                                             task != SCORE, job.recorded[t], buffers, matrices, slope)
+                                             task != SCORE, job.recorded[t], own, slope)
                 loss += empty_examples(empty, theta[at:], data.importance[k], job.share, chain.floor, job.recorded[t],
                                         slope[at:])
                 if task == TRAIN:
@@ -200,7 +202,7 @@ def engine(plan, saved, threads):
         if together:
 
             def sum_parts(one, end, t):
-                advance(one, end, t, t + 1, way, SUM, *common, (*room()[:2], slopes), adam)
+                advance(one, end, t, t + 1, way, SUM, *common, (room()[0], slopes), adam)
 
             def finish(one, end, t):
                 finish_step(one, end, t, offsets, state, slopes, adam)
@@ -270,8 +272,8 @@ def _own_room(chain, taken, way, dtype):
 
     def room():
         if not hasattr(own, "room"):
-            own.room = (buffers(chain, dtype, fixed=taken.x.shape[1] > 0),
-                        gram.squares(chain, (way == GRAM).any(), dtype), np.empty((1, size), dtype))
+            matrices = gram.squares(chain, (way == GRAM).any(), dtype)
+            own.room = (buffers(chain, dtype, fixed=taken.x.shape[1] > 0), matrices), np.empty((1, size), dtype)
         return own.room
 
     return room
