@@ -120,13 +120,15 @@ def prepare(theta, m, k, data, share, squares):
 @inner(apart=True)
 def by_size(rows, squares):
     """Put examples with equally many active features side by side: loops over them are foreseen by the processor."""
-    first, count = squares.first, squares.count
-    for size in range(count.size):
+    first, count, most = squares.first, squares.count, 0
+    for r in range(rows):
+        most = max(most, first[r + 1] - first[r])
+    for size in range(most + 1):
         count[size] = 0
     for r in range(rows):
         count[first[r + 1] - first[r]] += 1
     place = 0
-    for size in range(count.size):
+    for size in range(most + 1):
         count[size], place = place, place + count[size]
     for r in range(rows):
         size = first[r + 1] - first[r]
