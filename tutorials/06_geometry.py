@@ -27,7 +27,7 @@
 # | D_i | share of a dimension that feature i has, its *dimensionality* | a number in [0, 1] |
 # | D* | dimensions for each learned feature of a model, m / (sum of all squared lengths) | a number |
 # | h_i | leverage score of feature i, the most that D_i can be | a number in [0, 1] |
-# | k, d | corners of a polytope, and the dimensions that it lies in | numbers |
+# | k, d | corners of a *polytope*, a body of any dimension, and the dimensions that it lies in | numbers |
 # | s | density of all features | a number |
 
 # %%
@@ -42,7 +42,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from minitms import plots
-from minitms.polytope_losses import one_active, replacement_density
+from minitms.polytope_losses import one_active, replacement_density, saving_per_dimension
 from minitms.polytopes import POLYTOPES, polygon
 
 plt.style.use(plots.STYLE)
@@ -92,8 +92,9 @@ for name, corners in POLYTOPES.items():
     assert np.allclose(D, d / k)
 
 # %% [markdown]
-# The *square antiprism* is new: two squares one above the other, the upper one turned by 45°. Eight features in three
-# dimensions, 3/8 each. That is more features for each dimension than any other in the list.
+# The *square antiprism* is new: two squares one above the other, the upper one turned by 45°, at heights of ±1/√3,
+# where all eight corners have the same share: eight features in three dimensions, 3/8 each. That is more features for
+# each dimension than any other in the list.
 #
 # <a id="sum"></a>
 # ## 2. They add up
@@ -105,7 +106,7 @@ for name, corners in POLYTOPES.items():
 #
 # <details><summary>Answer</summary>
 #
-# Less, or 2 at the most. There are only two dimensions to share, and crowding them unevenly wastes some.
+# Less; exactly 2 only if the sixth is zero. There are two dimensions to share, and crowding them unevenly wastes some.
 #
 # </details>
 
@@ -120,11 +121,13 @@ for sixth in ([0.5, 0.0], [1.0, 0.0], [0.0, 3.0]):
     assert np.isclose(h.sum(), 2)
 
 # %% [markdown]
-# The second row is the *leverage score* h_i, known from statistics: how much of feature i can be told from the hidden
-# values at best. The scores always add up to the rank of W, here 2, and no D_i is above its h_i. (Fred Zhang pointed
-# this out in a comment to the paper; the docstring of `tms.leverage` has the proof, in three lines.) So the shares
-# cannot add up to more than the dimensions there are. They add up to exactly that if every W_i is an eigenvector of W
-# Wᵀ, as in all figures of part 1, and also if several of them are put into orthogonal dimensions.
+# The second row is the *leverage score* h_i, known from statistics: the part of feature i's variance that a **linear**
+# read-out of the hidden values can explain at best, if all features are independent and vary equally. (A ReLU can do
+# better where features are sparse; superposition lives on that.) The scores always add up to the rank of W, here 2, and
+# no D_i is above its h_i. (Fred Zhang pointed this out in a comment to the paper; the docstring of `tms.leverage` has
+# the proof, in three lines.) So the shares cannot add up to more than the dimensions there are. They add up to the rank
+# exactly if every W_i is an eigenvector of W Wᵀ, as for all shapes of part 1, and also if several of them are put into
+# orthogonal dimensions.
 #
 # <a id="names"></a>
 # ## 3. Names from products
@@ -197,8 +200,8 @@ assert np.isclose(tms.dimensionality(W).sum(), 4)
 # </details>
 
 # %%
-x = np.array([2.0, 3.0, 4.5])  # one over the density
-features = tms.SparseFeatures(n=80, density=1 / x[:, None])
+inverse = np.array([2.0, 3.0, 4.5])  # one over the density
+features = tms.SparseFeatures(n=80, density=1 / inverse[:, None])
 run = tms.train(features, n_hidden=8, steps=3000, restarts=6, seed=0)
 names, D = tms.feature_polytopes(run.W), tms.dimensionality(run.W)  # (restarts, K, n)
 kinds = [*POLYTOPES, "other"]
@@ -209,57 +212,65 @@ def counted(names):
     return ", ".join(f"{kind} {np.sum(names == kind)}" for kind in kinds)
 
 
-for k, restart in enumerate(run.best().restart):
-    print(f"1/s = {x[k]:g}, the best start: {counted(names[restart, k])}")
-    print(f"    D* = {tms.dimensions_per_feature(run.W[restart, k]):.3f}, sum of D = {D[restart, k].sum():.2f}")
-    assert np.isclose(D[restart, k].sum(), 8, atol=0.1)
-    if x[k] <= 3:
-        assert np.sum(names[restart, k] == "digon") >= 14
+for c, restart in enumerate(run.best().restart):
+    print(f"1/s = {inverse[c]:g}, the best start: {counted(names[restart, c])}")
+    print(f"    D* = {tms.dimensions_per_feature(run.W[restart, c]):.3f}, sum of D = {D[restart, c].sum():.2f}")
+    assert np.isclose(D[restart, c].sum(), 8, atol=0.1)
+    assert inverse[c] > 3 or np.sum(names[restart, c] == "digon") >= 14
 print()
-for restart in run.loss[:, 2].argsort():
-    print(f"1/s = 4.5, loss {run.loss[restart, 2]:.4f}: {counted(names[restart, 2])}")
+for restart in run.loss[:, -1].argsort():
+    print(f"1/s = {inverse[-1]:g}, loss {run.loss[restart, -1]:.4f}: {counted(names[restart, -1])}")
+    others = names[restart, -1] == "other"
+    print(f"    the {others.sum()} others have {D[restart, -1][others].sum():.2f} dimensions together")
 
 # %% [markdown]
-# At 3 eight digons fill the eight dimensions, and 64 of the 80 features are left out; at 2 it is nearly so. At 4.5 few
-# starts agree. Each makes a mixture of its own, with hardly a difference in loss; "other" are larger bodies, in four
-# and more dimensions, for which our list has no name. Let us look at the start in which most features have one.
+# A learned feature has a length of about 1, so the sum of squared lengths counts them: D* at 1/s = 3 is about 8/16.
+# There eight digons fill the eight dimensions, and 64 of the 80 features are left out. At 2 seven digons fill seven; in
+# the eighth many short features share what is left (the tail in the picture below), and a single one may be longer than
+# 0.5. At 4.5 no two starts agree. Each makes a mixture of its own, with hardly a difference in loss, so which is best
+# is nearly a matter of chance; "other" are larger bodies, in four dimensions, for which our list has no name. Let us
+# look at the start in which most features have one.
 
 # %%
-named = np.isin(names[:, 2], list(POLYTOPES)).sum(axis=1)
+named = np.isin(names[:, -1], list(POLYTOPES)).sum(axis=1)
 chosen = named.argmax()
 assert named[chosen] >= 8
 
-fig, axes = plt.subplots(1, 2, figsize=(8.3, 3.4), width_ratios=[1.2, 1])
-for level in (1, 3 / 4, 2 / 3, 1 / 2, 2 / 5, 3 / 8):
+fig, axes = plt.subplots(1, 2, figsize=(9, 3.4), width_ratios=[1.2, 1])
+for level, text in ((1, "1"), (3 / 4, "3/4"), (2 / 3, "2/3"), (1 / 2, "1/2"), (2 / 5, "2/5"), (3 / 8, "3/8")):
     axes[0].axhline(level, color="0.85", linewidth=0.8, zorder=0)
-for k, color in enumerate(("#E69F00", "#009E73", "#0072B2")):
-    shown = np.sort(D[chosen, k])[::-1][:30]
-    axes[0].plot(shown, "o", markersize=5 - 1.3 * k, color=color, label=f"1/s = {x[k]:g}")
+    axes[0].text(30, level, text, va="top" if text == "3/8" else "bottom", fontsize=7, color="0.4")
+for c, color in enumerate(("#E69F00", "#009E73", "#0072B2")):
+    shown = np.sort(D[chosen, c])[::-1][:30]
+    axes[0].plot(shown, "o", markersize=5 - 1.3 * c, color=color, label=f"1/s = {inverse[c]:g}")
 axes[0].set(xlabel="feature, largest share first (30 of 80)", ylabel="share of a dimension D$_i$", ylim=(0, 1.05))
+axes[0].set_title("the same start at all three densities")
 axes[0].legend()
-sparse = run.W[chosen, 2]
+sparse = run.W[chosen, -1]
 clusters = tms.feature_clusters(sparse)
 order = np.argsort(np.where(clusters < 0, 99, clusters), kind="stable")[: np.sum(clusters >= 0)]
 plots.weight_gram(axes[1], sparse[:, order])
-axes[1].set_title("WᵀW at 1/s = 4.5, cluster by cluster")
+fig.colorbar(axes[1].images[0], ax=axes[1], label="W$_i$ · W$_j$", shrink=0.8)
+axes[1].set_title(f"WᵀW at 1/s = {inverse[-1]:g}, cluster by cluster")
 plt.show()
 members = [clusters == label for label in np.unique(clusters[clusters >= 0])]
 print("features in each cluster:  ", np.array([cluster.sum() for cluster in members]))
-print("sum of their D:            ", np.array([D[chosen, 2][cluster].sum() for cluster in members]).round(2))
-print("D of the first feature:    ", np.array([D[chosen, 2][cluster][0] for cluster in members]).round(2))
+print("sum of their D:            ", np.array([D[chosen, -1][cluster].sum() for cluster in members]).round(2))
+print("D of the first feature:    ", np.array([D[chosen, -1][cluster][0] for cluster in members]).round(2))
 
 # %% [markdown]
-# On the right, each block on the diagonal is a cluster, and between the blocks there is (nearly) nothing: clusters are
-# orthogonal. So each has dimensions of its own, as many as the shares of its features add up to, and all together they
-# have 8. On the left the shares stand in steps, one a kind of cluster; the thin lines are the levels of part 1.
+# On the right red is positive and blue negative. Each block on the diagonal is a cluster (the features within it stand
+# in the order of their numbers), and between the blocks there is (nearly) nothing: clusters are orthogonal. So each has
+# dimensions of its own, as many as the shares of its features add up to, and all together they have 8. On the left the
+# shares stand in steps, one a kind of cluster; the thin lines are the levels of part 1.
 #
 # <a id="when"></a>
 # ## 5. When one replaces another
 #
 # Why these shapes, at these densities? Say that only one feature is ever on at a time. Then a shape without any
-# positive product (digon, triangle, tetrahedron) costs nothing at all, since the ReLU removes negative interference. A
-# pentagon costs a little, whatever its length and bias: `one_active` searches for the best. (Chen, Lau, Mendel, Wei and
-# Murfet studied this loss first, in 2023.)
+# positive product (single, digon, triangle, tetrahedron) costs nothing at all, since the ReLU removes negative
+# interference. A pentagon costs a little, whatever its length and bias: `one_active` searches for the best. (Chen, Lau,
+# Mendel, Wei and Murfet studied this loss first, in 2023.)
 
 # %%
 for name, corners in POLYTOPES.items():
@@ -271,7 +282,8 @@ for name, corners in POLYTOPES.items():
     assert np.isclose(loss, exact, atol=1e-12)
 
 # %% [markdown]
-# More features a dimension, but at a price. And what does it save? A feature that is not stored costs its variance. So
+# More features a dimension, but at a price. If no two were ever on together, antiprisms would save most; only features
+# that meet speak for the others. So what does a shape save? A feature that is not stored costs its variance. So
 # the saving for each dimension is (k/d) times (variance less the loss of a stored feature). When features meet, now and
 # then two are on together, and negative interference hurts too; `replacement_density` takes all that into account,
 # exactly, and finds the density at which two shapes save the same.
@@ -295,20 +307,27 @@ for i in range(4):
 assert list(at.values()) == sorted(at.values(), reverse=True)
 assert at["pentagon"] < 1 / 3 < at["digon"]  # s = 1/3 is in the realm of the digon
 assert 1 / 4.5 < at["pentagon"]  # s = 1/4.5 is just outside
+for density in (1 / 1.5, 1 / 3, 1 / 4.5):
+    saved = {name: saving_per_dimension(corners, density) for name, corners in POLYTOPES.items()}
+    print(f"1/s = {1 / density:g}, saved: " + ", ".join(f"{name} {value:.4f}" for name, value in saved.items()))
 
 # %% [markdown]
 # So at 1/s = 2 and 3 digons are best, and at 4.5 pentagons, if by little: digons and antiprisms are close behind, so
 # mixtures of the three cost next to nothing more. That is what our models learned. Triangles and tetrahedra would be
-# best for denser features, but there they save hardly more than no shape at all, and a model of many features seldom
-# finds them. [The findings](../figures/README.md) have all that for 400 features and several seeds.
+# best for denser features, but there they save hardly more than a feature alone in its dimension (*single*), and a
+# model of many features seldom finds them. [The findings](../figures/README.md) have all that for 400 features and
+# several seeds.
 #
 # <a id="vary"></a>
 # ## 6. What to vary
 #
-# - `x = np.array([1.6, 4.0, 6.0])` in part 4: beyond the digons' realm, and far beyond.
-# - `seed=1`: other mixtures.
-# - `n=4, n_hidden=3` at 1/s = 1.5, with `restarts=64`: a tetrahedron.
-# - `tolerance=0.02` or `0.3` in `tms.feature_polytopes`: do the names change?
+# - `inverse = np.array([1.6, 4.0, 6.0])` in part 4: near both edges of the digons' realm, and beyond the last shape in
+#   the list, where all features lie in bodies without a name.
+# - `seed=1`: other mixtures, and one start with nine digons in eight dimensions. They overlap by less than the
+#   threshold, so most have a share of 0.44.
+# - `n=4, n_hidden=3`, `inverse = np.array([1.5, 1.5, 1.5])`, `restarts=64`, `seed=1`: a tetrahedron, which few starts
+#   find (the sums of D are 3, not 8).
+# - `tolerance=0.02` in `tms.feature_polytopes`: antiprisms and some pentagons lose their names. And with `0.3`?
 #
 # The `assert` lines hold for the settings as they are. If one stops a cell, put a # in front of it.
 #
@@ -324,7 +343,7 @@ def attempt(check, answer):
     try:
         check(answer)
     except Exception as problem:
-        print("not yet.", problem)
+        print("not yet.", str(problem) or "Fill in the function first.")
     else:
         print("solved!")
 
@@ -354,14 +373,14 @@ def check_shares(shares):
         assert got.shape == expected.shape, f"the result has shape {got.shape}; expected {expected.shape}"
         assert np.isfinite(got).all(), "a feature that is zero has share 0, not nan"
         worst = abs(got - expected).argmax()
-        assert np.allclose(got, expected), f"feature {worst}: got {got[worst]:.3f}, expected {expected[worst]:.3f}"
+        assert np.allclose(got, expected), f"feature {worst}: got {got[worst]:.5f}, expected {expected[worst]:.5f}"
 
 
 attempt(check_shares, shares)
 
 # %% [markdown]
-# **Exercise 2.** Build a W in which every feature has the share that is asked for: a list of names of polytopes, each
-# in dimensions of its own.
+# **Exercise 2.** Build a W in which every feature has the share that is asked for: a list of names of polytopes, with
+# corners of length 1, each in dimensions of its own.
 #
 # <details><summary>Hint</summary>
 #
@@ -393,11 +412,11 @@ attempt(check_build, build)
 
 # %% [markdown]
 # **Exercise 3.** Compute the leverage scores of part 2. The projection on the rows of W is the matrix
-# P = Wᵀ (W Wᵀ)⁻¹ W, with an inverse where there is one; h_i is P[i, i].
+# P = Wᵀ (W Wᵀ)⁻¹ W, with the inverse, or where there is none the pseudo-inverse; h_i is P[i, i].
 #
 # <details><summary>Hint</summary>
 #
-# `np.linalg.pinv` is an inverse for every matrix, also one that has none. Its product with W on the right side is P.
+# `np.linalg.pinv(W)` is the *pseudo-inverse*, of shape (n, m). `np.linalg.pinv(W) @ W` is P.
 #
 # </details>
 
@@ -416,7 +435,8 @@ def check_leverage(leverage):
         assert got.shape == W.shape[1:], f"the result has shape {got.shape}; expected {W.shape[1:]}"
         rank = np.linalg.matrix_rank(W)
         assert np.isclose(got.sum(), rank), f"the scores add up to {got.sum():.3f}; expected the rank, {rank}"
-        assert (tms.dimensionality(W) <= got + 1e-9).all(), "a feature has more than its leverage"
+        below = np.flatnonzero(tms.dimensionality(W) > got + 1e-9)
+        assert not below.size, f"feature {below[0]}: your h_i is below its D_i, which cannot be"
         assert np.allclose(got, tms.leverage(W)), "the sum is right, but not each score"
 
 
