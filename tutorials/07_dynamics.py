@@ -484,7 +484,7 @@ plt.show()
 
 # %% [markdown]
 # Both axes are logarithmic: equal lengths are equal *factors*, and the last 5,000 steps take no more room than the way
-# from step 1 to step 2. Some of the curves have a shoulder near s/6. All end 1 to 5 % above s²: in our sample both sets
+# from step 1 to step 2. Some of the curves have a shoulder near s/6. All end 1 to 6 % above s²: in our sample both sets
 # are on in few examples only, so the last level is measured to a few per cent.
 
 # %%
