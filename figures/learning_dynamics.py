@@ -29,8 +29,9 @@ loss s² of three antipodal pairs. The antipodes come from different sets, three
 together avoid each other's negative side, where the ReLU would cut them off. (Were pairs drawn by lot, three across
 would come in 2 of 5 cases.)
 
-**Compared with the paper and the earlier replication.** Both pictures are the paper's, which says that runs differ; the
-earlier replication stops before them. Keltin Grimes has a cell for both
+**Compared with the paper and the earlier replication.** Both pictures are the paper's. Of the first it shows one run,
+and suspects that the smooth loss curves of larger models are many small jumps run together; of the octahedron it says
+that runs differ on the way. The earlier replication stops before both. Keltin Grimes has a cell for both
 ([keltin13/toy-models-of-superposition](https://github.com/keltin13/toy-models-of-superposition)). What the stages cost,
 2 s, s/3, s/6 and s², is ours.
 
@@ -64,7 +65,7 @@ CLAIMS = [
     Claim("faster", "after the mean is learned the loss falls at least twice as fast while features jump", OURS,
           at_least(2)),
     Claim("apart", "two groups of jumps or more, with a plateau of the loss between", PAPER, always(), expect=PARTLY,
-          reason="in the other seeds one jump follows the next too closely; the paper says that runs differ"),
+          reason="in the other seeds one jump follows the next too closely; the paper shows one run"),
     Claim("octahedron", "two sets of three, m = 3: three antipodal pairs (cos < -0.95) at right angles (|cos| < 0.2)",
           PAPER, always(), quick=True),
     Claim("across", "antipodes come from different sets: pairs of three", PAPER, exactly(3), quick=True),
