@@ -13,7 +13,7 @@ exact probability.
 
 **What we see: jumps** (first picture; in colour the features that end up represented, two of a digon alike). In a few
 hundred steps the model learns the mean and gives every feature a little of everything, D_i about 0.1. There the loss
-rests. Then features leave, two by two, and jump to 1/2, while all others are pushed to 0. The loss falls
+rests. Then features leave, a pair often one by one, and jump to 1/2, while all others are pushed to 0. The loss falls
 {{faster_median:.0f}} times as fast while a feature jumps as while none does (median; {{faster_worst:.1f}} times in the
 seed with the least). In {{apart}} of {{seeds}} seeds the jumps come in two or more groups with a plateau between them;
 in the others one jump follows the next too closely. In seed {{late_seed}} (right) the last jump, in steps
