@@ -16,20 +16,20 @@ row is not: it says where to go, and going far enough turns the output on.)
 Of all outputs and both signs the most damaging is kept, or no attack where none does damage. A bound from above is the
 worst attack on each output alone, summed. An output that x cannot move, W_i = 0, has r_i = 0 and no attack.
 
-**Why superposition is fragile.** Tied, |r_i|² = sum_j (W_i · W_j)² = |W_i|⁴ / D_i, D_i the dimensionality. So features
-of unit length are off by ε² / D_i in output i alone: it is built into the definition of D_i that they are the easier
-to attack the more of them share a dimension. What the other outputs add, and what a ReLU takes away, is not.
+**Why superposition is fragile.** Tied, |r_i|² = sum_j (W_i · W_j)² = |W_i|⁴ / D_i, D_i the dimensionality. So the
+squared error of output i alone can be ε² / D_i if |W_i| = 1: that features are the easier to attack the more of them
+share a dimension is built into the definition of D_i. What other outputs add, and what a ReLU takes away, is not.
 
 **With a ReLU in the hidden layer** the neurons that are on at x form a linear model, and r_i is the gradient there, the
-sum over such k of D_ki E_k; all the above holds as long as no neuron switches between x and x + δ. With W >= 0 and x
-and x + δ >= 0 none does: that model is the linear one. Beyond, it is an attack like any other, and its loss exact.
+sum over such k of D_ki E_k; all the above holds as long as no neuron switches between x and x + δ. Beyond, it is an
+attack like any other, and its loss exact. Masking is back where no neuron is on, as at x = 0: no attack is found there.
 
 One direction for all examples of a model (``per="model"``) is chosen by the mean loss. A linear hidden layer has the
 same rows at all examples; with a ReLU there the mean of r_i over the batch is taken, the gradient of the mean of z_i.
 
-Source: Elhage et al., Toy Models of Superposition (2022), section 6, who use these attacks, one for each feature, and
-keep the most damaging, because gradient descent is masked. They do not say whether per example or per model, and
-neither speak of signs nor of clipping: each is a choice here.
+Source: Elhage et al., Toy Models of Superposition (2022), section 6. They use these attacks, one for each feature, and
+keep the most damaging, because gradient descent is masked. They do not say whether that is chosen per example or per
+model, and speak neither of signs nor of clipping: each is a choice here.
 """
 
 from __future__ import annotations

@@ -243,8 +243,10 @@ def test_the_absolute_value_with_two_neurons_a_feature():
     found = tms.worst_attack((E, D), np.zeros(2), x, 0.1, hidden="relu", target=abs(x))
     assert found.vulnerability == pytest.approx(1, rel=1e-12)
     shared = tms.worst_attack((E, D), np.zeros(2), x, 0.1, hidden="relu", target=abs(x), per="model")
-    assert (shared.delta == 0).all()
-    assert shared.excess == 0
+    masked = tms.worst_attack((E, D), np.zeros(2), 0 * x, 0.1, hidden="relu")  # no neuron is on
+    for found in (shared, masked):
+        assert (found.delta == 0).all()
+        assert found.excess == 0
 
 
 # --------------------------------------------------------------------------------------------------------- invariance
