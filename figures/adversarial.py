@@ -34,8 +34,7 @@ for it is mostly that of dropped features; counting kept ones only, {{kept_model
 {{kept_example_loss:.2f}} times.
 
 **Compared with the paper.** The rise and its likeness to 1/D* are the paper's. It does not state n and m. The excess
-over |δ|² is our measure; the attacked loss alone shows no such rise. A public replication feeds the model the attack
-alone, without the example.
+over |δ|² is our measure; the attacked loss alone shows no such rise.
 
 **How sure.** The range over seeds is below an eighth of the median, but for one direction an example at 1/(1-S) = 4
 and 5, where digons give way. One size of model, and one budget relative to |x|. The paper's remark that adversarial
