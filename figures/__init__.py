@@ -58,6 +58,7 @@ NAMES = (
     "perturbed_pentagon",
     "correlated_features",
     "learning_dynamics",
+    "adversarial",
 )
 
 

@@ -3,6 +3,8 @@
 from importlib import import_module as _import_module
 from typing import TYPE_CHECKING as _TYPE_CHECKING
 
+from minitms.attacks import Attack as Attack
+from minitms.attacks import worst_attack as worst_attack
 from minitms.checkpoint import Checkpoint as Checkpoint
 from minitms.diagram import PhaseDiagram as PhaseDiagram
 from minitms.diagram import classify as classify
@@ -39,11 +41,11 @@ if _TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
-    "Checkpoint", "DivergenceError", "Examples", "PhaseDiagram", "SparseFeatures", "TrainingRun", "Weights", "backward",
-    "classify", "dimensionality", "dimensions_per_feature", "expected_gradients", "expected_loss", "explorer",
-    "feature_clusters", "feature_norms", "feature_polytopes", "features_learned", "features_represented", "forward",
-    "interference", "leverage", "load_example", "loss", "loss_and_gradients", "phase_diagram", "plots", "polytope",
-    "testing", "theory", "train",
+    "Attack", "Checkpoint", "DivergenceError", "Examples", "PhaseDiagram", "SparseFeatures", "TrainingRun", "Weights",
+    "backward", "classify", "dimensionality", "dimensions_per_feature", "expected_gradients", "expected_loss",
+    "explorer", "feature_clusters", "feature_norms", "feature_polytopes", "features_learned", "features_represented",
+    "forward", "interference", "leverage", "load_example", "loss", "loss_and_gradients", "phase_diagram", "plots",
+    "polytope", "testing", "theory", "train", "worst_attack",
 ]  # fmt: skip
 
 

@@ -36,6 +36,7 @@ TAKE_AN_ACTIVATION = {
     "loss": lambda word: tms.loss(W, b, x, activation=word),
     "backward": lambda word: tms.backward(W, b, x, activation=word),
     "loss_and_gradients": lambda word: tms.loss_and_gradients(W, b, x, activation=word),
+    "worst_attack": lambda word: tms.worst_attack(W, b, x, 0.1, activation=word),
     "expected_loss": lambda word: tms.expected_loss(W, b, 0.5, activation=word),
     "expected_gradients": lambda word: tms.expected_gradients(W, b, 0.5, activation=word),
     "minimise_expected_loss": lambda word: minimise_expected_loss(W, b, 0.5, activation=word),
@@ -54,6 +55,7 @@ TAKE_A_HIDDEN_ONE = {
     "loss": lambda word: tms.loss(W, b, x, hidden=word),
     "backward": lambda word: tms.backward(W, b, x, hidden=word),
     "loss_and_gradients": lambda word: tms.loss_and_gradients(W, b, x, hidden=word),
+    "worst_attack": lambda word: tms.worst_attack(W, b, x, 0.1, hidden=word),
     "testing.chains": lambda word: strategies.chains(hidden=word).example(),
 }
 TAKE_A_PATTERN = {
@@ -108,6 +110,7 @@ TAKE_ARRAYS = {
     "loss": lambda: tms.loss(W, b, np.ma.masked_array(x)),
     "importance": lambda: tms.loss(W, b, x, ONE),
     "backward": lambda: tms.backward(W, ONE, x),
+    "worst_attack": lambda: tms.worst_attack(W, b, x, ONE),
     "expected_loss": lambda: tms.expected_loss(W, b, ONE),
     "expected_gradients": lambda: tms.expected_gradients(MASKED, b, 0.5),
     "feature_norms": lambda: tms.feature_norms(MASKED),
