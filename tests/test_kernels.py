@@ -216,7 +216,7 @@ def one_gradient(plan, theta, way, step):
     room = fast._own_room(chain, taken, np.array([way]), dtype)()
     nothing = adam.Step(*np.zeros((3, 1), dtype)), adam.constants(0.0, dtype)
     fast.advance(0, len(parts), 0, 1, np.array([way]), fast.SUM, parts, State(theta, theta, theta), chain, taken, job,
-                 (*room[:2], slopes), nothing)  # fmt: skip
+                 (room[0], slopes), nothing)  # fmt: skip
     models = [parts[:, 0] == k for k in range(plan.models)]
     total = np.array([slopes[own].sum(axis=0, dtype=np.float64) for own in models])
     return np.array([losses[own].sum() for own in models]) / plan.batch_size, total
