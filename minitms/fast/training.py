@@ -40,7 +40,7 @@ from minitms.features import RARE, Examples
 HELD_OUT_EXAMPLES, PARTS_SCORED = 2**16, 8
 FEW_MODELS = 4  # so many or fewer share the cores part by part, where a step is long enough for the hand-over
 LONG_STEP = 1e5  # nanoseconds
-MOST_PARTS, MOST_PARTS_BY_GRAM = 16, 4  # of a batch
+MOST_PARTS, MOST_PARTS_BY_GRAM = 16, 2  # of a batch
 LARGEST_GRAM = 512  # features whose n x n matrices stay in the cache
 
 
@@ -186,9 +186,8 @@ def engine(plan, saved, threads):
     taken, chain, dtype = _data(plan.source, saved.theta.dtype), _chain(plan), saved.theta.dtype
     if one_neuron.serves(plan):
         return one_neuron.engine(plan, taken, state, threads)
-    way, cost = ways(plan.source, chain, plan.batch_size)
-    models = math.prod(plan.whole or plan.stack)
-    shared = (models <= FEW_MODELS) & (models * plan.batch_size * cost > LONG_STEP)
+    way, cost = ways(plan.source, chain, plan.batch_size, _few(plan))
+    shared = _few(plan) & (_models(plan) * plan.batch_size * cost > LONG_STEP)
     parts = _parts(way, shared, plan.batch_size, plan.models)
     together = len(parts) > plan.models
     offsets = np.searchsorted(parts[:, 0], np.arange(plan.models + 1))
@@ -225,7 +224,7 @@ def losses(plan, theta):
     chain, taken = _chain(plan), _data(plan.source, dtype)
     ranges = [(BLOCK * first, min(BLOCK * last, examples)) for first, last in cuts(-(-examples // BLOCK), PARTS_SCORED)]
     parts = np.array([(model, *part) for model in range(len(rows)) for part in ranges])
-    way, _ = ways(plan.source, chain, plan.batch_size)  # as in training, so that one kernel does for both
+    way, _ = ways(plan.source, chain, plan.batch_size, _few(plan))  # as in training, so that one kernel does for both
     sums, adam = np.empty((len(parts), 1)), (Step(*np.zeros((3, 1), dtype)), constants(0.0, dtype))
     job = Job(plan.seed, HELD_OUT, 0, 0, dtype.type(0), np.array([True]), sums)
     room, state = _own_room(chain, taken, way, dtype), State(rows, rows, rows)
@@ -242,10 +241,21 @@ def _chain(plan):
     return Chain(layout.m, layout.n, layout.decoder, plan.rectified, np.dtype(plan.dtype).type(plan.floor))
 
 
-def ways(source, chain, batch_size):
+def _models(plan):
+    """How many models there are, of which these may be a part."""
+    return math.prod(plan.whole or plan.stack)
+
+
+def _few(plan):
+    """Whether these are so few that the cores share each."""
+    return _models(plan) <= FEW_MODELS
+
+
+def ways(source, chain, batch_size, few=False):
     """The cheapest way to a gradient for each row of features, (K,), and its nanoseconds an example.
 
-    These are as measured on one processor: what counts is how they compare.
+    These are as measured on one processor: what counts is how they compare. Of `few` models every part computes the
+    two n x n matrices.
     """
     m, n = chain.m, chain.n
     every = 1 + 0.3 * n + 0.105 * n * m
@@ -256,7 +266,8 @@ def ways(source, chain, batch_size):
     listing = np.where(rare.all(axis=-1), 0.02 * n, 10 + 0.45 * (~rare).sum(axis=-1))
     listing += 10 * density.sum(axis=-1, where=rare)
     some = listing + 3 * active + (any_active + 0.1) * every  # a tenth: panels that are not full
-    by_gram = listing + active * 0.1 * n + any_active * 14 + (500 + n * n * (0.5 + 0.04 * m)) / batch_size
+    matrices = (500 + n * n * (0.5 + 0.04 * m)) * (MOST_PARTS_BY_GRAM if few else 1)
+    by_gram = listing + active * 0.1 * n + any_active * 14 + matrices / batch_size
     plain = chain.decoder == 0 and not chain.rectified and n <= LARGEST_GRAM
     costs = np.stack([np.full_like(some, every), some, by_gram if plain else np.full_like(some, np.inf)])
     return np.array([ALL, ACTIVE, GRAM])[costs.argmin(axis=0)], costs.min(axis=0)
