@@ -81,6 +81,7 @@ class Best:
     steps: np.ndarray
     activation: str
     hidden: str
+    features: SparseFeatures | Examples
     snapshots: Snapshots | None
 
 
@@ -139,7 +140,7 @@ class TrainingRun:
         snapshots = self.snapshots and Snapshots(self.snapshots.steps, taken(self.snapshots.W), taken(self.snapshots.b))
         return Best(
             taken(self.W), taken(self.b), taken(self.loss), restart, taken(self.history), self.steps, self.activation,
-            self.hidden, snapshots,
+            self.hidden, self.features, snapshots,
         )  # fmt: skip
 
     def save(self, path) -> None:
