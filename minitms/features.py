@@ -26,7 +26,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from minitms import _checks
+from minitms import _checks, _show
 from minitms.draws import TRAINING, batch_key, on_by_gaps, uniforms
 
 RARE = 1 / 64  # density below which gaps are fewer than words
@@ -43,7 +43,7 @@ class Law(NamedTuple):
     columns: int          # of u: one a feature, and one a set
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class SparseFeatures:
     """Sparse features: on with probability `density`, then uniform on [0, 1); independent unless told otherwise.
 
@@ -122,6 +122,18 @@ class SparseFeatures:
         for name, value in values.items():
             object.__setattr__(self, name, value)
         self._check_sets()
+
+    def __repr__(self) -> str:
+        said = [f"n={self.n}", f"density={_show.span(self.density)}", f"importance={_show.span(self.importance)}"]
+        if self.pattern != "independent":
+            said += [f"{len(np.unique(self.sets))} sets", f"pattern={self.pattern!r}"]
+        said += ["signed"] * self.signed + [f"target={self.target!r}"] * (self.target != "x")
+        return f"SparseFeatures({', '.join(said + [f'stack={self.stack}'] * bool(self.stack))})"
+
+    def _repr_html_(self) -> str:
+        from minitms.plots import _overview  # matplotlib is slow to import
+
+        return _overview.in_html(self, _overview.draw_data)
 
     def _check_sets(self):
         """Whether the densities of each set fit the pattern."""
@@ -212,7 +224,7 @@ class SparseFeatures:
         return self.density / 2 * (not self.signed or self.target == "abs")
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Examples:
     """A fixed set of T examples, on which models are trained as a whole, for ever the same.
 
@@ -269,6 +281,16 @@ class Examples:
             raise ValueError(f"importance {importance.shape} does not fit x {x.shape}; expected (..., n)") from None
         for name, value in {"x": x, "target": target, "importance": importance}.items():
             object.__setattr__(self, name, value)
+
+    def __repr__(self) -> str:
+        said = [f"{self.count} examples", f"n={self.n}", f"importance={_show.span(self.importance)}"]
+        said += ["a target of their own"] * (self.target is not self.x)
+        return f"Examples({', '.join(said + [f'stack={self.stack}'] * bool(self.stack))})"
+
+    def _repr_html_(self) -> str:
+        from minitms.plots import _overview  # matplotlib is slow to import
+
+        return _overview.in_html(self, _overview.draw_data)
 
     @property
     def n(self) -> int:

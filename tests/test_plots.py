@@ -291,12 +291,12 @@ def test_a_thing_of_the_wrong_kind_is_told_what_fits(run, stack, diagram):
     for draw in (plots.feature_vectors, plots.weight_gram, plots.feature_bars):
         with pytest.raises(TypeError, match=r"W is PhaseDiagram; .* a TrainingRun .*; phase_map draws a PhaseDiagram"):
             draw(diagram)
-        with pytest.raises(TypeError, match=r"W is Figure; expected an array \(m, n\), a TrainingRun or its best\(\)$"):
+        with pytest.raises(TypeError, match=r"W is Figure; expected an array \(m, n\), a TrainingRun or its best"):
             draw(plt.figure())
-        with pytest.raises(ValueError, match=r"\(2, 3, 4\); expected one model, \(m, n\): run\.best\(\)\.W, or one ent"):
+        with pytest.raises(ValueError, match=r"\(2, 3, 4\); expected one model, \(m, n\): run\.best\(\)\.W, or one"):
             draw(stack)
     for thing in (run, run.best()):
-        with pytest.raises(TypeError, match=r"densities is \w+; expected a PhaseDiagram, .*; feature_vectors, .* a run"):
+        with pytest.raises(TypeError, match=r"densities is \w+; expected a PhaseDiagram.*; feature_vectors.* a run"):
             plots.phase_map(thing)
     with pytest.raises(TypeError, match="values is PhaseDiagram"):
         plots.phase_map([0.5], [1], diagram)

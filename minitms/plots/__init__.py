@@ -24,4 +24,5 @@ from minitms.plots.losses import loss_curve as loss_curve
 from minitms.plots.models import feature_bars as feature_bars
 from minitms.plots.models import feature_vectors as feature_vectors
 from minitms.plots.models import weight_gram as weight_gram
+from minitms.plots.moving import animate as animate
 from minitms.plots.phases import phase_map as phase_map

@@ -95,11 +95,11 @@ def _losses_of_a_run(ax, run):
     """A line for each model and pale ones for its other restarts, or what many models have in common."""
     restarts = len(run.loss) if isinstance(run, TrainingRun) else 1
     best = run.best() if isinstance(run, TrainingRun) else run
-    curves = smooth(best.history.reshape(-1, len(run.steps)))
+    curves = _smooth(best.history.reshape(-1, len(run.steps)))
     if len(curves) > MODELS:
         _median_and_band(ax, run.steps, curves, f"median and range of {len(curves)} models", None)
         return
-    every = smooth(run.history.reshape(restarts, -1, len(run.steps)))
+    every = _smooth(run.history.reshape(restarts, -1, len(run.steps)))
     for k, curve in enumerate(curves):
         name = f"model {k}" if len(curves) > 1 else None if restarts == 1 else f"best of {restarts} restarts"
         (line,) = ax.plot(run.steps, curve, label=name, zorder=3)
@@ -110,7 +110,7 @@ def _losses_of_a_run(ax, run):
     ax.set(yscale="log", xlabel="step", ylabel=f"loss, mean of {SMOOTHED} batches")
 
 
-def smooth(history):
+def _smooth(history):
     """The moving mean of losses (..., records) over nine records, fewer at both ends."""
     records = history.shape[-1]
     total = np.concatenate([np.zeros_like(history[..., :1]), history.cumsum(axis=-1)], axis=-1)
