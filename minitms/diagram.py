@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike
 from minitms import _checks, _show, theory
 from minitms._fields import FLOATS, SEED, Field, checked, increasing, read_npz, word
 from minitms._files import as_path, write_npz
+from minitms._words import Activation, Method
 from minitms.geometry import feature_norms, interference
 from minitms.weights import best_restart, single
 
@@ -123,8 +124,8 @@ class PhaseDiagram:
     loss: np.ndarray
     history: np.ndarray
     steps: np.ndarray
-    activation: str
-    method: str
+    activation: Activation
+    method: Method
     seed: int
     settings: dict
     gradient: np.ndarray | None = None

@@ -27,6 +27,7 @@ from typing import NamedTuple
 import numpy as np
 
 from minitms import _checks, _show
+from minitms._words import Dtype, SetPattern, Target, told
 from minitms.draws import TRAINING, batch_key, on_by_gaps, uniforms
 
 RARE = 1 / 64  # density below which gaps are fewer than words
@@ -99,9 +100,9 @@ class SparseFeatures:
     density: np.ndarray | float
     importance: np.ndarray | float = 1.0
     sets: np.ndarray | None = None
-    pattern: str = "independent"
+    pattern: SetPattern = "independent"
     signed: bool = False
-    target: str = "x"
+    target: Target = "x"
 
     def __post_init__(self):
         n = _checks.integer("n", self.n, at_least=1)
@@ -155,7 +156,7 @@ class SparseFeatures:
     def stack(self) -> tuple[int, ...]:
         return self.density.shape[:-1]
 
-    def sample(self, batch_size: int, seed: int | None = None, dtype="float64") -> np.ndarray:
+    def sample(self, batch_size: int, seed: int | None = None, dtype: Dtype = "float64") -> np.ndarray:
         """Draw a batch of examples for every model of the stack.
 
         Parameters
@@ -312,6 +313,11 @@ class Examples:
     def mean_target(self):
         """The mean of the target, shape (..., n): the best answer that is the same for every example."""
         return self.target.mean(axis=-2)
+
+
+SparseFeatures.__init__ = told(  # type: ignore[method-assign]
+    "SparseFeatures", sparsity="density = 1 - sparsity", S="density = 1 - S"
+)(SparseFeatures.__init__)
 
 
 def _given(name, values):

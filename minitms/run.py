@@ -10,6 +10,7 @@ import numpy as np
 from minitms import _checks, _show
 from minitms._fields import FLOATS, SEED, Field, checked, increasing, read_npz, word
 from minitms._files import as_path, write_npz
+from minitms._words import Activation
 from minitms.features import Examples, SparseFeatures
 from minitms.plan import Plan
 from minitms.weights import Weights, best_restart, both
@@ -81,8 +82,8 @@ class Best:
     restart: np.ndarray
     history: np.ndarray
     steps: np.ndarray
-    activation: str
-    hidden: str
+    activation: Activation
+    hidden: Activation
     features: SparseFeatures | Examples
     snapshots: Snapshots | None
 
@@ -141,8 +142,8 @@ class TrainingRun:
     steps: np.ndarray
     seed: int
     features: SparseFeatures | Examples
-    activation: str
-    hidden: str
+    activation: Activation
+    hidden: Activation
     settings: dict
     snapshots: Snapshots | None = None
 
