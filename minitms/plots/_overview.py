@@ -114,7 +114,7 @@ def draw_data(fig, source):
     first = source.take(np.zeros(1, int))
     x = first.x[0, :count] if isinstance(source, Examples) else first.sample(count, seed=0)[0]
     fig.set_size_inches(4.2, 2.8)
-    ax, largest = fig.subplots(), abs(x).max() or 1
+    ax, largest = fig.subplots(), abs(x).max()
     lowest, cmap = (-largest, "RdBu_r") if x.min() < 0 else (0, "Greys")
     image = ax.imshow(x, cmap=cmap, vmin=lowest, vmax=largest, aspect="auto")
     ax.set(xlabel="feature", ylabel="example")
