@@ -5,18 +5,21 @@ from __future__ import annotations
 import math
 import os
 from numbers import Integral, Real
+from typing import get_args
 
 import numpy as np
 
+from minitms import _words
+
 # Every word that a user can give. A file that does something else for each of them asks `lookup`, never an `else`.
-ACTIVATIONS = ("linear", "relu")
-SET_PATTERNS = ("independent", "together", "at_most_one")
-PATTERNS = ("independent", "together", "at_most_one", "exactly_one")
-TARGETS = ("x", "abs")
-SCHEDULES = ("constant", "linear", "cosine")
-METHODS = ("sampled", "expected")
-ENGINES = ("numba", "numpy")
-DTYPES = ("float32", "float64")
+ACTIVATIONS: tuple[str, ...] = get_args(_words.Activation)
+SET_PATTERNS: tuple[str, ...] = get_args(_words.SetPattern)
+PATTERNS: tuple[str, ...] = get_args(_words.Pattern)
+TARGETS: tuple[str, ...] = get_args(_words.Target)
+SCHEDULES: tuple[str, ...] = get_args(_words.Schedule)
+METHODS: tuple[str, ...] = get_args(_words.Method)
+ENGINES: tuple[str, ...] = get_args(_words.Engine)
+DTYPES: tuple[str, ...] = get_args(_words.DtypeWord)
 
 SEED_LIMIT = 2**63
 IMPORTANCE_LIMITS = {"float32": 1e15, "float64": 1e50}

@@ -18,6 +18,7 @@ from typing import NamedTuple
 import numpy as np
 
 from minitms import _checks
+from minitms._words import Schedule
 from minitms.fast.jit import inner
 
 BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8
@@ -83,7 +84,7 @@ def steps(rates: np.ndarray, first: int, last: int, dtype) -> Step:
     return Step(*(value.astype(dtype) for value in values))
 
 
-def learning_rates(schedule: str, learning_rate: float, steps: int, warmup: int = 0) -> np.ndarray:
+def learning_rates(schedule: Schedule, learning_rate: float, steps: int, warmup: int = 0) -> np.ndarray:
     """The learning rate of each step t = 0 .. steps - 1, shape (steps,).
 
     ``"constant"``: η. ``"linear"``: η (1 - t / steps). ``"cosine"``: η (1 + cos(π t / steps)) / 2.

@@ -8,9 +8,10 @@ from functools import partial
 import numpy as np
 from numpy.typing import ArrayLike
 
-from minitms import _checks, theory
+from minitms import _checks, _show, theory
 from minitms._fields import FLOATS, SEED, Field, checked, increasing, read_npz, word
 from minitms._files import as_path, write_npz
+from minitms._words import Activation, Method
 from minitms.geometry import feature_norms, interference
 from minitms.weights import best_restart, single
 
@@ -76,7 +77,7 @@ def classify(W: ArrayLike) -> np.ndarray:
     )
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class BestModels:
     """The restart with the lowest loss of each cell, and |W_2| and interference of its extra feature."""
 
@@ -86,6 +87,10 @@ class BestModels:
     restart: np.ndarray       # (densities, importances)
     norm: np.ndarray          # (densities, importances)
     interference: np.ndarray  # (densities, importances)
+
+    def __repr__(self) -> str:
+        D, I = self.loss.shape  # noqa: E741 (the number of importances)
+        return f"BestModels({D} densities x {I} importances, {_show.losses(self.loss)})"
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -119,8 +124,8 @@ class PhaseDiagram:
     loss: np.ndarray
     history: np.ndarray
     steps: np.ndarray
-    activation: str
-    method: str
+    activation: Activation
+    method: Method
     seed: int
     settings: dict
     gradient: np.ndarray | None = None
@@ -133,9 +138,14 @@ class PhaseDiagram:
             share += f", {self.agreement_away:.2%} away from its boundary"
         return (
             f"PhaseDiagram({self.loss.size:,} {self.activation} models: {restarts} restarts x {D} densities "
-            f"{_range(self.densities)} x {I} importances {_range(self.importances)}; method={self.method!r}"
+            f"{_show.span(self.densities)} x {I} importances {_show.span(self.importances)}; method={self.method!r}"
             f"{', ' + how if how else ''}, seed={self.seed}{share})"
         )
+
+    def _repr_html_(self) -> str:
+        from minitms.plots import _overview  # matplotlib is slow to import
+
+        return _overview.in_html(self, _overview.draw_diagram)
 
     def best(self) -> BestModels:
         """The restart with the lowest exact loss, chosen for each cell by itself."""
@@ -274,7 +284,3 @@ class PhaseDiagram:
             return values[0]
         kept = np.arange(len(values))[:, None, None] != self.loss.argmax(axis=0)
         return values.mean(axis=0, where=kept)
-
-
-def _range(axis):
-    return f"{axis[0]:g}" if len(axis) == 1 else f"{axis[0]:g}..{axis[-1]:g}"

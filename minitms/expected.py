@@ -49,6 +49,7 @@ from numpy.typing import ArrayLike
 
 from minitms import _checks, _pace
 from minitms._checks import PATTERNS as PATTERNS
+from minitms._words import Activation, Pattern
 from minitms.fast import newton
 from minitms.fast.threads import Threads
 from minitms.weights import single
@@ -61,8 +62,8 @@ LARGEST = _checks.IMPORTANCE_LIMITS["float64"]  # of weights, biases, importance
 
 
 def expected_loss(
-    W: ArrayLike, b: ArrayLike, density: ArrayLike | None = None, importance: ArrayLike = 1.0, activation: str = "relu",
-    pattern: str = "independent",
+    W: ArrayLike, b: ArrayLike, density: ArrayLike | None = None, importance: ArrayLike = 1.0,
+    activation: Activation = "relu", pattern: Pattern = "independent",
 ) -> np.ndarray:  # fmt: skip
     """Expected loss ``L = E sum_i I_i (y_i - x_i)²``, exact to rounding: what `minitms.loss` estimates.
 
@@ -96,8 +97,8 @@ def expected_loss(
 
 
 def expected_gradients(
-    W: ArrayLike, b: ArrayLike, density: ArrayLike | None = None, importance: ArrayLike = 1.0, activation: str = "relu",
-    pattern: str = "independent",
+    W: ArrayLike, b: ArrayLike, density: ArrayLike | None = None, importance: ArrayLike = 1.0,
+    activation: Activation = "relu", pattern: Pattern = "independent",
 ) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
     """Gradient of `expected_loss` by W and b, exact to rounding: what `minitms.backward` estimates.
 
@@ -128,8 +129,9 @@ class Minimum(NamedTuple):
 
 
 def minimise_expected_loss(
-    W: ArrayLike, b: ArrayLike, density: ArrayLike | None = None, importance: ArrayLike = 1.0, activation: str = "relu",
-    pattern: str = "independent", evaluations: int = 200, threads: int | None = None,
+    W: ArrayLike, b: ArrayLike, density: ArrayLike | None = None, importance: ArrayLike = 1.0,
+    activation: Activation = "relu", pattern: Pattern = "independent", evaluations: int = 200,
+    threads: int | None = None,
 ) -> Minimum:  # fmt: skip
     """Train one-neuron models of two features without sampling: Newton's method on `expected_loss`, from (W, b).
 

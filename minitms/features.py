@@ -26,7 +26,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from minitms import _checks
+from minitms import _checks, _show
+from minitms._words import Dtype, SetPattern, Target, told
 from minitms.draws import TRAINING, batch_key, on_by_gaps, uniforms
 
 RARE = 1 / 64  # density below which gaps are fewer than words
@@ -43,7 +44,7 @@ class Law(NamedTuple):
     columns: int          # of u: one a feature, and one a set
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class SparseFeatures:
     """Sparse features: on with probability `density`, then uniform on [0, 1); independent unless told otherwise.
 
@@ -99,9 +100,9 @@ class SparseFeatures:
     density: np.ndarray | float
     importance: np.ndarray | float = 1.0
     sets: np.ndarray | None = None
-    pattern: str = "independent"
+    pattern: SetPattern = "independent"
     signed: bool = False
-    target: str = "x"
+    target: Target = "x"
 
     def __post_init__(self):
         n = _checks.integer("n", self.n, at_least=1)
@@ -123,6 +124,18 @@ class SparseFeatures:
             object.__setattr__(self, name, value)
         self._check_sets()
 
+    def __repr__(self) -> str:
+        said = [f"n={self.n}", f"density={_show.span(self.density)}", f"importance={_show.span(self.importance)}"]
+        if self.pattern != "independent":
+            said += [f"{len(np.unique(self.sets))} sets", f"pattern={self.pattern!r}"]
+        said += ["signed"] * self.signed + [f"target={self.target!r}"] * (self.target != "x")
+        return f"SparseFeatures({', '.join(said + [f'stack={self.stack}'] * bool(self.stack))})"
+
+    def _repr_html_(self) -> str:
+        from minitms.plots import _overview  # matplotlib is slow to import
+
+        return _overview.in_html(self, _overview.draw_data)
+
     def _check_sets(self):
         """Whether the densities of each set fit the pattern."""
         for label in np.unique(self.sets):
@@ -143,7 +156,7 @@ class SparseFeatures:
     def stack(self) -> tuple[int, ...]:
         return self.density.shape[:-1]
 
-    def sample(self, batch_size: int, seed: int | None = None, dtype="float64") -> np.ndarray:
+    def sample(self, batch_size: int, seed: int | None = None, dtype: Dtype = "float64") -> np.ndarray:
         """Draw a batch of examples for every model of the stack.
 
         Parameters
@@ -212,7 +225,7 @@ class SparseFeatures:
         return self.density / 2 * (not self.signed or self.target == "abs")
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Examples:
     """A fixed set of T examples, on which models are trained as a whole, for ever the same.
 
@@ -270,6 +283,16 @@ class Examples:
         for name, value in {"x": x, "target": target, "importance": importance}.items():
             object.__setattr__(self, name, value)
 
+    def __repr__(self) -> str:
+        said = [f"{self.count} examples", f"n={self.n}", f"importance={_show.span(self.importance)}"]
+        said += ["a target of their own"] * (self.target is not self.x)
+        return f"Examples({', '.join(said + [f'stack={self.stack}'] * bool(self.stack))})"
+
+    def _repr_html_(self) -> str:
+        from minitms.plots import _overview  # matplotlib is slow to import
+
+        return _overview.in_html(self, _overview.draw_data)
+
     @property
     def n(self) -> int:
         return self.x.shape[-1]
@@ -290,6 +313,11 @@ class Examples:
     def mean_target(self):
         """The mean of the target, shape (..., n): the best answer that is the same for every example."""
         return self.target.mean(axis=-2)
+
+
+SparseFeatures.__init__ = told(  # type: ignore[method-assign]
+    "SparseFeatures", sparsity="density = 1 - sparsity", S="density = 1 - S"
+)(SparseFeatures.__init__)
 
 
 def _given(name, values):

@@ -75,7 +75,7 @@ def judge(final, constant, steps):
         warnings.warn(
             f"{idle.sum()} of {idle.size} models ended no better than the best constant answer "
             f"(index in run.loss: {names}{', ...' if idle.sum() > 5 else ''}); try more restarts or steps",
-            stacklevel=3,
+            stacklevel=4,  # `train`, and what `told` has put around it
         )
 
 

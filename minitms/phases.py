@@ -17,6 +17,7 @@ import numpy as np
 
 from minitms import _checks, _pace, adam
 from minitms._chunks import Stopped, gather
+from minitms._words import Activation, Method, told
 from minitms.checkpoint import Store
 from minitms.diagram import PhaseDiagram
 from minitms.draws import INITIAL, TRAINING, batch_key, normals
@@ -42,8 +43,8 @@ class _Sweep:
 
     densities: np.ndarray
     importances: np.ndarray
-    activation: str
-    method: str
+    activation: Activation
+    method: Method
     restarts: int
     steps: int
     batch_size: int
@@ -89,11 +90,12 @@ class _Sweep:
         return np.stack([density, density], axis=-1), np.stack([np.ones_like(r), r], axis=-1)
 
 
+@told("phase_diagram", lr="learning_rate=", sparsities="densities = 1 - sparsities, in increasing order")
 def phase_diagram(
     densities,
     importances,
-    activation: str = "relu",
-    method: str = "sampled",
+    activation: Activation = "relu",
+    method: Method = "sampled",
     restarts: int = 10,
     steps: int | None = None,
     batch_size: int | None = None,

@@ -9,6 +9,7 @@ from functools import cached_property
 import numpy as np
 
 from minitms import _checks, adam
+from minitms._words import Activation, Engine, Schedule
 from minitms.features import Examples, SparseFeatures
 from minitms.weights import Layout
 
@@ -24,18 +25,18 @@ class Plan:
 
     source: SparseFeatures | Examples
     n_hidden: int
-    activation: str
-    hidden: str
+    activation: Activation
+    hidden: Activation
     tied: bool
     steps: int
     batch_size: int | None
     learning_rate: float
-    schedule: str
+    schedule: Schedule
     warmup: int
     weight_decay: float
     restarts: int
     seed: int
-    engine: str
+    engine: Engine
     dtype: str
     snapshot_steps: np.ndarray
     first_model: int = 0              # of a part of a larger plan ...

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
 
-from minitms import _checks
+from minitms import _checks, _show
 from minitms._fields import FLOATS, SEED, Field, checked, increasing, read_npz, word
 from minitms._files import as_path, write_npz
+from minitms._words import Activation
 from minitms.features import Examples, SparseFeatures
 from minitms.plan import Plan
 from minitms.weights import Weights, best_restart, both
@@ -60,7 +60,7 @@ def _fields(names) -> dict[str, Field]:
     return dict.fromkeys(parts, MODELS) | COMMON | data | kept
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Snapshots:
     """W and b along the way: after `steps` updates, on an axis behind the stack of models."""
 
@@ -68,8 +68,11 @@ class Snapshots:
     W: np.ndarray | Weights
     b: np.ndarray
 
+    def __repr__(self) -> str:
+        return f"Snapshots({len(self.steps)} of W and b, after {_show.span(self.steps)} steps)"
 
-@dataclass(frozen=True, eq=False)
+
+@dataclass(frozen=True, eq=False, repr=False)
 class Best:
     """The restart with the lowest loss of each model of the stack; the fields of `TrainingRun` without that axis."""
 
@@ -79,9 +82,33 @@ class Best:
     restart: np.ndarray
     history: np.ndarray
     steps: np.ndarray
-    activation: str
-    hidden: str
+    activation: Activation
+    hidden: Activation
+    features: SparseFeatures | Examples
     snapshots: Snapshots | None
+
+    def __repr__(self) -> str:
+        kind = _kind(self.W, self.activation, self.hidden)
+        return (
+            f"Best({_show.models(self.loss.shape)}, {kind}, {self.steps[-1]} steps, {_show.losses(self.loss)}; "
+            f"restart {_show.span(self.restart)})"
+        )
+
+    def _repr_html_(self) -> str:
+        from minitms.plots import _overview  # matplotlib is slow to import
+
+        return _overview.in_html(self, _overview.draw_models)
+
+    def plot(self) -> np.ndarray:
+        """Draw the models side by side, as `TrainingRun.plot` does.
+
+        Returns
+        -------
+        axes : array of matplotlib Axes, of shape (panels, models)
+        """
+        from minitms.plots import _overview
+
+        return _overview.plot(self)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -115,23 +142,45 @@ class TrainingRun:
     steps: np.ndarray
     seed: int
     features: SparseFeatures | Examples
-    activation: str
-    hidden: str
+    activation: Activation
+    hidden: Activation
     settings: dict
     snapshots: Snapshots | None = None
 
     def __repr__(self) -> str:
         restarts, *stack = self.loss.shape
-        models = f"{math.prod(stack)} models x {restarts} restarts" if stack else f"1 model x {restarts} restarts"
-        *_, m, n = both(self.W)[0].shape
-        kind = [self.activation] + [f"hidden {self.hidden}"] * (self.hidden != "linear")
-        kind += ["untied"] * (not self.settings["tied"])
         how = ("batch_size", "learning_rate", "schedule", "warmup", "weight_decay", "engine", "dtype")
         made = [f"{name}={self.settings[name]!r}" for name in how if self.settings[name]]
         return (
-            f"TrainingRun({models}, n={n}, m={m}, {', '.join(kind)}, {self.steps[-1]} steps, "
-            f"loss {self.loss.min():.4g} to {self.loss.max():.4g}; {', '.join(made)}, seed={self.seed})"
+            f"TrainingRun({_show.models(stack)} x {restarts} restarts, {_kind(self.W, self.activation, self.hidden)}, "
+            f"{self.steps[-1]} steps, {_show.losses(self.loss)}, {_show.luck(self.loss)}; "
+            f"{', '.join(made)}, seed={self.seed})"
         )
+
+    def _repr_html_(self) -> str:
+        from minitms.plots import _overview  # matplotlib is slow to import
+
+        return _overview.in_html(self, lambda fig, run: _overview.draw_models(fig, run.best()))
+
+    def plot(self) -> np.ndarray:
+        """Draw the best of the restarts: features as vectors if m = 2, else WᵀW and the norms |W_i|.
+
+        Of a stack, the first four models stand side by side; of untied weights, encoder and decoder.
+
+        Returns
+        -------
+        axes : array of matplotlib Axes, of shape (panels, models)
+            ``axes[0, 0].figure.savefig("run.png")`` keeps the picture.
+
+        Examples
+        --------
+        >>> import matplotlib.pyplot as plt, minitms as tms
+        >>> run = tms.train(tms.SparseFeatures(n=5, density=0.05), n_hidden=2, steps=50, seed=0)
+        >>> run.plot().shape
+        (1, 1)
+        >>> plt.close()
+        """
+        return self.best().plot()
 
     def best(self) -> Best:
         """The restart with the lowest loss, chosen for each model of the stack by itself."""
@@ -139,7 +188,7 @@ class TrainingRun:
         snapshots = self.snapshots and Snapshots(self.snapshots.steps, taken(self.snapshots.W), taken(self.snapshots.b))
         return Best(
             taken(self.W), taken(self.b), taken(self.loss), restart, taken(self.history), self.steps, self.activation,
-            self.hidden, snapshots,
+            self.hidden, self.features, snapshots,
         )  # fmt: skip
 
     def save(self, path) -> None:
@@ -196,6 +245,13 @@ class TrainingRun:
         settings = {name: settings[name] for name in Plan.SETTINGS}
         own = {name: arrays[name] for name in names}
         return cls(W, **own, features=features, settings=settings, snapshots=snapshots)
+
+
+def _kind(W, activation, hidden):
+    """What the models are, in words."""
+    *_, m, n = both(W)[0].shape
+    kind = [f"n={n}, m={m}", activation] + [f"hidden {hidden}"] * (hidden != "linear")
+    return ", ".join(kind + ["untied"] * isinstance(W, Weights))
 
 
 def _named(name, W):

@@ -43,6 +43,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from minitms import _checks
+from minitms._words import Activation
 
 CONFIGURATIONS = {2: ("first", "extra", "superposed"), 3: ("first", "extra", "superposed", "others")}
 TRIPLE_POINT = (1.0, 4 / 7)  # (importance r, density s) at which the configurations of the ReLU model cost the same
@@ -64,7 +65,7 @@ def feature_variance(density: ArrayLike) -> np.ndarray:
 
 
 def configuration_losses(
-    density: ArrayLike, importance: ArrayLike, activation: str = "relu", n: int = 2
+    density: ArrayLike, importance: ArrayLike, activation: Activation = "relu", n: int = 2
 ) -> np.ndarray:
     """Expected loss of each named configuration, in closed form.
 
@@ -98,7 +99,7 @@ def configuration_losses(
 
 
 def predicted_configuration(
-    density: ArrayLike, importance: ArrayLike, activation: str = "relu", n: int = 2
+    density: ArrayLike, importance: ArrayLike, activation: Activation = "relu", n: int = 2
 ) -> np.ndarray:
     """The configuration of least loss, as an index into ``CONFIGURATIONS[n]``.
 
@@ -188,7 +189,7 @@ def onset_importance(density: ArrayLike) -> np.ndarray:
 
 
 def away_from_boundary(
-    density: ArrayLike, importance: ArrayLike, activation: str = "relu", n: int = 2
+    density: ArrayLike, importance: ArrayLike, activation: Activation = "relu", n: int = 2
 ) -> np.ndarray:
     """Where theory's answer is clear: far from every line along which two configurations cost nearly the same.
 

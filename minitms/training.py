@@ -18,6 +18,7 @@ import numpy as np
 
 from minitms import _checks, _pace, adam
 from minitms._chunks import Stopped, gather
+from minitms._words import Activation, Dtype, Engine, Schedule, told
 from minitms.checkpoint import SavedState, Store
 from minitms.draws import BLOCK, INITIAL, TRAINING, batch_key, normals
 from minitms.fast import training as fast
@@ -51,23 +52,24 @@ def advance_by_numpy(plan, theta, m, v, first, steps, constants, recorded):
     return np.stack(losses, axis=-1, dtype=np.float64) if losses else np.empty((*theta.shape[:-1], 0))
 
 
+@told("train", lr="learning_rate=", m="n_hidden=", sparsity="SparseFeatures(n, density), density = 1 - sparsity")
 def train(
     features: SparseFeatures | Examples,
     n_hidden: int,
-    activation: str = "relu",
+    activation: Activation = "relu",
     *,
-    hidden: str = "linear",
+    hidden: Activation = "linear",
     tied: bool = True,
     steps: int = 5000,
     batch_size: int | None = None,
     learning_rate: float = 1e-2,
-    schedule: str = "cosine",
+    schedule: Schedule = "cosine",
     warmup: int = 0,
     weight_decay: float = 0.0,
     restarts: int | None = None,
     seed: int | None = None,
-    engine: str = "numba",
-    dtype: str = "float32",
+    engine: Engine = "numba",
+    dtype: Dtype = "float32",
     initial: tuple | TrainingRun | None = None,
     snapshots: int | Sequence[int] = 0,
     checkpoint=None,

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 import doctest
 import importlib
 import inspect
 import os
+import pickle
 import pkgutil
 import re
 import shutil
@@ -131,6 +133,26 @@ def test_figures_and_tutorials_use_public_names_alone():
     found = [f"{path.name}: {line.strip()}" for path in paths for line in path.read_text(encoding="utf-8").splitlines()
              if re.search(private, line) and not line.startswith("#")]
     assert not found
+
+
+def test_a_word_of_the_paper_is_answered_with_the_one_that_is_known_here():
+    """And the signatures are those that one reads."""
+    for word in ("sparsity", "S"):
+        with pytest.raises(TypeError, match=rf"SparseFeatures has no {word}=; expected density = 1 - {word}$"):
+            tms.SparseFeatures(n=5, **{word: 0.9})
+    features = tms.SparseFeatures(n=5, density=0.1)
+    for word, hint in {"lr": "learning_rate=", "m": "n_hidden=", "sparsity": r".*density = 1 - sparsity"}.items():
+        with pytest.raises(TypeError, match=rf"train has no {word}=; expected {hint}"):
+            tms.train(features, **{word: 0.1})
+    with pytest.raises(TypeError, match="phase_diagram has no lr=; expected learning_rate="):
+        tms.phase_diagram([0.5], [1], lr=0.1)
+    with pytest.raises(TypeError, match="phase_diagram has no sparsities=; expected densities = 1 - sparsities"):
+        tms.phase_diagram(sparsities=[0.5], importances=[1])
+    with pytest.raises(TypeError, match="unexpected keyword argument 'sparcity'"):
+        tms.SparseFeatures(n=5, sparcity=0.1)
+    assert list(inspect.signature(tms.SparseFeatures).parameters)[:2] == ["n", "density"]
+    assert list(inspect.signature(tms.train).parameters)[:2] == ["features", "n_hidden"]
+    assert pickle.loads(pickle.dumps(features)).n == copy.deepcopy(features).n == 5
 
 
 def test_one_version():

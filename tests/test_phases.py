@@ -5,6 +5,7 @@ from __future__ import annotations
 import concurrent.futures
 import multiprocessing
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -348,6 +349,7 @@ def test_classify_refuses_other_models(W):
 def test_the_example_is_the_diagram_that_it_says_it_is():
     """Its agreement with theory, from the weights alone; and a few of its cells, trained again."""
     example = tms.load_example("phase_changes")
+    assert re.match(r"Example\(densities \(1000,\), .*, W \(1000, 100, 1, 2\), .*restarts=10, ", repr(example))
     assert example["W"].shape == (1000, 100, 1, 2)
     s, r = example["densities"], example["importances"]
     names = example["class_names"][example["classes"]]

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import minitms as tms
-from minitms import plots
+from minitms import plots, theory
 
 W = np.array([[1.0, 0.0, -0.5], [0.0, 2.0, 0.5]])
 
@@ -174,15 +174,145 @@ def test_words_are_no_numbers(ax, draw, message):
     assert not ax.has_data()
 
 
-@pytest.mark.parametrize("axes", [None, W, plt, "ax", plt.figure])
-@pytest.mark.parametrize(
-    "draw",
-    [lambda ax: plots.feature_vectors(ax, W), lambda ax: plots.weight_gram(ax, W), lambda ax: plots.feature_bars(ax, W),
-     lambda ax: plots.phase_map(ax, *GRID), lambda ax: plots.loss_curve(ax, [1, 2], [1, 1])],
-)  # fmt: skip
+DRAW = [
+    lambda **ax: plots.feature_vectors(W, **ax), lambda **ax: plots.weight_gram(W, **ax),
+    lambda **ax: plots.feature_bars(W, **ax), lambda **ax: plots.phase_map(*GRID, **ax),
+    lambda **ax: plots.loss_curve([1, 2], [1, 1], **ax),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("axes", [W, plt, "ax", plt.figure])
+@pytest.mark.parametrize("draw", DRAW)
 def test_what_is_no_axes_is_named(draw, axes):
     with pytest.raises(TypeError, match=r"ax is \w+; expected a matplotlib Axes: fig, ax = plt.subplots\(\)"):
-        draw(axes)
+        draw(ax=axes)
+
+
+@pytest.mark.parametrize("place", [{}, {"ax": None}])
+@pytest.mark.parametrize("draw", DRAW)
+def test_without_an_axes_it_makes_a_figure_of_its_own_in_the_style_of_the_project(draw, place):
+    own = draw(**place)
+    assert own.figure.get_constrained_layout()
+    assert own.xaxis.label.get_fontsize() == 9
+    assert plt.rcParams["axes.labelsize"] == matplotlib.rcParamsDefault["axes.labelsize"]  # and leaves nothing behind
+    plt.close(own.figure)
+
+
+@pytest.mark.parametrize("draw", DRAW)
+def test_an_axes_may_be_named(ax, draw):
+    assert draw(ax=ax) is ax
+    assert len(ax.figure.axes) == 1  # nothing beside it
+
+
+@pytest.fixture(scope="module")
+def run():
+    features = tms.SparseFeatures(n=5, density=0.1, importance=0.8 ** np.arange(5))
+    return tms.train(features, n_hidden=2, steps=60, restarts=3, seed=0, snapshots=3)
+
+
+@pytest.fixture(scope="module")
+def stack():
+    features = tms.SparseFeatures(n=4, density=np.array([[0.1], [0.5]]))
+    return tms.train(features, n_hidden=3, steps=60, restarts=2, seed=0, snapshots=2)
+
+
+@pytest.fixture(scope="module")
+def diagram():
+    return tms.phase_diagram([0, 0.1, 0.3, 1], [0.2, 1.5, 5], method="expected", restarts=3, seed=0)
+
+
+def test_a_run_is_drawn_by_its_best_restart(ax, run):
+    """Which is not the first one, and whose importance is that of its features."""
+    best = run.loss.argmin()
+    assert best != 0
+    for thing in (run, run.best()):
+        ax.clear()
+        plots.feature_vectors(ax, thing)
+        np.testing.assert_array_equal(ax.collections[0].get_offsets(), run.W[best].T)
+        colors = plots.scale("importance", 0.8**4, 1).to_rgba(0.8 ** np.arange(5))
+        np.testing.assert_allclose(ax.collections[0].get_facecolors(), colors)
+        ax.clear()
+        plots.weight_gram(ax, thing)
+        np.testing.assert_array_equal(ax.images[1].get_array()[:, 0], run.b[best])
+        ax.clear()
+        plots.feature_bars(ax, thing)
+        np.testing.assert_allclose([bar.get_width() for bar in ax.patches], np.linalg.norm(run.W[best], axis=0), 1e-6)
+
+
+def test_pictures_on_their_own_explain_themselves(run, diagram):
+    def labels(ax):
+        bars = [other.get_ylabel() for other in ax.figure.axes if other is not ax]
+        plt.close(ax.figure)
+        return ax.get_xlabel(), ax.get_ylabel(), *bars
+
+    assert labels(plots.feature_vectors(run)) == ("hidden dimension 1", "hidden dimension 2", "importance")
+    assert labels(plots.feature_bars(run)) == ("$|W_i|$", "feature, 0 on top", "interference")
+    assert labels(plots.weight_gram(run)) == ("", "", "")
+    assert labels(plots.phase_map(*GRID))[2:] == ("",)
+    assert labels(plots.phase_map(diagram)) == ("relative importance of the extra feature", "density 1 - S")
+    assert labels(plots.loss_curve(run)) == ("step", "loss, mean of 9 batches")
+
+
+def test_a_diagram_is_drawn_in_the_papers_colours_where_the_axes_reach(ax, diagram):
+    plots.phase_map(ax, diagram)
+    mesh = ax.collections[0]
+    expected = plots.superposition_colors(diagram.norm, diagram.interference)[1:]
+    np.testing.assert_allclose(mesh.get_array(), expected)
+    assert ax.get_legend() is None
+    assert ax.get_legend_handles_labels()[1] == ["not learned", "a dimension of its own", "in superposition", "theory"]
+
+
+def test_the_lines_on_a_diagram_are_the_boundary_of_theory(ax, diagram):
+    plots.phase_map(ax, diagram)
+    lines = [path.vertices for contour in ax.collections[1:] for path in contour.get_paths() if len(path.vertices)]
+    r, s = np.concatenate(lines).T
+    inside = abs(np.log(r)) > 0.3
+    assert inside.sum() > 100
+    np.testing.assert_allclose(s[inside], theory.boundary_density(r[inside]), rtol=0.05)
+
+
+def test_the_loss_of_a_run_is_smooth_and_tells_models_apart(ax, run, stack):
+    plots.loss_curve(ax, run)
+    best, *others = ax.lines
+    history = run.history[run.loss.argmin()]
+    np.testing.assert_allclose(best.get_ydata()[[0, 30, -1]], [history[:5].mean(), history[26:35].mean(),
+                                                               history[-5:].mean()])  # fmt: skip
+    assert len(others) == 3
+    ax.clear()
+    plots.loss_curve(ax, stack.best())
+    assert [line.get_label() for line in ax.lines] == ["model 0", "model 1"]
+    ax.clear()
+    many = tms.train(tms.SparseFeatures(n=2, density=np.full((9, 1), 0.5)), n_hidden=1, steps=20, restarts=1, seed=0)
+    plots.loss_curve(ax, many)
+    assert [line.get_label() for line in ax.lines] == ["median and range of 9 models"]
+
+
+def test_a_thing_of_the_wrong_kind_is_told_what_fits(run, stack, diagram):
+    for draw in (plots.feature_vectors, plots.weight_gram, plots.feature_bars):
+        with pytest.raises(TypeError, match=r"W is PhaseDiagram; .* a TrainingRun .*; phase_map draws a PhaseDiagram"):
+            draw(diagram)
+        with pytest.raises(TypeError, match=r"W is Figure; expected an array \(m, n\), a TrainingRun or its best"):
+            draw(plt.figure())
+        with pytest.raises(ValueError, match=r"\(2, 3, 4\); expected one model, \(m, n\): run\.best\(\)\.W, or one"):
+            draw(stack)
+    for thing in (run, run.best()):
+        with pytest.raises(TypeError, match=r"densities is \w+; expected a PhaseDiagram.*; feature_vectors.* a run"):
+            plots.phase_map(thing)
+    with pytest.raises(TypeError, match="values is PhaseDiagram"):
+        plots.phase_map([0.5], [1], diagram)
+    with pytest.raises(TypeError, match="a PhaseDiagram has its own importances, values and colours; give it alone"):
+        plots.phase_map(diagram, values=diagram.loss[0])
+    with pytest.raises(TypeError, match="a PhaseDiagram, or densities, importances and values; got a part"):
+        plots.phase_map([0.5, 1])
+    with pytest.raises(TypeError, match="steps is PhaseDiagram; expected a TrainingRun or its best"):
+        plots.loss_curve(diagram)
+    with pytest.raises(TypeError, match="got steps alone"):
+        plots.loss_curve([1, 2])
+    with pytest.raises(TypeError, match="a Best has its own history"):
+        plots.loss_curve(run.best(), [1, 2])
+    with pytest.raises(TypeError, match="b is TrainingRun; expected an array"):
+        plots.weight_gram(W, run)
+    plt.close("all")
 
 
 def test_a_cell_without_a_value_stays_blank(ax):

@@ -77,7 +77,7 @@ class Explained:
         return [tuple(int(i) for i in np.unravel_index(flat, part.shape)) for flat in order if part.flat[flat] >= 0]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Report:
     """A gradient that was not found wrong; as a condition it is `ok`.
 
@@ -109,12 +109,19 @@ class Report:
         """The largest error of a slope, relative to the norm of gradient * direction."""
         return max(outcome.error / outcome.size if outcome.size else 0.0 for outcome in self.outcomes)
 
-    def __str__(self):
+    @property
+    def _verdict(self):
         unresolved = sum(not outcome.resolved for outcome in self.outcomes)
         verdict = "gradient is right"
         if unresolved:
             verdict = f"gradient is NOT CHECKED by {unresolved} of {len(self.outcomes)} parameters"
-        lines = [f"{verdict}: {self.evaluations} evaluations of the loss, seed {self.seed}"]
+        return f"{verdict}: {self.evaluations} evaluations of the loss, seed {self.seed}"
+
+    def __repr__(self):
+        return f"Report({self._verdict}, {len(self.outcomes)} parameters, error at most {self.max_error:.1e})"
+
+    def __str__(self):
+        lines = [self._verdict]
         lines.append(f"  {'parameter':<16} {'shape':<14} {'error':>9} {'tolerance':>9} {'slope':>9} {'step':>9}")
         for outcome in self.outcomes:
             lines.append(

@@ -1,0 +1,122 @@
+"""What one came to see of a result: for its ``plot()``, and small for a notebook."""
+
+from __future__ import annotations
+
+import base64
+import html
+import io
+from typing import NamedTuple
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from minitms.features import Examples
+from minitms.plots._canvas import STYLE, plt
+from minitms.plots.colors import scale
+from minitms.plots.models import feature_bars, feature_vectors, weight_gram
+from minitms.plots.phases import phase_map
+from minitms.weights import Weights
+
+MODELS = 4  # of a stack, at most
+EXAMPLES = 40  # of data, at most
+VALUES = 10**6  # and so many numbers of these
+
+
+class Panel(NamedTuple):
+    """One model, or the encoder or decoder of one."""
+
+    title: str
+    W: np.ndarray
+    b: np.ndarray | None
+    importance: np.ndarray
+
+
+def plot(best) -> np.ndarray:
+    """The Axes (panels, models) of a new figure that shows what training came to."""
+    with plt.style.context(STYLE):
+        return draw_models(plt.figure(), best)
+
+
+def in_html(thing, draw) -> str:
+    """The repr of a thing and a small picture of it, for a notebook; pyplot never hears of the figure."""
+    with plt.style.context(STYLE):
+        fig, file = Figure(), io.BytesIO()
+        draw(fig, thing)
+        fig.savefig(file, format="png", dpi=72)
+    picture = base64.b64encode(file.getvalue()).decode()
+    text = f'<pre style="white-space: pre-wrap">{html.escape(repr(thing))}</pre>'
+    return f'<div>{text}<img src="data:image/png;base64,{picture}" alt="{type(thing).__name__}"></div>'
+
+
+def draw_models(fig, best):
+    """The first models side by side: features as vectors if m = 2, else WᵀW above |W_i|."""
+    panels = _panels(best)
+    if panels[0].W.shape[0] == 2:
+        fig.set_size_inches(2.7 * len(panels) + 0.9, 3.1)
+        axes = fig.subplots(1, len(panels), squeeze=False)
+        _draw_vectors(fig, axes[0], panels)
+    elif len(panels) == 1:
+        fig.set_size_inches(7.0, 3.2)
+        axes = fig.subplots(1, 2, squeeze=False).T
+        _draw_gram_and_bars(fig, axes, panels)
+    else:
+        fig.set_size_inches(2.3 * len(panels) + 1.0, 4.8)
+        axes = fig.subplots(2, len(panels))
+        _draw_gram_and_bars(fig, axes, panels)
+    if best.loss.size > MODELS:
+        fig.suptitle(f"the first {MODELS} of {best.loss.size} models")
+    return axes
+
+
+def _panels(best):
+    panels = []
+    for index in list(np.ndindex(best.loss.shape))[:MODELS]:
+        name = f"model {', '.join(map(str, index))}: " if index else ""
+        title, importance = f"{name}loss {best.loss[index]:.4g}", best.features.importance[index]
+        if isinstance(best.W, Weights):
+            panels.append(Panel(f"{title}\nencoder", best.W.encoder[index], None, importance))
+            panels.append(Panel(f"{title}\ndecoder", best.W.decoder[index], best.b[index], importance))
+        else:
+            panels.append(Panel(title, best.W[index], best.b[index], importance))
+    return panels
+
+
+def _draw_vectors(fig, axes, panels):
+    limit = max(1.5, *(1.1 * abs(panel.W).max() for panel in panels))
+    for ax, panel in zip(axes, panels, strict=True):
+        feature_vectors(panel.W, panel.importance, limit, ax=ax).set(title=panel.title, xlabel="hidden dimension 1")
+    axes[0].set_ylabel("hidden dimension 2")
+    importance = panels[0].importance
+    if importance.min() < importance.max() and all((panel.importance == importance).all() for panel in panels):
+        fig.colorbar(scale("importance", importance.min(), importance.max()), ax=axes, label="importance")
+
+
+def _draw_gram_and_bars(fig, axes, panels):
+    for (gram, bars), panel in zip(axes.T, panels, strict=True):
+        weight_gram(panel.W, panel.b, ax=gram).set_title(panel.title)
+        feature_bars(panel.W, ax=bars)
+    axes[1, 0].set_ylabel("feature, 0 on top")
+    fig.colorbar(scale("gram"), ax=axes[0], shrink=0.9, extend="both")
+    fig.colorbar(scale("interference"), ax=axes[1], label="interference", extend="max")
+
+
+def draw_diagram(fig, diagram):
+    """The phase diagram with theory's boundaries; blank where log axes have no place for it."""
+    fig.set_size_inches(4.2, 3.6)
+    if (diagram.densities > 0).any() and (diagram.importances > 0).any():
+        ax = phase_map(diagram, ax=fig.subplots())
+        ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2, columnspacing=1.5)
+
+
+def draw_data(fig, source):
+    """Some examples, a row each, of the first model of the stack."""
+    count = max(1, min(EXAMPLES, VALUES // source.n))
+    first = source.take(np.zeros(1, int))
+    x = first.x[0, :count] if isinstance(source, Examples) else first.sample(count, seed=0)[0]
+    fig.set_size_inches(4.2, 2.8)
+    ax, largest = fig.subplots(), abs(x).max()
+    lowest, cmap = (-largest, "RdBu_r") if x.min() < 0 else (0, "Greys")
+    image = ax.imshow(x, cmap=cmap, vmin=lowest, vmax=largest, aspect="auto")
+    ax.set(xlabel="feature", ylabel="example")
+    ax.locator_params(integer=True)
+    fig.colorbar(image, ax=ax, label="$x_i$")
