@@ -83,7 +83,7 @@ def gram_gradient(key, first, last, k, theta, chain, data, share, learn, score, 
             last_row = min(r + GROUP, rows)
             sparse_product(squares.x, squares.feature, squares.begin, squares.end, r, last_row, squares.A, squares.b,
                            chain.floor, squares.Z)                                  # y = g(Σ x_i A_i + b)
-            loss += error_rows(r, last_row, data, k, chain.floor, score, squares)        # y - t, db
+            loss += error_rows(r, last_row, data, k, chain.floor, score, squares)       # y - t, db
             add_sparse_outer(squares.x, squares.feature, squares.begin, squares.end, r, last_row, squares.Z,
                              squares.G)                                             # G = xᵀ dz
     for i in range(n):
