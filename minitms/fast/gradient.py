@@ -168,22 +168,34 @@ def gradient(first, count, theta, chain, inputs, targets, importance, share, lea
     return loss
 
 
-@inner
+def _rectify(builder, H):
+    zero = ir.Constant(H.vector, None)
+    with cgutils.loop_nest(builder, H.sizes[:2], int64) as (panel, k):
+        for lane in range(0, lanes_of(H), H.length):
+            place = H.beside(H.at(panel, k), lane)
+            a = H.row(place)
+            H.write(builder.select(builder.fcmp_ordered("<=", a, zero), zero, a), place)
+
+
+@written_for_llvm(_rectify)
 def rectify(H):
-    """``h = ReLU(a)`` in place."""
-    for p in range(H.shape[0]):
-        for k in range(H.shape[1]):
-            for e in range(lanes_of(H)):
-                H[p, k, e] = max(H[p, k, e], H.dtype.type(0))
+    """``h = ReLU(a)`` in place; NaN stays visible."""
+    H[:] = np.maximum(H, 0)
 
 
-@inner
+def _mask(builder, dH, H):
+    zero = ir.Constant(H.vector, None)
+    with cgutils.loop_nest(builder, H.sizes[:2], int64) as (panel, k):
+        for lane in range(0, lanes_of(H), H.length):
+            dh, h = (array.beside(array.at(panel, k), lane) for array in (dH, H))
+            on = builder.fcmp_ordered(">", H.row(h), zero)
+            dH.write(builder.select(on, dH.row(dh), zero), dh)
+
+
+@written_for_llvm(_mask)
 def mask(dH, H):
     """``da = dh [a > 0]`` in place: h > 0 where a > 0."""
-    for p in range(H.shape[0]):
-        for k in range(H.shape[1]):
-            for e in range(lanes_of(H)):
-                dH[p, k, e] = dH[p, k, e] if H[p, k, e] > 0 else dH.dtype.type(0)
+    dH[:] = np.where(H > 0, dH, 0)
 
 
 def _error_signal(builder, Z, T, panels, b, importance, share, floor, count, db):

@@ -163,10 +163,10 @@ def update(theta, slope, m, v, t, steps, constants):
 
 
 @kernel(_nrt=False)
-def finish_step(first_model, last_model, t, offsets, state, slopes, adam):
+def finish_step(t, offsets, state, slopes, adam):
     """Add the parts ``offsets[k] .. offsets[k + 1] - 1`` of each gradient in their order, and update."""
     steps, constants = adam
-    for model in range(first_model, last_model):
+    for model in range(state.theta.shape[0]):
         slope = slopes[offsets[model]]
         for part in range(offsets[model] + 1, offsets[model + 1]):
             for i in range(slope.size):
@@ -203,10 +203,10 @@ def engine(plan, saved, threads):
             def sum_parts(one, end, t):
                 advance(one, end, t, t + 1, way, SUM, *common, (room()[0], slopes), adam)
 
-            def finish(one, end, t):
-                finish_step(one, end, t, offsets, state, slopes, adam)
+            def finish(t):
+                finish_step(t, offsets, state, slopes, adam)
 
-            threads.share_each_step([(sum_parts, len(parts)), (finish, plan.models)], len(recorded))
+            threads.share_each_step(sum_parts, len(parts), finish, len(recorded))
         else:
             threads.share_steps(
                 lambda *ranges: advance(*ranges, way, TRAIN, *common, room(), adam), plan.models, len(recorded)
