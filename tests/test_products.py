@@ -40,6 +40,11 @@ def add_sparse_outer(x, column, begin, end, first, last, P, out):
     products.add_sparse_outer(x, column, begin, end, first, last, P, out)
 
 
+@kernel(_nrt=False)
+def add_transpose(G, cost):
+    products.add_transpose(G, cost)
+
+
 def filled(array, rng):
     array[...] = rng.normal(size=array.shape)
     return array
@@ -120,6 +125,19 @@ def test_products_of_a_few_listed_entries(dtype):
         exact = sums + X[0:4].T @ P.astype(float)
         add_sparse_outer(x, column, begin, end, 0, 4, P, sums)
         assert_near(sums, exact, 15)
+
+
+@pytest.mark.plain_python
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_a_transpose_is_added(dtype):
+    """Squares of one vector, on the diagonal and off it; a cost belongs to a column."""
+    rng, vector = np.random.default_rng(3), VECTOR // np.dtype(dtype).itemsize
+    for vectors in (1, 2, 3):
+        G = filled(aligned((vectors * vector, vectors * vector), dtype), rng)
+        cost = filled(aligned(vectors * vector, dtype), rng)
+        exact = G.astype(float) * cost.astype(float)
+        add_transpose(G, cost)
+        assert_near(G, exact + exact.T, 1)
 
 
 @pytest.mark.plain_python

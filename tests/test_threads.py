@@ -66,29 +66,26 @@ def test_equal_parts_are_each_done_once(count, items):
 
 
 @pytest.mark.parametrize("count", [1, 2, 3])
-@pytest.mark.parametrize("items", [(1, 1), (2, 5), (7, 1), (4, 4, 1)])
-def test_a_stage_of_a_step_begins_when_the_one_before_has_ended(count, items):
+@pytest.mark.parametrize("items", [1, 2, 7])
+def test_a_step_is_finished_once_when_all_have_taken_it_and_before_the_next(count, items):
     done, lock = [], threading.Lock()
 
-    def stage(number):
-        def work(first, last, t):
-            time.sleep(0.0003 * ((first + number + t) % 3))  # parts that cost unequal time
-            with lock:
-                done.extend((t, number, item) for item in range(first, last))
-
-        return work
+    def work(first, last, t):
+        time.sleep(0.0003 * ((first + t) % 3))  # parts that cost unequal time
+        with lock:
+            done.extend((t, item) for item in range(first, last))
 
     with Threads(count) as threads:
-        threads.share_each_step([(stage(number), count_of) for number, count_of in enumerate(items)], 5)
-    in_order = [(t, number) for t in range(5) for number, count_of in enumerate(items) for _ in range(count_of)]
-    assert [(t, number) for t, number, _ in done] == in_order
+        threads.share_each_step(work, items, lambda t: done.append((t, "finished")), 5)
+    assert [t for t, _ in done] == [t for t in range(5) for _ in range(items + 1)]
+    assert [what for _, what in done[items :: items + 1]] == ["finished"] * 5
     assert len(set(done)) == len(done)
 
 
 WAYS_TO_SHARE = {
     "share": lambda threads, work: threads.share(work, 7),
     "share_steps": lambda threads, work: threads.share_steps(work, 7, 50),
-    "share_each_step": lambda threads, work: threads.share_each_step([(work, 1), (work, 7)], 50),
+    "share_each_step": lambda threads, work: threads.share_each_step(work, 7, lambda t: None, 50),
 }
 
 
@@ -107,6 +104,14 @@ def test_an_error_in_any_thread_reaches_the_caller_and_the_pool_goes_on(share, c
             WAYS_TO_SHARE[share](threads, work)
         WAYS_TO_SHARE[share](threads, lambda *ranges: done.append(ranges))
     assert done
+
+
+def test_an_error_in_the_finish_of_a_step_reaches_the_caller():
+    def finish(t):
+        raise ZeroDivisionError
+
+    with Threads(2) as threads, pytest.raises(ZeroDivisionError):
+        threads.share_each_step(lambda *ranges: None, 2, finish, 5)
 
 
 def test_the_thread_that_shares_out_only_waits():
@@ -213,7 +218,7 @@ def test_ctrl_c_at_any_moment_hangs_no_pool():
             timer.start()
             with Threads(2) as threads:
                 threads.share_steps(lambda *ranges: None, 7, 5)
-                threads.share_each_step([(lambda *ranges: None, 4), (lambda *ranges: None, 1)], 5)
+                threads.share_each_step(lambda *ranges: None, 4, lambda t: None, 5)
             timer.join()
             time.sleep(0)
         except KeyboardInterrupt:

@@ -16,7 +16,7 @@ import numpy as np
 from minitms.draws import BLOCK
 from minitms.fast.draws import list_active, list_examples
 from minitms.fast.jit import inner
-from minitms.fast.products import add_sparse_outer, narrow_product, sparse_product
+from minitms.fast.products import add_sparse_outer, add_transpose, narrow_product, sparse_product
 from minitms.fast.vectors import VECTOR, aligned
 
 GROUP = 32  # examples whose rows of Z stay in the nearest cache
@@ -27,7 +27,7 @@ class Squares(NamedTuple):
 
     W: np.ndarray       # (m, C)
     A: np.ndarray       # (n, C), WᵀW
-    G: np.ndarray       # (n, C), xᵀ dz without the costs, and later G + Gᵀ
+    G: np.ndarray       # (C, C), xᵀ dz without the costs, and later G + Gᵀ
     dW: np.ndarray      # (m, C)
     panels: tuple       # W, A, G and dW again, as panels of a single vector
     b: np.ndarray       # (C,)
@@ -48,8 +48,9 @@ def squares(chain, used, dtype) -> Squares:
     m, n = (chain.m, chain.n) if used else (0, 0)
     vector = VECTOR // np.dtype(dtype).itemsize
     columns, listed = -(-n // vector) * vector, n * BLOCK + vector
-    matrices = [aligned((rows, columns), dtype) for rows in (m, n, n, m)]
-    panels = tuple(matrix.reshape(len(matrix), columns // vector, vector).swapaxes(0, 1) for matrix in matrices)
+    matrices = [aligned((rows, columns), dtype) for rows in (m, n, columns, m)]
+    panels = tuple(matrix[:rows].reshape(rows, columns // vector, vector).swapaxes(0, 1)
+                   for matrix, rows in zip(matrices, (m, n, n, m), strict=True))
     return Squares(
         *matrices, panels, *(aligned(columns, dtype) for _ in range(3)), aligned((GROUP, columns), dtype),
         aligned(columns, dtype), np.zeros(listed, dtype), np.zeros(listed, np.int32),
@@ -87,10 +88,8 @@ def gram_gradient(key, first, last, k, theta, chain, data, share, learn, score, 
             add_sparse_outer(squares.x, squares.feature, squares.begin, squares.end, r, last_row, squares.Z,
                              squares.G)                                             # G = xᵀ dz
     for i in range(n):
-        slope[m * n + i] += squares.cost[i] * squares.db[i]
-        for j in range(i + 1):                                                      # dz = 2 I (y - t) / batch
-            both = squares.cost[j] * squares.G[i, j] + squares.cost[i] * squares.G[j, i]
-            squares.G[i, j] = squares.G[j, i] = both
+        slope[m * n + i] += squares.cost[i] * squares.db[i]                         # dz = 2 I (y - t) / batch
+    add_transpose(squares.G, squares.cost)                                          # G + Gᵀ
     narrow_product(W, panels_G, len(panels_G), panels_dW)                           # dW = W (G + Gᵀ)
     for h in range(m):
         for i in range(n):
@@ -102,7 +101,7 @@ def gram_gradient(key, first, last, k, theta, chain, data, share, learn, score, 
 def prepare(theta, m, k, data, share, squares):
     """Fill rows up with zeros to whole vectors, and begin the sums; return whether any feature is rare."""
     n, two, rare = data.gaps.shape[1], theta.dtype.type(2), False
-    b, importance = theta[m * n :], data.importance[k]
+    W, b, importance = theta[: m * n].reshape(m, n), theta[m * n :], data.importance[k]
     for i in range(n):
         squares.b[i] = b[i]
     for i in range(n):
@@ -113,7 +112,7 @@ def prepare(theta, m, k, data, share, squares):
     squares.G[:] = 0
     for h in range(m):
         for i in range(n):
-            squares.W[h, i] = theta[h * n + i]
+            squares.W[h, i] = W[h, i]
     return rare
 
 

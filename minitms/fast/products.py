@@ -1,11 +1,12 @@
 """Products of matrices, tile by tile: the sums of a tile stay in vector registers until they are complete.
 
-A row of a panel (see `vectors.py`) is a few vectors. Four small loops do all the work:
+A row of a panel (see `vectors.py`) is a few vectors. Five small loops do all the work:
 
     tile               out = A Q, a few rows of each panel                 encode, decode, and dz Wᵀ
     outer_tile         out += Σ over panels of P Qᵀ, a few rows, columns   hᵀ dz and daᵀ x
     sparse_product     out = X Q + b, and not below a floor                where X has few entries, which are listed
     add_sparse_outer   out += Xᵀ P
+    add_transpose      G += Gᵀ, with a cost for each column
 
 Each stands here as NumPy, below the same written for LLVM, which left to itself would keep the sums in memory between
 two terms, at half the speed or less.
@@ -138,10 +139,16 @@ def _outer_tile(builder, P, Q, panels, k, high, i, total):
     _one_of(builder, high, (2, HIGH), write)
 
 
+def _pick(entries):
+    """Which entries of two vectors a shuffle takes."""
+    entries = list(entries)
+    return ir.Constant(ir.VectorType(int32, len(entries)), entries)
+
+
 def _write_totals(builder, vectors, total, first):
     """The sum of the entries of each vector, side by side from entry `first` on: neighbours are added."""
     length = total.length
-    evens, odds = (ir.Constant(ir.VectorType(int32, length), list(range(start, 2 * length, 2))) for start in (0, 1))
+    evens, odds = (_pick(range(start, 2 * length, 2)) for start in (0, 1))
     vectors = vectors + [ir.Constant(total.vector, None)] * (length - len(vectors))
     while len(vectors) > 1:
         vectors = [builder.fadd(builder.shuffle_vector(a, b, evens), builder.shuffle_vector(a, b, odds))
@@ -225,3 +232,41 @@ def add_sparse_outer(x, column, begin, end, first, last, P, out):
     for r in range(first, last):
         for p in range(begin[r], end[r]):
             out[column[p]] += x[p] * P[r - first]
+
+
+def _transposed(builder, rows):
+    """The columns of a square of vectors: halves change places, then the halves of the halves."""
+    rows, entries = list(rows), range(len(rows))
+    length = step = len(rows)
+    while step := step // 2:
+        upper = _pick(e if not e & step else length + e - step for e in entries)
+        lower = _pick(e + step if not e & step else length + e for e in entries)
+        for r in (r for r in entries if not r & step):
+            a, b = rows[r], rows[r + step]
+            rows[r], rows[r + step] = builder.shuffle_vector(a, b, upper), builder.shuffle_vector(a, b, lower)
+    return rows
+
+
+def _add_transpose(builder, G, cost):
+    length, columns = G.length, G.sizes[1]
+
+    def square(i, j):
+        """The places of the rows of a square, and what they hold, times the cost of each column."""
+        places, costs = [G.at(builder.add(i, int64(r)), j) for r in range(length)], cost.row(cost.at(j))
+        return places, [builder.fmul(G.row(place), costs, flags=CONTRACT) for place in places]
+
+    with cgutils.for_range_slice(builder, int64(0), columns, int64(length), int64) as (i, _):
+        end = builder.add(i, int64(length))
+        with cgutils.for_range_slice(builder, int64(0), end, int64(length), int64) as (j, _):
+            (here, below), (there, above) = square(i, j), square(j, i)
+            sums = [builder.fadd(a, b, flags=CONTRACT) for a, b in zip(below, _transposed(builder, above), strict=True)]
+            for values, places in ((sums, here), (_transposed(builder, sums), there)):
+                for value, place in zip(values, places, strict=True):
+                    G.write(value, place)
+
+
+@written_for_llvm(_add_transpose)
+def add_transpose(G, cost):
+    """``G = G C + (G C)ᵀ``, where C has the costs on its diagonal. G is square, with rows of whole vectors."""
+    G *= cost
+    G[:] = G + G.T

@@ -266,7 +266,7 @@ def ways(source, chain, batch_size, few=False):
     listing = np.where(rare.all(axis=-1), 0.02 * n, 10 + 0.45 * (~rare).sum(axis=-1))
     listing += 10 * density.sum(axis=-1, where=rare)
     some = listing + 3 * active + (any_active + 0.1) * every  # a tenth: panels that are not full
-    matrices = (500 + n * n * (0.5 + 0.04 * m)) * (MOST_PARTS_BY_GRAM if few else 1)
+    matrices = (500 + n * n * (0.3 + 0.04 * m)) * (MOST_PARTS_BY_GRAM if few else 1)
     by_gram = listing + active * 0.1 * n + any_active * 14 + matrices / batch_size
     plain = chain.decoder == 0 and not chain.rectified and n <= LARGEST_GRAM
     costs = np.stack([np.full_like(some, every), some, by_gram if plain else np.full_like(some, np.inf)])
