@@ -49,11 +49,13 @@ __all__ = [
 ]  # fmt: skip
 
 
-def __getattr__(name):
-    if name in ("plots", "testing"):  # imported on first use: matplotlib is slow to import
-        return _import_module(f"minitms.{name}")
-    raise AttributeError(f"module 'minitms' has no attribute {name!r}")
+if not _TYPE_CHECKING:  # a type checker would take any name for one that this knows
+
+    def __getattr__(name):
+        if name in ("plots", "testing"):  # imported on first use: matplotlib is slow to import
+            return _import_module(f"minitms.{name}")
+        raise AttributeError(f"module 'minitms' has no attribute {name!r}")
 
 
-def __dir__():
+def __dir__() -> list[str]:
     return [*__all__, "__version__"]

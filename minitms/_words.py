@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from functools import wraps
 from typing import Any, Literal, ParamSpec, TypeVar
@@ -16,6 +17,7 @@ Schedule = Literal["constant", "linear", "cosine"]
 Method = Literal["sampled", "expected"]
 Engine = Literal["numba", "numpy"]
 DtypeWord = Literal["float32", "float64"]
+PathLike = str | os.PathLike[str]
 Dtype = DtypeWord | np.dtype[Any] | type[np.float32] | type[np.float64]
 
 P = ParamSpec("P")

@@ -34,13 +34,16 @@ model, and speak neither of signs nor of clipping: each is a choice here.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from minitms import _checks
-from minitms.model import SLOPES, _arrays, _layers
-from minitms.weights import both, each
+from minitms._inputs import arrays
+from minitms._words import Activation
+from minitms.model import SLOPES, _layers
+from minitms.weights import WeightsLike, both, each
 
 
 class Attack(NamedTuple):
@@ -68,8 +71,10 @@ class Attack(NamedTuple):
 
 
 def worst_attack(
-    W, b, x, budget, importance=1.0, activation="relu", *, hidden="linear", target=None, outputs=None, per="example",
-    both_signs=True, within=None,
+    W: WeightsLike, b: ArrayLike, x: ArrayLike, budget: ArrayLike, importance: ArrayLike = 1.0,
+    activation: Activation = "relu", *, hidden: Activation = "linear", target: ArrayLike | None = None,
+    outputs: ArrayLike | None = None, per: Literal["example", "model"] = "example", both_signs: bool = True,
+    within: tuple[float, float] | None = None,
 ) -> Attack:  # fmt: skip
     """The attack along a row of DᵀE (tied: WᵀW), as long as the budget, that does most damage.
 
@@ -115,7 +120,7 @@ def worst_attack(
     >>> print(tms.worst_attack(np.eye(2), b, x, budget=0.1).vulnerability.round(3))
     1.0
     """
-    W, b, x, importance, t = _arrays(W, b, x, importance, target, activation, hidden)
+    W, b, x, importance, t = arrays(SLOPES, W, b, x, importance, target, activation, hidden)
     each(lambda array: _checks.finite("W", array), W)
     for name, array in (("b", b), ("x", x), ("target", t)):
         _checks.finite(name, array)

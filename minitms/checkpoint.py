@@ -29,6 +29,7 @@ import numpy as np
 from minitms import _checks
 from minitms._fields import Field, like, unpack
 from minitms._files import TEMPORARY, as_path, open_file, write_whole
+from minitms._words import PathLike
 
 VERSION = 4  # of the folder's layout, and of what decides the bits in it: random numbers, chunks, parts, order of sums
 ALLOWED = ("cpu", "numba", "numpy")
@@ -52,10 +53,10 @@ class Checkpoint:
         promised for equal ones only, so others are refused unless named here.
     """
 
-    path: str | os.PathLike
+    path: PathLike
     allow: tuple[str, ...] = field(default=())
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         as_path("checkpoint", self.path)
         allow = (self.allow,) if isinstance(self.allow, str) else tuple(self.allow)
         for name in allow:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -11,7 +12,7 @@ from numpy.typing import ArrayLike
 from minitms import _checks, _show, theory
 from minitms._fields import FLOATS, SEED, Field, checked, increasing, read_npz, word
 from minitms._files import as_path, write_npz
-from minitms._words import Activation, Method
+from minitms._words import Activation, Method, PathLike
 from minitms.geometry import feature_norms, interference
 from minitms.weights import best_restart, single
 
@@ -127,7 +128,7 @@ class PhaseDiagram:
     activation: Activation
     method: Method
     seed: int
-    settings: dict
+    settings: dict[str, Any]
     gradient: np.ndarray | None = None
 
     def __repr__(self) -> str:
@@ -179,22 +180,22 @@ class PhaseDiagram:
         return self._mean_without_the_worst(interference(self.W)[..., 1])
 
     @property
-    def classes(self):
+    def classes(self) -> np.ndarray:
         """What the best model of each cell does, by `classify`; "neither" at density 0, where nothing is learned."""
         return np.where(self.densities[:, None] > 0, classify(self.best().W), "neither")
 
     @property
-    def theory_classes(self):
+    def theory_classes(self) -> np.ndarray:
         """The configuration of least loss in theory; (D, I) of str."""
         return np.array(CLASSES)[theory.predicted_configuration(*self._grid, self.activation)]
 
     @property
-    def theory_losses(self):
+    def theory_losses(self) -> np.ndarray:
         """Loss of the configurations "first", "extra" and "superposed" in closed form; (3, D, I)."""
         return theory.configuration_losses(*self._grid, self.activation)
 
     @property
-    def away_from_boundary(self):
+    def away_from_boundary(self) -> np.ndarray:
         """Cells in which theory's answer is clear; (D, I) of bool. See `minitms.theory.away_from_boundary`."""
         return theory.away_from_boundary(*self._grid, self.activation)
 
@@ -208,7 +209,7 @@ class PhaseDiagram:
         """The same share away from the boundary; NaN if no cell is."""
         return self._share(self.away_from_boundary)
 
-    def at(self, density, importance) -> dict:
+    def at(self, density: float, importance: float) -> dict[str, Any]:
         """Everything about the cell nearest to (density, importance), on the axes as they are.
 
         Returns
@@ -226,7 +227,7 @@ class PhaseDiagram:
             "theory_losses": dict(zip(CLASSES[:3], self.theory_losses[:, d, i].tolist(), strict=True)),
         }  # fmt: skip
 
-    def save(self, path) -> None:
+    def save(self, path: PathLike) -> None:
         """Write the diagram to one ``.npz`` file, whole or not at all; `load` reads it back.
 
         Raises
@@ -247,7 +248,7 @@ class PhaseDiagram:
         write_npz(path, arrays)
 
     @classmethod
-    def load(cls, path) -> PhaseDiagram:
+    def load(cls, path: PathLike) -> PhaseDiagram:
         """Read a diagram that `save` wrote.
 
         Raises

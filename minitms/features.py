@@ -22,9 +22,10 @@ and Anticorrelated Features"; section 8 for signed values and the target |x|.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from minitms import _checks, _show
 from minitms._words import Dtype, SetPattern, Target, told
@@ -97,14 +98,21 @@ class SparseFeatures:
     """
 
     n: int
-    density: np.ndarray | float
-    importance: np.ndarray | float = 1.0
-    sets: np.ndarray | None = None
+    density: np.ndarray
+    importance: np.ndarray = 1.0  # type: ignore[assignment]
+    sets: np.ndarray = None  # type: ignore[assignment]
     pattern: SetPattern = "independent"
     signed: bool = False
     target: Target = "x"
 
-    def __post_init__(self):
+    if TYPE_CHECKING:  # what may be given is more than what is kept
+
+        def __init__(
+            self, n: int, density: ArrayLike, importance: ArrayLike = 1.0, sets: ArrayLike | None = None,
+            pattern: SetPattern = "independent", signed: bool = False, target: Target = "x",
+        ) -> None: ...  # fmt: skip
+
+    def __post_init__(self) -> None:
         n = _checks.integer("n", self.n, at_least=1)
         density = _checks.per_feature("density", self.density, n, at_most=1.0)
         importance = _checks.per_feature("importance", self.importance, n)
@@ -175,7 +183,7 @@ class SparseFeatures:
         models = np.arange(int(np.prod(self.stack))).reshape(self.stack)
         return self.batch(batch_key(_checks.seed(seed), TRAINING, models, 0), batch_size, _checks.dtype(dtype))
 
-    def law(self, dtype) -> Law:
+    def law(self, dtype: np.dtype[Any]) -> Law:
         """What decides which features are on: the same numbers for every voice, rounded once."""
         own, dtype = np.arange(self.n), np.dtype(dtype)
         if self.pattern == "independent":
@@ -193,7 +201,7 @@ class SparseFeatures:
         decider = self.n + self.sets
         return Law(low.astype(dtype), high.astype(dtype), scale, decider, never, decider.max() + 1)
 
-    def batch(self, key, batch_size, dtype):
+    def batch(self, key: np.ndarray, batch_size: int, dtype: np.dtype[Any]) -> np.ndarray:
         """The examples of the batches with these keys (...), shape (..., batch_size, n): what the kernels repeat."""
         law = self.law(dtype)
         u = uniforms(key, batch_size, law.columns, dtype)
@@ -205,7 +213,7 @@ class SparseFeatures:
         value = law.scale[..., None, :] * own
         return np.where(on, 2 * value - 1 if self.signed else value, u.dtype.type(0))
 
-    def targets(self, x):
+    def targets(self, x: np.ndarray) -> np.ndarray:
         """What a model should answer to x."""
         return abs(x) if self.target == "abs" else x
 
@@ -214,13 +222,13 @@ class SparseFeatures:
         """Whether `minitms.expected_loss` knows them: one set, values in [0, 1), and x itself the target."""
         return not self.signed and self.target == "x" and (self.pattern == "independent" or self.sets.max() == 0)
 
-    def take(self, models) -> SparseFeatures:
+    def take(self, models: np.ndarray) -> SparseFeatures:
         """The features of some models, (len(models), n), which are counted along the stack."""
         rows = (array.reshape(-1, self.n)[models] for array in (self.density, self.importance))
         sets = None if self.pattern == "independent" else self.sets
         return SparseFeatures(self.n, *rows, sets, self.pattern, self.signed, self.target)
 
-    def mean_target(self):
+    def mean_target(self) -> np.ndarray:
         """The mean of the target, shape (..., n): the best answer that is the same for every example."""
         return self.density / 2 * (not self.signed or self.target == "abs")
 
@@ -262,10 +270,14 @@ class Examples:
     """
 
     x: np.ndarray
-    importance: np.ndarray | float = 1.0
-    target: np.ndarray | None = None
+    importance: np.ndarray = 1.0  # type: ignore[assignment]
+    target: np.ndarray = None  # type: ignore[assignment]
 
-    def __post_init__(self):
+    if TYPE_CHECKING:
+
+        def __init__(self, x: ArrayLike, importance: ArrayLike = 1.0, target: ArrayLike | None = None) -> None: ...
+
+    def __post_init__(self) -> None:
         x = _given("x", self.x)
         if x.ndim < 2 or 0 in x.shape:
             raise ValueError(f"x has shape {x.shape}; expected (..., T, n), at least one example of one feature")
@@ -305,12 +317,12 @@ class Examples:
     def stack(self) -> tuple[int, ...]:
         return self.x.shape[:-2]
 
-    def take(self, models) -> Examples:
+    def take(self, models: np.ndarray) -> Examples:
         """The examples of some models, (len(models), T, n), which are counted along the stack."""
         x, target = (array.reshape(-1, *array.shape[-2:])[models] for array in (self.x, self.target))
         return Examples(x, self.importance.reshape(-1, self.n)[models], None if self.target is self.x else target)
 
-    def mean_target(self):
+    def mean_target(self) -> np.ndarray:
         """The mean of the target, shape (..., n): the best answer that is the same for every example."""
         return self.target.mean(axis=-2)
 

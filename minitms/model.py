@@ -28,9 +28,11 @@ Source: Elhage et al., Toy Models of Superposition (2022).
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import ArrayLike
 
-from minitms import _checks
-from minitms.weights import Weights, both, checked, each
+from minitms._inputs import arrays
+from minitms._words import Activation
+from minitms.weights import Weights, WeightsLike, both
 
 # What f and g may do to each entry (in words: _checks.ACTIVATIONS), and their derivatives; a ReLU's at 0 is taken as 0.
 ACTIVATIONS = {"linear": lambda z: z, "relu": lambda z: np.maximum(z, 0)}
@@ -76,7 +78,9 @@ def _backward(W, x, t, importance, layers, activation, hidden):
     return dW, db
 
 
-def forward(W, b, x, activation="relu", *, hidden="linear") -> np.ndarray:
+def forward(
+    W: WeightsLike, b: ArrayLike, x: ArrayLike, activation: Activation = "relu", *, hidden: Activation = "linear"
+) -> np.ndarray:
     """Reconstruct the features: ``y = g(f(x Eᵀ) D + b)``, or ``g(Wᵀ f(W x) + b)`` for each example of a tied model.
 
     Elhage et al., section 2, "Models"; with a ReLU on the hidden layer, sections 7 and 8.
@@ -98,11 +102,14 @@ def forward(W, b, x, activation="relu", *, hidden="linear") -> np.ndarray:
     ValueError, TypeError
         If the shapes do not fit each other, a dtype is not real, or a word is unknown.
     """
-    W, b, x, *_ = _arrays(W, b, x, 1.0, None, activation, hidden)
+    W, b, x, *_ = arrays(ACTIVATIONS, W, b, x, 1.0, None, activation, hidden)
     return _layers(W, b, x, activation, hidden)[-1]
 
 
-def loss(W, b, x, importance=1.0, activation="relu", *, hidden="linear", target=None) -> np.ndarray:
+def loss(
+    W: WeightsLike, b: ArrayLike, x: ArrayLike, importance: ArrayLike = 1.0, activation: Activation = "relu", *,
+    hidden: Activation = "linear", target: ArrayLike | None = None,
+) -> np.ndarray:  # fmt: skip
     """Importance-weighted squared error: ``L = mean over the batch of sum_i I_i (y_i - t_i)²``.
 
     The mean runs over examples and the sum over features, so that L estimates the expected loss of the theory
@@ -124,11 +131,14 @@ def loss(W, b, x, importance=1.0, activation="relu", *, hidden="linear", target=
     ValueError, TypeError
         As in `forward`; also if the importance is negative or not finite, or if it or the target is of another shape.
     """
-    W, b, x, importance, t = _arrays(W, b, x, importance, target, activation, hidden)
+    W, b, x, importance, t = arrays(ACTIVATIONS, W, b, x, importance, target, activation, hidden)
     return _loss(_layers(W, b, x, activation, hidden)[-1], t, importance)
 
 
-def backward(W, b, x, importance=1.0, activation="relu", *, hidden="linear", target=None) -> tuple:
+def backward(
+    W: WeightsLike, b: ArrayLike, x: ArrayLike, importance: ArrayLike = 1.0, activation: Activation = "relu", *,
+    hidden: Activation = "linear", target: ArrayLike | None = None,
+) -> tuple[np.ndarray | Weights, np.ndarray]:  # fmt: skip
     """Gradient of `loss` by W and b: the lines of `_backward`, each beside the derivative that it implements.
 
     A tied W enters twice, as encoder (a = x Wᵀ) and as decoder (z = h W + b): its gradient is a sum, as (w w)' = w + w,
@@ -149,12 +159,15 @@ def backward(W, b, x, importance=1.0, activation="relu", *, hidden="linear", tar
     ValueError, TypeError
         As in `loss`.
     """
-    W, b, x, importance, t = _arrays(W, b, x, importance, target, activation, hidden)
+    W, b, x, importance, t = arrays(ACTIVATIONS, W, b, x, importance, target, activation, hidden)
     layers = _layers(W, b, x, activation, hidden)
     return _backward(W, x, t, importance, layers, activation, hidden)
 
 
-def loss_and_gradients(W, b, x, importance=1.0, activation="relu", *, hidden="linear", target=None) -> tuple:
+def loss_and_gradients(
+    W: WeightsLike, b: ArrayLike, x: ArrayLike, importance: ArrayLike = 1.0, activation: Activation = "relu", *,
+    hidden: Activation = "linear", target: ArrayLike | None = None,
+) -> tuple[np.ndarray, np.ndarray | Weights, np.ndarray]:  # fmt: skip
     """`loss` and `backward` in one call, with one forward pass.
 
     Returns
@@ -162,38 +175,6 @@ def loss_and_gradients(W, b, x, importance=1.0, activation="relu", *, hidden="li
     L : array of shape (...)
     dW, db : as `backward` returns them
     """
-    W, b, x, importance, t = _arrays(W, b, x, importance, target, activation, hidden)
+    W, b, x, importance, t = arrays(ACTIVATIONS, W, b, x, importance, target, activation, hidden)
     layers = _layers(W, b, x, activation, hidden)
     return _loss(layers[-1], t, importance), *_backward(W, x, t, importance, layers, activation, hidden)
-
-
-def _arrays(W, b, x, importance, target, activation, hidden):
-    """Check words and shapes before any work, and bring all arrays to one dtype.
-
-    The target comes back as an array, and the importance as (..., 1, n), so that it meets a batch (..., batch, n).
-    """
-    _checks.choice("activation", activation, tuple(ACTIVATIONS))
-    _checks.choice("hidden", hidden, tuple(ACTIVATIONS))
-    W, b, x = checked(W), _checks.real_array("b", b), _checks.real_array("x", x)
-    t = x if target is None else _checks.real_array("target", target)
-    E, _ = both(W)
-    shapes = f"got W {E.shape}, b {b.shape}, x {x.shape}; expected W (..., m, n), b (..., n), x (..., batch, n)"
-    if E.ndim < 2 or b.ndim < 1 or x.ndim < 2:
-        raise ValueError(f"{shapes}" + (": one example is written x[None, :]" if x.ndim == 1 else ""))
-    if not E.shape[-1] == b.shape[-1] == x.shape[-1]:
-        raise ValueError(f"the last axes differ: {shapes}")
-    if x.shape[-2] == 0:
-        raise ValueError(f"the batch is empty: {shapes}, batch at least 1")
-    if t.shape[-2:] != x.shape[-2:]:
-        raise ValueError(f"target {t.shape} does not fit x {x.shape}; expected (..., batch, n), a target a value")
-    dtype = np.result_type(*both(W), b, x, t)
-    importance = _checks.per_feature("importance", importance, E.shape[-1])
-    importance = _checks.fits("importance", importance, dtype)[..., None, :]
-    try:
-        np.broadcast_shapes(E.shape[:-2], b.shape[:-1], x.shape[:-2], t.shape[:-2], importance.shape[:-2])
-    except ValueError:
-        others = f"target {t.shape}, importance {importance[..., 0, :].shape}"
-        raise ValueError(f"the leading axes do not broadcast: {shapes}; {others}") from None
-    W = each(lambda array: array.astype(dtype, copy=False), W)
-    b, x, t = (array.astype(dtype, copy=False) for array in (b, x, t))
-    return W, b, x, importance, t

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import numpy as np
 
 from minitms import _checks, _show
 from minitms._fields import FLOATS, SEED, Field, checked, increasing, read_npz, word
 from minitms._files import as_path, write_npz
-from minitms._words import Activation
+from minitms._words import Activation, PathLike
 from minitms.features import Examples, SparseFeatures
 from minitms.plan import Plan
 from minitms.weights import Weights, best_restart, both
@@ -144,7 +145,7 @@ class TrainingRun:
     features: SparseFeatures | Examples
     activation: Activation
     hidden: Activation
-    settings: dict
+    settings: dict[str, Any]
     snapshots: Snapshots | None = None
 
     def __repr__(self) -> str:
@@ -191,7 +192,7 @@ class TrainingRun:
             self.hidden, self.features, snapshots,
         )  # fmt: skip
 
-    def save(self, path) -> None:
+    def save(self, path: PathLike) -> None:
         """Write the run to one ``.npz`` file, whole or not at all; `load` reads it back.
 
         Raises
@@ -217,7 +218,7 @@ class TrainingRun:
         write_npz(path, checked(path, arrays, _fields))
 
     @classmethod
-    def load(cls, path) -> TrainingRun:
+    def load(cls, path: PathLike) -> TrainingRun:
         """Read a run that `save` wrote.
 
         Raises

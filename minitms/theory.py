@@ -45,7 +45,9 @@ from numpy.typing import ArrayLike
 from minitms import _checks
 from minitms._words import Activation
 
-CONFIGURATIONS = {2: ("first", "extra", "superposed"), 3: ("first", "extra", "superposed", "others")}
+CONFIGURATIONS: dict[int, tuple[str, ...]] = {
+    2: ("first", "extra", "superposed"), 3: ("first", "extra", "superposed", "others")
+}  # fmt: skip
 TRIPLE_POINT = (1.0, 4 / 7)  # (importance r, density s) at which the configurations of the ReLU model cost the same
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from minitms import _checks
 
@@ -23,6 +24,9 @@ class Weights(NamedTuple):
 
     encoder: np.ndarray  # E (..., m, n)
     decoder: np.ndarray  # D (..., m, n)
+
+
+WeightsLike = ArrayLike | tuple[ArrayLike, ArrayLike]  # tied, or (encoder, decoder)
 
 
 def both(W):

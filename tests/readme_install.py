@@ -57,6 +57,10 @@ tms.expected_gradients(W, b, 0.1, pattern="correlated")
 tms.theory.configuration_losses(0.1, 1.0, activation="gelu")
 tms.load_example("no such")
 tms.plots.weight_gram(features)
+tms.forward(W, b, features.sample(3), activation="gelu")
+tms.backward(W, b, features.sample(3), hidden="tanh")
+tms.worst_attack(W, b, features.sample(3), 0.1, per="batch")
+tms.trian(features, 2)
 """
 WRONG_FROM = 4  # the first line of these
 

@@ -12,7 +12,7 @@ import types
 import pytest
 from hypothesis import Phase, given, settings
 
-from minitms import model
+from minitms import _inputs, model
 from minitms.testing import GradientError, strategies
 from tests.gradient_properties import (
     WrongGradientError,
@@ -23,7 +23,11 @@ from tests.gradient_properties import (
     check_kinks,
 )
 
-SOURCE = inspect.getsource(model)
+# What checks the arrays stands in a file of its own, and is to be mutated with the rest.
+SOURCE = inspect.getsource(model).replace(
+    "from minitms._inputs import arrays\n",
+    "from minitms import _checks\nfrom minitms.weights import checked, each\n\n" + inspect.getsource(_inputs.arrays),
+)
 ALONE = strategies.chains()
 CHAINS = strategies.chains(stack=strategies.stacks())
 PLAIN = strategies.chains(stack=strategies.stacks(), **strategies.PLAIN)
@@ -124,8 +128,8 @@ FORWARD = {  # mistakes of the layers, which the gradient shares
     "ReLU that leaks": ("tables", "np.maximum(z, 0)", "np.maximum(z, z / 100)"),
     "ReLU with a floor": ("tables", "np.maximum(z, 0)", "np.maximum(z, 0.01)"),
     "ReLU that saturates": ("tables", "np.maximum(z, 0)", "np.clip(z, 0, 1)"),
-    "importance in reverse": ("_arrays", "[..., None, :]\n    try", "[..., None, ::-1]\n    try"),
-    "target ignored": ("_arrays", "x if target is None else", "x if True else"),
+    "importance in reverse": ("arrays", "[..., None, :]\n    try", "[..., None, ::-1]\n    try"),
+    "target ignored": ("arrays", "x if target is None else", "x if True else"),
 }
 
 LOSS = {  # mistakes that the gradient does not share

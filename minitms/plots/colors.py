@@ -5,13 +5,13 @@ from __future__ import annotations
 import matplotlib
 import numpy as np
 from matplotlib.cm import ScalarMappable
-from matplotlib.colors import LinearSegmentedColormap, ListedColormap, Normalize, to_rgb
+from matplotlib.colors import Colormap, LinearSegmentedColormap, ListedColormap, Normalize, to_rgb
 from numpy.typing import ArrayLike
 
 from minitms import _checks
 
 # What each kind of colour means: (colour map, lowest value, highest value).
-SCALES = {
+SCALES: dict[str, tuple[str | Colormap, float, float]] = {
     "gram": ("RdBu_r", -1.0, 1.0),
     "interference": (LinearSegmentedColormap.from_list("interference", ["#1b4a8a", "#b3a79c", "#e66100"]), 0.0, 1.0),
     "importance": (ListedColormap(matplotlib.colormaps["plasma"](np.linspace(0.85, 0.0, 256)), "importance"), 0.0, 1.0),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import is_color_like
@@ -20,7 +22,7 @@ def loss_curve(
     steps: ArrayLike | TrainingRun | Best,
     history: ArrayLike | None = None,
     label: str | None = None,
-    color=None,
+    color: Any = None,
     *,
     ax: Axes | None = None,
 ) -> Axes:

@@ -25,6 +25,7 @@ while it falls eightfold a rung where only the curvature jumps, and 64-fold wher
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -67,36 +68,36 @@ class Slope:
     jumps: float = 0.0  # the loss moves by jumps of this size, if by more than the rounding of float64
 
     @property
-    def step(self):
+    def step(self) -> float:
         return RATIO**self.exponent
 
     @property
-    def rung(self):
+    def rung(self) -> Rung:
         return next(rung for rung in self.rungs if rung.step == self.step)
 
-    def within(self, change):
+    def within(self, change: float) -> bool:
         """Whether the loss changes by no more than `change` at any step."""
         return all(np.abs(rung.changes).max() <= change for rung in self.rungs)
 
     @property
-    def flat(self):
+    def flat(self) -> bool:
         """The loss does not change at all, at any step."""
         return self.within(0.0)
 
     @property
-    def around(self):
+    def around(self) -> float:
         """The size of the slopes around: the largest on the way to there and to any farther point within a unit."""
         rungs = [rung for rung in self.rungs if self.step <= rung.step <= max(1.0, self.step)]
         return max(float(np.abs(rung.changes / (POINTS * rung.step)).max()) for rung in rungs)
 
-    def within_reach(self, far):
+    def within_reach(self, far: Rung) -> Iterator[Slope]:
         """The slope as each rung below the rung `far` shows it, the best first, without what is farther off."""
         rungs = [rung for rung in self.rungs if rung.step < far.step]
         for rung in sorted(rungs, key=lambda rung: rung.error):
             exponent = self.exponent + self.rungs.index(rung) - self.rungs.index(self.rung)
             yield replace(self, value=rung.slope, error=rung.error, exponent=exponent, noise=rung.noise, kink=None)
 
-    def fine(self, size):
+    def fine(self, size: float) -> bool:
         """Whether a smaller step is not worth trying."""
         return self.kink is None and self.error <= FINE * max(size, abs(self.value))
 

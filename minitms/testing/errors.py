@@ -18,7 +18,16 @@ class GradientError(AssertionError):
         ``"factor"``, ``"sign"`` or ``"transpose"``; `minitms.testing.diagnosis` lists them. Others are left out.
     """
 
-    def __init__(self, message, parameter, index=None, analytic=None, numeric=None, hints=None):
+    parameter: str
+    index: tuple[int, ...] | None
+    analytic: float | None
+    numeric: float | None
+    hints: dict[str, str]
+
+    def __init__(
+        self, message: str, parameter: str, index: tuple[int, ...] | None = None, analytic: float | None = None,
+        numeric: float | None = None, hints: dict[str, str] | None = None,
+    ) -> None:  # fmt: skip
         super().__init__(message)
         self.parameter, self.index, self.analytic, self.numeric = parameter, index, analytic, numeric
         self.hints = hints or {}
@@ -41,7 +50,10 @@ class NotDifferentiableError(Exception):
         The entry of the parameter, or of what `kinks` returned, at which the kink lies.
     """
 
-    def __init__(self, message, parameter, index=None):
+    parameter: str
+    index: tuple[int, ...] | None
+
+    def __init__(self, message: str, parameter: str, index: tuple[int, ...] | None = None) -> None:
         super().__init__(message)
         self.parameter, self.index = parameter, index
 

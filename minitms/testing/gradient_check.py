@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -15,9 +17,13 @@ from minitms.testing._problem import Problem
 from minitms.testing._search import Search
 from minitms.testing.diagnosis import diagnose
 from minitms.testing.errors import NotDifferentiableError, UnresolvedWarning
+from minitms.testing.report import Report
 
 
-def check_grad(loss, gradient, params, *, kinks=None, directions=4, rtol=1e-8, seed=0):
+def check_grad(
+    loss: Callable[[Any], Any], gradient: Callable[[Any], Any], params: Any, *,
+    kinks: Callable[[Any], Any] | None = None, directions: int = 4, rtol: float = 1e-8, seed: int = 0,
+) -> Report:  # fmt: skip
     """Compare `gradient` with finite differences of `loss`; return a report, or raise and say what is wrong.
 
     Along a few random directions v of all parameters p at once, the slope of the loss must be as the gradient says:

@@ -21,14 +21,19 @@ models of `minitms.testing.strategies` do).
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from minitms import _checks
+from minitms._words import Activation
 from minitms.testing._params import as_numbers
 from minitms.testing.errors import MetamorphicError
-from minitms.weights import Weights, both, checked, each
+from minitms.weights import Weights, WeightsLike, both, checked, each
+
+LossAndGradients = Callable[..., tuple[Any, Any, Any]]
 
 
 class _Problem(NamedTuple):
@@ -49,7 +54,10 @@ class _Problem(NamedTuple):
         return self._replace(x=function(self.x), target=None if self.target is None else function(self.target))
 
 
-def check_permutation(loss_and_gradients, W, b, x, importance, *, target=None, seed=0):
+def check_permutation(
+    loss_and_gradients: LossAndGradients, W: WeightsLike, b: ArrayLike, x: ArrayLike, importance: ArrayLike, *,
+    target: ArrayLike | None = None, seed: int = 0,
+) -> None:  # fmt: skip
     """Features have no order: permuting the columns of W, b, x and importance permutes dW and db, and keeps L."""
     problem = _inputs(W, b, x, importance, target)
     order = _cycle(len(problem.b), seed)
@@ -64,7 +72,10 @@ def check_permutation(loss_and_gradients, W, b, x, importance, *, target=None, s
     _compare("permuting the features permutes the gradients and keeps the loss", got, expected)
 
 
-def check_neurons(loss_and_gradients, W, b, x, importance, *, target=None, seed=0):
+def check_neurons(
+    loss_and_gradients: LossAndGradients, W: WeightsLike, b: ArrayLike, x: ArrayLike, importance: ArrayLike, *,
+    target: ArrayLike | None = None, seed: int = 0,
+) -> None:  # fmt: skip
     """Neurons have no order: permuting the rows of W (of both, in a pair) permutes those of dW, and keeps L and db."""
     problem = _inputs(W, b, x, importance, target)
     order = _cycle(len(both(problem.W)[0]), seed)
@@ -72,7 +83,10 @@ def check_neurons(loss_and_gradients, W, b, x, importance, *, target=None, seed=
     _check_hidden(loss_and_gradients, problem, lambda array: array[order], what)
 
 
-def check_rotation(loss_and_gradients, W, b, x, importance, *, target=None, seed=0):
+def check_rotation(
+    loss_and_gradients: LossAndGradients, W: WeightsLike, b: ArrayLike, x: ArrayLike, importance: ArrayLike, *,
+    target: ArrayLike | None = None, seed: int = 0,
+) -> None:  # fmt: skip
     """The hidden space has no axes: with an orthogonal Q, W -> Q W keeps L and db, and takes dW to Q dW.
 
     Holds for a linear hidden layer, where W enters as WᵀW only (untied, as DᵀE: E and D turn together).
@@ -85,7 +99,10 @@ def check_rotation(loss_and_gradients, W, b, x, importance, *, target=None, seed
     _check_hidden(loss_and_gradients, problem, lambda array: Q @ array, what)
 
 
-def check_rescaling(loss_and_gradients, W, b, x, importance, *, target=None, seed=0):
+def check_rescaling(
+    loss_and_gradients: LossAndGradients, W: WeightsLike, b: ArrayLike, x: ArrayLike, importance: ArrayLike, *,
+    target: ArrayLike | None = None, seed: int = 0,
+) -> None:  # fmt: skip
     """A neuron may read louder and write softer: E -> s E and D -> D / s keep L and db, dE -> dE / s, dD -> s dD.
 
     Holds for untied weights, with one factor s above 0 for each neuron: a ReLU lets positive factors through.
@@ -101,7 +118,10 @@ def check_rescaling(loss_and_gradients, W, b, x, importance, *, target=None, see
     _compare("a neuron that reads louder and writes softer keeps the loss and rescales its gradients", got, expected)
 
 
-def check_tying(loss_and_gradients, W, b, x, importance, *, target=None):
+def check_tying(
+    loss_and_gradients: LossAndGradients, W: WeightsLike, b: ArrayLike, x: ArrayLike, importance: ArrayLike, *,
+    target: ArrayLike | None = None,
+) -> None:  # fmt: skip
     """A tied W is a pair of equals: the gradient is the sum of those by encoder and decoder, of one loss and db.
 
     The function must take W as an array and as a pair. Of a pair, the encoder is taken for both.
@@ -114,7 +134,10 @@ def check_tying(loss_and_gradients, W, b, x, importance, *, target=None):
     _compare("tied weights have the sum of the gradients by encoder and decoder", got, expected)
 
 
-def check_importance_scaling(loss_and_gradients, W, b, x, importance, *, target=None, factor=3.0):
+def check_importance_scaling(
+    loss_and_gradients: LossAndGradients, W: WeightsLike, b: ArrayLike, x: ArrayLike, importance: ArrayLike, *,
+    target: ArrayLike | None = None, factor: float = 3.0,
+) -> None:  # fmt: skip
     """Loss and gradients are linear in the importance: `factor` times the importance gives `factor` times all three."""
     problem = _inputs(W, b, x, importance, target)
     factor = _checks.number("factor", factor, above=0.0)
@@ -124,7 +147,10 @@ def check_importance_scaling(loss_and_gradients, W, b, x, importance, *, target=
     _compare(f"{factor:g} times the importance gives {factor:g} times everything", got, expected)
 
 
-def check_batch_additivity(loss_and_gradients, W, b, x, importance, *, target=None):
+def check_batch_additivity(
+    loss_and_gradients: LossAndGradients, W: WeightsLike, b: ArrayLike, x: ArrayLike, importance: ArrayLike, *,
+    target: ArrayLike | None = None,
+) -> None:  # fmt: skip
     """Examples do not see each other: a batch gives the mean of its two parts, weighted by their sizes.
 
     The parts are of unequal size where the batch allows it, which shows a wrong factor 1/batch. Needs two examples.
@@ -148,7 +174,10 @@ def check_batch_additivity(loss_and_gradients, W, b, x, importance, *, target=No
     )
 
 
-def check_stacking(loss_and_gradients, W, b, x, importance, *, target=None, models=3, seed=0):
+def check_stacking(
+    loss_and_gradients: LossAndGradients, W: WeightsLike, b: ArrayLike, x: ArrayLike, importance: ArrayLike, *,
+    target: ArrayLike | None = None, models: int = 3, seed: int = 0,
+) -> None:  # fmt: skip
     """A stack gives what each of its models gives alone: W (models, m, n), b (models, n), x (models, batch, n).
 
     The models are variations of the given one: of other weights, biases, batches, importances and targets.
@@ -173,7 +202,10 @@ def check_stacking(loss_and_gradients, W, b, x, importance, *, target=None, mode
     _compare(f"a stack of {models} models gives what each gives alone", got, expected)
 
 
-def check_all(loss_and_gradients, W, b, x, importance, *, target=None, hidden="linear", seed=0):
+def check_all(
+    loss_and_gradients: LossAndGradients, W: WeightsLike, b: ArrayLike, x: ArrayLike, importance: ArrayLike, *,
+    target: ArrayLike | None = None, hidden: Activation = "linear", seed: int = 0,
+) -> None:  # fmt: skip
     """All of the above that hold: rotation for a linear `hidden` layer, rescaling for a pair, tying not at all.
 
     Additivity needs at least two examples, and is left out for one. (Tying is left out since a function need not take

@@ -28,26 +28,26 @@ class Outcome:
     unresolved: str = ""
 
     @property
-    def error(self):
+    def error(self) -> float:
         return abs(self.slope.value - self.claimed)
 
     @property
-    def excess(self):
+    def excess(self) -> float:
         """The error in units of the tolerance: above 1 is wrong."""
         return self.error / self.tolerance if self.tolerance else np.inf if self.error else 0.0
 
     @property
-    def step(self):
+    def step(self) -> float:
         """The step in units of the parameter itself."""
         return self.slope.step * float(np.sqrt(np.mean(self.direction**2)))
 
     @property
-    def resolved(self):
+    def resolved(self) -> bool:
         """False if the loss hides the slope: then the check says nothing, and `unresolved` says why."""
         return not self.unresolved
 
     @property
-    def remark(self):
+    def remark(self) -> str:
         """What is odd about the slope; "" if nothing is."""
         if self.unresolved:
             return f"unresolved: {self.unresolved}"
@@ -67,10 +67,10 @@ class Explained:
     rest_is_right: bool
 
     @property
-    def wrong(self):
+    def wrong(self) -> np.ndarray:
         return np.abs(self.analytic - self.numeric) > self.tolerance  # NaN is not above anything
 
-    def worst(self):
+    def worst(self) -> list[tuple[int, ...]]:
         """Indices of the worst entries, the worst first: the wrong ones, by their part in the error of the slope."""
         part = np.nan_to_num(np.abs((self.analytic - self.numeric) * self.outcome.direction), nan=-1.0)
         order = np.lexsort((part.ravel(), self.wrong.ravel()))[::-1][:WORST]
@@ -97,15 +97,15 @@ class Report:
     seed: int
 
     @property
-    def ok(self):
+    def ok(self) -> bool:
         """Whether every slope was resolved: what was not checked is not right."""
         return all(outcome.resolved for outcome in self.outcomes)
 
-    def __bool__(self):
+    def __bool__(self) -> bool:
         return self.ok
 
     @property
-    def max_error(self):
+    def max_error(self) -> float:
         """The largest error of a slope, relative to the norm of gradient * direction."""
         return max(outcome.error / outcome.size if outcome.size else 0.0 for outcome in self.outcomes)
 
@@ -117,10 +117,10 @@ class Report:
             verdict = f"gradient is NOT CHECKED by {unresolved} of {len(self.outcomes)} parameters"
         return f"{verdict}: {self.evaluations} evaluations of the loss, seed {self.seed}"
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return f"Report({self._verdict}, {len(self.outcomes)} parameters, error at most {self.max_error:.1e})"
 
-    def __str__(self):
+    def __str__(self) -> str:
         lines = [self._verdict]
         lines.append(f"  {'parameter':<16} {'shape':<14} {'error':>9} {'tolerance':>9} {'slope':>9} {'step':>9}")
         for outcome in self.outcomes:

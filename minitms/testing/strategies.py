@@ -25,11 +25,12 @@ given, and no two entries are alike.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
 from minitms import _checks
+from minitms._words import Activation
 from minitms.features import SparseFeatures
 from minitms.model import ACTIVATIONS
 from minitms.weights import Weights, both
@@ -43,12 +44,16 @@ except ImportError as error:
         "(check_grad and the metamorphic checks work without it.)"
     ) from error
 
+Size: TypeAlias = int | st.SearchStrategy[int] | None
+Stack: TypeAlias = tuple[int, ...] | st.SearchStrategy[tuple[int, ...]]
+
 MAX_FEATURES, MAX_HIDDEN, MAX_BATCH = 6, 4, 6
 WEIGHT_BOUND, BIAS_BOUND, IMPORTANCE_BOUND = 2.0, 1.0, 2.0
 MARGIN = 1 / 16
 TINY = 2.0**-20  # no number but 0 is smaller
 TARGETS = ("x", "abs", "given")
-PLAIN = {"hidden": "linear", "tied": True, "signed": False, "target": "x"}  # what `models` gives of all chains
+# What `models` gives of all chains.
+PLAIN: dict[str, Any] = {"hidden": "linear", "tied": True, "signed": False, "target": "x"}
 
 
 class Model(NamedTuple):
@@ -58,9 +63,9 @@ class Model(NamedTuple):
     b: np.ndarray           # (..., n)
     x: np.ndarray           # (..., batch, n)
     importance: np.ndarray  # (..., n)
-    activation: str
+    activation: Activation
 
-    def pre_activations(self, params=None):
+    def pre_activations(self, params: tuple[np.ndarray, np.ndarray] | None = None) -> np.ndarray:
         """``z = Wᵀ W x + b`` of shape (..., batch, n), whose zeros are the kinks, here or at other `params` (W, b).
 
         Linear models have no kink: theirs is an empty array.
@@ -86,21 +91,21 @@ class Chain(NamedTuple):
     b: np.ndarray               # (..., n)
     x: np.ndarray               # (..., batch, n)
     importance: np.ndarray      # (..., n)
-    activation: str
-    hidden: str
+    activation: Activation
+    hidden: Activation
     target: np.ndarray | None   # (..., batch, n), or None for x
 
     @property
-    def params(self):
+    def params(self) -> dict[str, np.ndarray]:
         """Weights and bias as `named` gives them."""
         return named(self.W, self.b)
 
-    def at(self, params):
+    def at(self, params: dict[str, np.ndarray]) -> Chain:
         """The same chain at other `params`, a dict as `named` gives it."""
         W = params["W"] if "W" in params else Weights(params["encoder"], params["decoder"])
         return self._replace(W=W, b=params["b"])
 
-    def pre_activations(self):
+    def pre_activations(self) -> dict[str, np.ndarray]:
         """The arrays whose zeros are the kinks, by name: a = x Eᵀ and z = h D + b, if a ReLU comes after them."""
         E, D = both(self.W)
         a = _encode(E, self.x)
@@ -109,12 +114,12 @@ class Chain(NamedTuple):
         return {name: array for name, array, kind in layers if _checks.is_relu(kind)}
 
 
-def named(W, b):
+def named(W: np.ndarray | Weights, b: np.ndarray) -> dict[str, np.ndarray]:
     """Weights and bias, or the gradients by them, as a dict of arrays: W and b, or encoder, decoder and b."""
     return {**(W._asdict() if isinstance(W, Weights) else {"W": W}), "b": b}
 
 
-def stacks(*, max_dims=2, max_side=3):
+def stacks(*, max_dims: int = 2, max_side: int = 3) -> st.SearchStrategy[tuple[int, ...]]:
     """Shapes of a stack of models: ``()`` for one model, up to `max_dims` axes of 1 to `max_side` models each."""
     return st.lists(st.integers(1, max_side), max_size=max_dims).map(tuple)
 
@@ -252,7 +257,10 @@ def chains(
     return Chain(E if tied else Weights(E, D), b, x, importance, activation, hidden, t)
 
 
-def models(*, n=None, m=None, batch=None, stack=(), activation=None, kinks=False):
+def models(
+    *, n: Size = None, m: Size = None, batch: Size = None, stack: Stack = (), activation: Activation | None = None,
+    kinks: bool = False,
+) -> st.SearchStrategy[Model]:  # fmt: skip
     """A `Model` (W, b, x, importance, activation): a `Chain` of the plain kind, hidden linear, tied, x its own target.
 
     Parameters
