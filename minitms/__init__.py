@@ -1,7 +1,7 @@
 """Toy Models of Superposition in pure NumPy, with every gradient written by hand and trained fast by Numba."""
 
+import typing as _typing
 from importlib import import_module as _import_module
-from typing import TYPE_CHECKING
 
 from minitms.attacks import Attack as Attack
 from minitms.attacks import worst_attack as worst_attack
@@ -34,7 +34,7 @@ from minitms.run import TrainingRun as TrainingRun
 from minitms.training import train as train
 from minitms.weights import Weights as Weights
 
-if TYPE_CHECKING:
+if _typing.TYPE_CHECKING:
     from minitms import plots as plots
     from minitms import testing as testing
 
@@ -49,7 +49,7 @@ __all__ = [
 ]  # fmt: skip
 
 
-if not TYPE_CHECKING:  # a type checker would take any name for one that this knows
+if not _typing.TYPE_CHECKING:  # a type checker would take any name for one that this knows
 
     def __getattr__(name):
         if name in ("plots", "testing"):  # imported on first use: matplotlib is slow to import
