@@ -33,8 +33,8 @@ def main():
     quick, full = (spoken(seconds(command)) for command in COMMANDS)
     tables.write(
         "times",
-        f"On {tables.machine()}, once installed and with nothing compiled yet, `python -m figures` took {full} and "
-        f"`python -m figures --quick` {quick}.",
+        "After either, `.venv/bin/python -m figures` makes the figures at full size, in `figures/`. On "
+        f"{tables.machine()}, with nothing compiled yet, that took {full}, and `--quick` {quick}.",
         page=tables.ROOT / "README.md",
     )
 
