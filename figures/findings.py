@@ -69,7 +69,7 @@ def write_readme(folder):
     records = _records(folder)
     contents = "".join(f"- [{prose(name)[0]}](#{_anchor(prose(name)[0])}): {len(record['claims'])} claims\n"
                        for name, record in records.items())
-    if summary := _filled("summary.md", records):
+    if summary := _page("summary.md", records):
         summary = f"## In short\n\n{summary}\n## Figure by figure\n\n"
     sections = "\n".join(_section(name, record) for name, record in records.items())
     text = f"{HEADER}\n**{counts(_rows(records))}.**\n\n{summary}{contents}\n{sections}"
@@ -78,7 +78,7 @@ def write_readme(folder):
 
 def write_summary(readme):
     """Write the page ``summary_short.md``, with its numbers, into the project's README, once every figure has them."""
-    text = _filled("summary_short.md", _records(HERE))
+    text = _page("summary_short.md", _records(HERE))
     if not text:
         return
     before, begin, rest = readme.read_text(encoding="utf-8").partition("<!-- results:begin -->\n")
@@ -86,16 +86,21 @@ def write_summary(readme):
     write_whole(readme, lambda path: path.write_text(before + begin + text + end + after, encoding="utf-8"))
 
 
-def _filled(page, records):
-    """A page of `figures/` with its numbers; empty as long as a figure lacks them, or has those of a small size only.
+def _page(page, records):
+    """A page of `figures/` with its numbers; empty while a figure lacks them, or has those of a small size only."""
+    path = Path(figures.__path__[0]) / page
+    if not path.exists() or len(records) < len(figures.NAMES) or any(record["quick"] for record in records.values()):
+        return ""
+    return filled(path.read_text(encoding="utf-8"), records)
+
+
+def filled(text, records):
+    """A text with the numbers of figures in it.
 
     ``{{NAME.key:.2f}}`` is a number of a figure, ``{{claims}}`` the count of all claims, ``{{claims of NAME, NAME}}``
     how many of the claims of some figures were reproduced.
     """
-    path = Path(figures.__path__[0]) / page
-    if not path.exists() or len(records) < len(figures.NAMES) or any(record["quick"] for record in records.values()):
-        return ""
-    text = path.read_text(encoding="utf-8").replace("{{claims}}", counts(_rows(records)))
+    text = text.replace("{{claims}}", counts(_rows(records)))
     text = re.sub(r"\{\{claims of ([\w, ]+)\}\}", lambda match: _share(records, match[1].split(", ")), text)
     return re.sub(r"\{\{(\w+)\.(\w+)(?::([^}]*))?\}\}",
                   lambda match: _quote(match[1], records[match[1]], match[2], match[3]), text)
