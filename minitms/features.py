@@ -125,7 +125,8 @@ class SparseFeatures:
         self._check_sets()
 
     def __repr__(self) -> str:
-        said = [f"n={self.n}", f"density={_show.span(self.density)}", f"importance={_show.span(self.importance)}"]
+        said = [f"n={self.n}", f"density={_show.by_feature(self.density)}"]
+        said += [f"importance={_show.by_feature(self.importance)}"]
         if self.pattern != "independent":
             said += [f"{len(np.unique(self.sets))} sets", f"pattern={self.pattern!r}"]
         said += ["signed"] * self.signed + [f"target={self.target!r}"] * (self.target != "x")
@@ -284,7 +285,7 @@ class Examples:
             object.__setattr__(self, name, value)
 
     def __repr__(self) -> str:
-        said = [f"{self.count} examples", f"n={self.n}", f"importance={_show.span(self.importance)}"]
+        said = [f"{self.count} examples", f"n={self.n}", f"importance={_show.by_feature(self.importance)}"]
         said += ["a target of their own"] * (self.target is not self.x)
         return f"Examples({', '.join(said + [f'stack={self.stack}'] * bool(self.stack))})"
 
