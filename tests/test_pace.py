@@ -98,7 +98,8 @@ def test_a_bar_is_shown_in_a_notebook(monkeypatch):
     monkeypatch.delenv("TQDM_DISABLE", raising=False)
     for shell, shown in ((ZMQInteractiveShell(), True), (object(), False)):
         monkeypatch.setitem(sys.modules, "IPython", types.SimpleNamespace(get_ipython=lambda shell=shell: shell))
-        assert bar(1, " steps", None).disable is not shown
+        with bar(1, " steps", None) as in_notebook:
+            assert in_notebook.disable is not shown
 
 
 def test_short_work_shows_no_bar(monkeypatch):
