@@ -15,11 +15,6 @@ def span(values: np.ndarray) -> str:
     return f"{low:g}" if low == high else f"{low:g}..{high:g}"
 
 
-def by_feature(values: np.ndarray) -> str:
-    """The same of (..., n) values, and whether they differ from feature to feature: a sweep's differ by model alone."""
-    return span(values) + " by feature" * bool((values != values[..., :1]).any())
-
-
 def losses(values: np.ndarray) -> str:
     """The loss, or the range of losses."""
     low, high = values.min(), values.max()

@@ -125,8 +125,9 @@ class SparseFeatures:
         self._check_sets()
 
     def __repr__(self) -> str:
-        said = [f"n={self.n}", f"density={_show.by_feature(self.density)}"]
-        said += [f"importance={_show.by_feature(self.importance)}"]
+        by_feature = " by feature" * bool((self.density != self.density[..., :1]).any())  # a sweep's differs by model
+        said = [f"n={self.n}", f"density={_show.span(self.density)}{by_feature}"]
+        said += [f"importance={_show.span(self.importance)}"]
         if self.pattern != "independent":
             said += [f"{len(np.unique(self.sets))} sets", f"pattern={self.pattern!r}"]
         said += ["signed"] * self.signed + [f"target={self.target!r}"] * (self.target != "x")
@@ -285,7 +286,7 @@ class Examples:
             object.__setattr__(self, name, value)
 
     def __repr__(self) -> str:
-        said = [f"{self.count} examples", f"n={self.n}", f"importance={_show.by_feature(self.importance)}"]
+        said = [f"{self.count} examples", f"n={self.n}", f"importance={_show.span(self.importance)}"]
         said += ["a target of their own"] * (self.target is not self.x)
         return f"Examples({', '.join(said + [f'stack={self.stack}'] * bool(self.stack))})"
 
