@@ -60,7 +60,7 @@ class _Bar(tqdm):
             self._timer.start()
 
     def _say(self):
-        if self.n == 0 and (said := jit.compiling()):
+        if said := jit.compiling():
             self.last_print_t = self._time()  # or closing would not wipe it
             self.display(said)
 

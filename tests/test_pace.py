@@ -122,7 +122,17 @@ def test_who_waits_for_the_compiler_is_told(compiling, monkeypatch):
         time.sleep(0.15)
         waiting.update(3)
         assert sys.stderr.getvalue().split("\r")[-1].startswith("  3%")
-    assert sys.stderr.getvalue().split("\r")[-2].strip() == ""  # wiped
+
+
+def test_nothing_is_left_of_it_where_nothing_came_of_it(monkeypatch):
+    monkeypatch.setattr(sys, "stderr", Terminal())
+    monkeypatch.setattr(_pace, "SHOWN_AFTER", 0.01)
+    monkeypatch.setattr(jit, "COMPILING", ["advance"])
+    with bar(100, " steps", True) as stopped:
+        stopped._timer.join()
+    *_, said, wiped, end = sys.stderr.getvalue().split("\r")
+    assert said.startswith("compiling")
+    assert (wiped.strip(), end) == ("", "")
 
 
 def test_a_bar_fits_a_narrow_terminal(monkeypatch):
