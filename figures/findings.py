@@ -1,7 +1,9 @@
 """What a run leaves behind: pictures, ``NAME.json`` with the numbers and the claims, and ``README.md`` around them.
 
 Every file is written whole or not at all. ``README.md`` is put together from the scripts' docstrings and from all
-``NAME.json`` of the folder, so running one figure changes its own section and leaves the others' numbers alone.
+``NAME.json`` of the folder, so running one figure changes its own section and leaves the others' numbers alone. Two
+pages quote the numbers of all figures: ``summary.md``, which stands on top of that ``README.md``, and
+``summary_short.md``, which stands between two marks in the project's.
 """
 
 from __future__ import annotations
