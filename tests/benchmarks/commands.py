@@ -33,7 +33,7 @@ def main():
     quick, full = (spoken(seconds(command)) for command in COMMANDS)
     tables.write(
         "times",
-        "After either, `.venv/bin/python -m figures` makes the figures at full size, in `figures/`. On "
+        "Then `.venv/bin/python -m figures` makes them at full size, in `figures/`. On "
         f"{tables.machine()}, with nothing compiled yet, that took {full}, and `--quick` {quick}.",
         page=tables.ROOT / "README.md",
     )
