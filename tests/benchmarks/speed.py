@@ -8,6 +8,7 @@ drawn.
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -23,24 +24,21 @@ def pairs(kept):
     """(label, rate of PyTorch, rate of minitms) of each kind of model, from the kept rates of one processor."""
     one = kept["one neuron"]["2 features, 64"]
     fastest = max(rate for name, rate in one.items() if name.startswith("PyTorch"))
-    label = "a grid of one-neuron models, n = 2,\nbatch 64; PyTorch compiled, by hand"
-    yield label, fastest, one["minitms, data shared"]
+    yield "a grid of one-neuron models\n(PyTorch compiled, by hand)", fastest, one["minitms, data shared"]
     for shape, rates in kept["training"].items():
-        models, _, rest = shape.partition(" x (")
-        n, m, batch = rest.replace(")", "").split(", ")
-        label = f"{models} model{'s' if models != '1' else ''}, n = {n}, m = {m}, batch {batch}"
-        yield label, rates["PyTorch"], rates["minitms"]
+        models, n, m, _ = re.findall(r"\d+", shape)  # and the batch
+        yield f"{models} model{'s' if models != '1' else ''}, n = {n}, m = {m}", rates["PyTorch"], rates["minitms"]
 
 
 def draw(processor, kept):
     plt.style.use(tms.plots.STYLE)
     rows = list(pairs(kept))[::-1]
-    fig, ax = plt.subplots(figsize=(8.3, 0.9 + 0.38 * len(rows)))
+    fig, ax = plt.subplots(figsize=(5.0, 0.6 + 0.27 * len(rows)))  # for half of a page
     for offset, (name, color) in zip((0.2, -0.2), COLORS.items(), strict=True):
         ax.barh([k + offset for k in range(len(rows))], [row[1 + list(COLORS).index(name)] for row in rows], 0.38,
                 color=color, label=name)  # fmt: skip
     for k, (_, theirs, ours) in enumerate(rows):
-        ax.text(ours * 1.15, k - 0.2, f"{ours / theirs:.2g} times as fast", va="center", fontsize=8)
+        ax.text(ours * 1.15, k - 0.2, f"{ours / theirs:.2g} times", va="center", fontsize=8)
     ax.set(xscale="log", xlim=(0.05, 1e5), xlabel=f"million model-examples a second, 2 cores of {processor}")
     ax.set_yticks(range(len(rows)), [row[0] for row in rows])
     ax.tick_params(axis="y", length=0)
