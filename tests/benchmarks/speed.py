@@ -39,7 +39,7 @@ def draw(processor, kept):
                 color=color, label=name)  # fmt: skip
     for k, (_, theirs, ours) in enumerate(rows):
         ax.text(ours * 1.15, k - 0.2, f"{ours / theirs:.2g} times", va="center", fontsize=8)
-    ax.set(xscale="log", xlim=(0.05, 1e5), xlabel=f"million model-examples a second, 2 cores of {processor}")
+    ax.set(xscale="log", xlim=(0.05, 1e5), xlabel=f"million model-examples a second,\n2 cores of {processor}")
     ax.set_yticks(range(len(rows)), [row[0] for row in rows])
     ax.tick_params(axis="y", length=0)
     ax.legend(loc="lower right")
