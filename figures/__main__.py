@@ -45,12 +45,12 @@ def main(argv=None):
 
     matplotlib.use("agg")
     names = [name for name in figures.NAMES if name in args.names or not args.names]
-    unexpected = 0
+    judged = []
     try:
         with tqdm(names, desc="figures", disable=None, leave=False) as progress:
             for name in progress:
                 rows = _make(name, folder, args.quick)
-                unexpected += sum(differs(row) for row in rows)
+                judged += rows
                 width = shutil.get_terminal_size(fallback=(1000, 24)).columns
                 progress.write(f"\n{name}: {findings.prose(name)[0]}\n{findings.table(rows, width)}")
                 findings.write_readme(folder)
@@ -62,7 +62,9 @@ def main(argv=None):
     except OSError as problem:
         print(f"figures: cannot write to {folder}: {problem}", file=sys.stderr)
         return 2
-    print(f"\nWritten to {folder}")
+    unexpected = sum(differs(row) for row in judged)
+    print(f"\n{findings.counts(judged)}{'' if unexpected else '; every verdict as expected'}")
+    print(f"Pictures and findings (README.md) are in {folder}")
     if unexpected:
         print(f"{unexpected} verdicts differ from the expected ones", file=sys.stderr)
     return 1 if unexpected else 0

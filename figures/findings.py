@@ -1,7 +1,9 @@
 """What a run leaves behind: pictures, ``NAME.json`` with the numbers and the claims, and ``README.md`` around them.
 
 Every file is written whole or not at all. ``README.md`` is put together from the scripts' docstrings and from all
-``NAME.json`` of the folder, so running one figure changes its own section and leaves the others' numbers alone.
+``NAME.json`` of the folder, so running one figure changes its own section and leaves the others' numbers alone. Two
+pages quote the numbers of all figures: ``summary.md``, which stands on top of that ``README.md``, and
+``summary_short.md``, which stands between two marks in the project's.
 """
 
 from __future__ import annotations
@@ -69,22 +71,46 @@ def write_readme(folder):
     records = _records(folder)
     contents = "".join(f"- [{prose(name)[0]}](#{_anchor(prose(name)[0])}): {len(record['claims'])} claims\n"
                        for name, record in records.items())
+    if summary := _page("summary.md", records):
+        summary = f"## In short\n\n{summary}\n## Figure by figure\n\n"
     sections = "\n".join(_section(name, record) for name, record in records.items())
-    text = f"{HEADER}\n**{_counts(records)}.**\n\n{contents}\n{sections}"
+    text = f"{HEADER}\n**{counts(_rows(records))}.**\n\n{summary}{contents}\n{sections}"
     write_whole(folder / "README.md", lambda path: path.write_text(text, encoding="utf-8"))
 
 
 def write_summary(readme):
-    """Write the page ``summary.md``, with its numbers, into the project's README, once every figure has them."""
-    records = _records(HERE)
-    if len(records) < len(figures.NAMES):
+    """Write the page ``summary_short.md``, with its numbers, into the project's README, once every figure has them."""
+    text = _page("summary_short.md", _records(HERE))
+    if not text:
         return
-    text = (HERE / "summary.md").read_text(encoding="utf-8").replace("{{claims}}", _counts(records))
-    text = re.sub(r"\{\{(\w+)\.(\w+)(?::([^}]*))?\}\}",
-                  lambda match: _quote(match[1], records[match[1]], match[2], match[3]), text)
     before, begin, rest = readme.read_text(encoding="utf-8").partition("<!-- results:begin -->\n")
     _, end, after = rest.partition("<!-- results:end -->")
     write_whole(readme, lambda path: path.write_text(before + begin + text + end + after, encoding="utf-8"))
+
+
+def _page(page, records):
+    """A page of `figures/` with its numbers; empty while a figure lacks them, or has those of a small size only."""
+    path = Path(figures.__path__[0]) / page
+    if not path.exists() or len(records) < len(figures.NAMES) or any(record["quick"] for record in records.values()):
+        return ""
+    return filled(path.read_text(encoding="utf-8"), records)
+
+
+def filled(text, records):
+    """A text with the numbers of figures in it.
+
+    ``{{NAME.key:.2f}}`` is a number of a figure, ``{{claims}}`` the count of all claims, ``{{claims of NAME, NAME}}``
+    how many of the claims of some figures were reproduced.
+    """
+    text = text.replace("{{claims}}", counts(_rows(records)))
+    text = re.sub(r"\{\{claims of ([\w, ]+)\}\}", lambda match: _share(records, match[1].split(", ")), text)
+    return re.sub(r"\{\{(\w+)\.(\w+)(?::([^}]*))?\}\}",
+                  lambda match: _quote(match[1], records[match[1]], match[2], match[3]), text)
+
+
+def _share(records, names):
+    verdicts = [row["verdict"] for name in names for row in records[name]["claims"]]
+    return f"{verdicts.count(REPRODUCED)} of {len(verdicts)}"
 
 
 def _records(folder):
@@ -96,15 +122,26 @@ def _records(folder):
     return records
 
 
-def _counts(records):
-    verdicts = [row["verdict"] for record in records.values() for row in record["claims"]]
-    counts = ", ".join(f"{verdicts.count(verdict)} {verdict}" for verdict in (REPRODUCED, PARTLY, NOT, NOT_RUN)
-                       if verdict in verdicts)
-    return f"{len(verdicts)} claims: {counts}"
+def _rows(records):
+    return [row for record in records.values() for row in record["claims"]]
+
+
+def counts(rows):
+    """How many claims there are, and with what verdicts."""
+    verdicts = [row["verdict"] for row in rows]
+    by_verdict = ", ".join(f"{verdicts.count(verdict)} {verdict}" for verdict in (REPRODUCED, PARTLY, NOT, NOT_RUN)
+                           if verdict in verdicts)
+    return f"{len(verdicts)} claim{'s' * (len(verdicts) != 1)}: {by_verdict}"
 
 
 def table(rows, width):
-    """Rows of claims as text of at most `width` columns, where that is possible: long claims are wrapped."""
+    """Rows of claims as text of at most `width` columns, where that is possible: long claims are wrapped.
+
+    Those that were not run at this size are counted only.
+    """
+    rows, others = [row for row in rows if row["verdict"] != NOT_RUN], _not_run(rows)
+    if not rows:
+        return others
     widths = [max(len(row[column]) for row in rows) for column in COLUMNS[1:]]
     room = max(30, min(max(len(row["claim"]) for row in rows), width - sum(widths) - 2 * len(widths)))
     lines = []
@@ -113,9 +150,15 @@ def table(rows, width):
         cells = [row[column].ljust(w) for column, w in zip(COLUMNS[1:], widths, strict=True)]
         lines.append("  ".join([first.ljust(room), *cells]).rstrip())
         lines.extend(more)
-        if row["verdict"] != row["expect"] and row["verdict"] != NOT_RUN:
+        if row["verdict"] != row["expect"]:
             lines.append(f"  ^ expected verdict: {row['expect']}")
-    return "\n".join(lines)
+    return "\n".join(lines + [others] * bool(others))
+
+
+def _not_run(rows):
+    """How many claims are not judged, in words; empty if all are."""
+    count = sum(row["verdict"] == NOT_RUN for row in rows)
+    return f"{count} claim{'s' * (count != 1)} {NOT_RUN}" if count else ""
 
 
 def write_whole(path, write):
@@ -157,9 +200,13 @@ def _section(name, record):
     parts.append(text + "\n")
     parts.append("| " + " | ".join(COLUMNS) + " |\n" + "|" + " --- |" * len(COLUMNS))
     for row in record["claims"]:
+        if row["verdict"] == NOT_RUN:
+            continue
         cells = [row[column].replace("|", "\\|") for column in COLUMNS]
         cells[-1] = f"**{cells[-1]}**" + (f": {row['reason']}" if row["reason"] else "")
         parts.append("| " + " | ".join(cells) + " |")
+    if others := _not_run(record["claims"]):
+        parts.append(f"\n{others[0].upper()}{others[1:]}.")
     return "\n".join(parts) + "\n"
 
 

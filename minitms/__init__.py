@@ -1,4 +1,4 @@
-"""Toy Models of Superposition in pure NumPy, with every gradient written by hand and trained fast by Numba."""
+"""Toy Models of Superposition: every gradient written out in NumPy; the same loops, compiled by Numba, train fast."""
 
 import typing as _typing
 from importlib import import_module as _import_module

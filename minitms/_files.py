@@ -57,7 +57,9 @@ def write_whole(path: Path, content: bytes) -> None:
                 temporary.unlink(missing_ok=True)
         _sync_folder(path.parent)
     except OSError as error:
-        raise OSError(error.errno, error.strerror, str(path)) from error
+        missing = isinstance(error, FileNotFoundError)
+        reason = f"there is no folder {str(path.parent)!r}; make it first" if missing else error.strerror
+        raise OSError(error.errno, reason, str(path)) from error
 
 
 def write_npz(path: Path, arrays: dict) -> None:

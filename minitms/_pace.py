@@ -6,13 +6,19 @@ That one decision gives Ctrl-C, progress bars, checkpoints and snapshots.
 from __future__ import annotations
 
 import os
+import shutil
 import sys
+import threading
 import time
 
 from tqdm import tqdm
 
+from minitms.fast import jit
+
 CHUNK_SECONDS = 0.1  # about; at least one unit of work
 SHOWN_AFTER = 1.0  # seconds, until which there is no bar
+NARROW = 60  # columns, below which there is no room for all of it
+SHORT = "{percentage:3.0f}% {rate_fmt}, {remaining}"
 
 
 def chunks(first: int, last: int, stops=(), size: int = 1):
@@ -33,10 +39,40 @@ def chunks(first: int, last: int, stops=(), size: int = 1):
 
 
 def bar(total: int, unit: str, progress: bool | None) -> tqdm:
-    """A tqdm bar over `total` units; `progress` None decides by where we run; TQDM_DISABLE=1 means none."""
+    """A bar over `total` units; `progress` None decides by where we run; TQDM_DISABLE=1 means none."""
     if progress is None:
         progress = not os.environ.get("TQDM_DISABLE") and (sys.stderr.isatty() or _in_notebook())
-    return tqdm(total=total, unit=unit, unit_scale=True, disable=not progress, delay=SHOWN_AFTER, leave=False)
+    short = SHORT if shutil.get_terminal_size().columns < NARROW else None
+    return _Bar(total=total, unit=unit, unit_scale=True, disable=not progress, delay=SHOWN_AFTER, leave=False,
+                bar_format=short)  # fmt: skip
+
+
+class _Bar(tqdm):
+    """A tqdm bar that also shows itself before anything is done, if that is because loops are being compiled."""
+
+    _timer = None
+
+    def __init__(self, **options):
+        super().__init__(**options)
+        if not self.disable:
+            self._timer = threading.Timer(SHOWN_AFTER, self._say)
+            self._timer.daemon = True
+            self._timer.start()
+
+    def _say(self):
+        if said := jit.compiling():
+            self.last_print_t = self._time()  # or closing would not wipe it
+            self.display(said)
+
+    def update(self, n=1):
+        if n and self._timer:
+            self._timer.cancel()
+        return super().update(n)
+
+    def close(self):
+        if self._timer:
+            self._timer.cancel()
+        super().close()
 
 
 def _in_notebook() -> bool:

@@ -133,7 +133,9 @@ class SparseFeatures:
         self._check_sets()
 
     def __repr__(self) -> str:
-        said = [f"n={self.n}", f"density={_show.span(self.density)}", f"importance={_show.span(self.importance)}"]
+        by_feature = " by feature" * bool((self.density != self.density[..., :1]).any())  # a sweep's differs by model
+        said = [f"n={self.n}", f"density={_show.span(self.density)}{by_feature}"]
+        said += [f"importance={_show.span(self.importance)}"]
         if self.pattern != "independent":
             said += [f"{len(np.unique(self.sets))} sets", f"pattern={self.pattern!r}"]
         said += ["signed"] * self.signed + [f"target={self.target!r}"] * (self.target != "x")

@@ -208,6 +208,12 @@ def features_represented(W: ArrayLike, threshold: float = 0.5) -> np.ndarray:
     ------
     ValueError, TypeError
         As in `feature_norms`.
+
+    Notes
+    -----
+    A norm tells whether one feature is stored, where features have directions of their own. In dense data with equal
+    importance they need not: the best linear model is any projection onto m dimensions, to which all n features
+    contribute a little, so that no norm or more than m may be above the threshold. Count those by `features_learned`.
     """
     return (feature_norms(W) > _checks.number("threshold", threshold)).sum(axis=-1)
 

@@ -79,12 +79,18 @@ def run(*command, folder, fails=False):
 
 
 readme = (clone / "README.md").read_text(encoding="utf-8")
-install, figures = re.search(r"```sh\n(python3 .*) && (\.venv/bin/python -m figures)\n```", readme).groups()
+install, figures = re.search(r"```sh\n(python3 .*) && (\.venv/bin/python -m figures --quick)\n```", readme).groups()
 run("sh", "-c", install.replace("python3", os.environ.get("PYTHON", "python3"), 1), folder=clone)
 python = str(clone / ".venv" / "bin" / "python")
 
-written = run("sh", "-c", f"{figures} theoretical_phases", folder=clone).splitlines()[-1]
-assert written == f"Written to {clone / 'figures'}", written
+counted, written = run("sh", "-c", f"{figures} theoretical_phases", folder=clone).splitlines()[-2:]
+assert re.fullmatch(r"\d+ claims: .*; every verdict as expected", counted), counted
+pictures = Path(re.fullmatch(r"Pictures and findings \(README\.md\) are in (.*)", written)[1])
+assert (pictures / "theoretical_phases.png").exists(), written
+
+first = re.search(r"```python\n(.*?)```", readme, re.DOTALL)[1]
+run(python, "-c", first, folder=clone)
+(clone / "superposition.png").unlink()
 
 (holder / "study.py").write_text(STUDY, encoding="utf-8")
 run(python, "study.py", folder=holder)

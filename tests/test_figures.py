@@ -14,7 +14,7 @@ import pytest
 import figures
 from figures import Claim, always, at_least, at_most, exactly, findings, near
 from figures.__main__ import main
-from figures.claims import NOT_RUN, differs
+from figures.claims import differs
 
 FOLDER = Path(figures.__file__).parent
 
@@ -171,6 +171,7 @@ def test_the_status_is_1_when_a_verdict_is_not_the_expected_one(tmp_path, script
     out, err = capsys.readouterr()
     assert "expected verdict: reproduced" in out
     assert err == "1 verdicts differ from the expected ones\n"
+    assert "every verdict as expected" not in out
 
 
 @pytest.mark.usefixtures("scripts")
@@ -187,9 +188,17 @@ def test_quick_goes_to_a_temporary_folder_and_says_what_was_not_run(tmp_path, mo
     assert main(["one", "--quick"]) == 0
     out = capsys.readouterr().out
     (folder,) = tmp_path.glob("minitms-figures-*")
-    assert f"Written to {folder}" in out
-    assert [line.endswith(NOT_RUN) for line in out.splitlines() if "paper" in line] == [False, True]
-    assert "Made with `--quick`" in (folder / "README.md").read_text()
+    lines = out.splitlines()
+    assert [line.endswith("reproduced") for line in lines if "paper" in line] == [True]
+    assert "1 claim not run at this size" in lines
+    assert lines[-2:] == [
+        "2 claims: 1 reproduced, 1 not run at this size; every verdict as expected",
+        f"Pictures and findings (README.md) are in {folder}",
+    ]
+    page = (folder / "README.md").read_text()
+    assert "Made with `--quick`" in page
+    assert "| full size |" not in page
+    assert "\n1 claim not run at this size.\n" in page
 
 
 @pytest.mark.usefixtures("scripts")
@@ -328,11 +337,37 @@ def test_long_claims_are_wrapped_to_the_width():
     assert max(map(len, lines)) <= 100
 
 
+def test_the_findings_begin_with_the_summary_once_every_figure_has_its_numbers(tmp_path):
+    for path in FOLDER.glob("*.json"):
+        shutil.copy(path, tmp_path)
+
+    def page():
+        findings.write_readme(tmp_path)
+        return (tmp_path / "README.md").read_text(encoding="utf-8")
+
+    whole = page()
+    assert whole.index("## In short") < whole.index("**Superposition appears") < whole.index("## Figure by figure")
+    assert "{{" not in whole
+    small = json.loads((tmp_path / "introduction.json").read_text(encoding="utf-8")) | {"quick": True}
+    (tmp_path / "introduction.json").write_text(json.dumps(small), encoding="utf-8")
+    assert "## In short" not in page()
+    (tmp_path / "introduction.json").unlink()
+    assert "## In short" not in page()
+
+
+def test_a_summary_counts_the_claims_that_were_reproduced():
+    rows = [[claim(at_most(1)).row(value) for value in values] for values in ((0, 2), (0, 0, 0))]
+    records = {name: {"quick": False, "claims": each} for name, each in zip(("one", "two"), rows, strict=True)}
+    assert findings.filled("{{claims of one}}; {{claims of one, two}}; {{claims}}", records) == (
+        "1 of 2; 4 of 5; 5 claims: 4 reproduced, 1 not"
+    )
+
+
 def test_the_summary_in_the_readme_is_what_the_figures_measured(tmp_path):
     """Written anew from the committed numbers, the README stays as it is."""
     readme = Path(figures.__file__).parent.parent / "README.md"
     text = readme.read_text(encoding="utf-8")
-    assert "**Superposition appears when features are sparse.**" in text, "run python -m figures"
+    assert "Features do share dimensions" in text, "run python -m figures"
     copy = tmp_path / "README.md"
     copy.write_text(text, encoding="utf-8")
     findings.write_summary(copy)

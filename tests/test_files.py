@@ -100,8 +100,8 @@ def test_paths_of_all_kinds_are_taken(tmp_path, monkeypatch, result):
 
 
 @pytest.mark.parametrize(("name", "error"), [
-    ("nowhere/run.npz", FileNotFoundError), ("file/run.npz", NotADirectoryError), ("folder.npz", IsADirectoryError),
-    ("x" * 296 + ".npz", OSError),
+    ("nowhere/at all/run.npz", FileNotFoundError), ("file/run.npz", NotADirectoryError),
+    ("folder.npz", IsADirectoryError), ("x" * 296 + ".npz", OSError),
 ])  # fmt: skip
 def test_what_cannot_be_written_is_named_as_the_user_named_it(tmp_path, monkeypatch, result, name, error):
     monkeypatch.chdir(tmp_path)
@@ -111,6 +111,7 @@ def test_what_cannot_be_written_is_named_as_the_user_named_it(tmp_path, monkeypa
         result.save(name)
     assert caught.value.filename == name
     assert "tmp" not in str(caught.value)
+    assert ("there is no folder 'nowhere/at all'; make it first" in str(caught.value)) == name.startswith("nowhere")
     assert {path.name for path in tmp_path.iterdir()} == {"file", "folder.npz"}
     with pytest.raises((OSError, ValueError)) as caught:
         type(result).load(name)

@@ -15,7 +15,7 @@ import numba
 import pytest
 
 from minitms import adam
-from minitms.fast import draws, gradient, gram, newton, one_neuron, products, training
+from minitms.fast import draws, gradient, gram, jit, newton, one_neuron, products, training
 from minitms.fast.jit import inner, kernel, recipe
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -217,6 +217,37 @@ def test_a_folder_that_cannot_be_written_is_no_hindrance(copied, tmp_path):
 
 
 @compiled
+@compiled
+def test_while_a_kernel_is_compiled_it_is_said(monkeypatch, tmp_path):
+    said = []
+
+    @numba.extending.overload(answer)
+    def listening():
+        said.append(jit.compiling())
+        return lambda: 42
+
+    @kernel
+    def ask():
+        return answer()
+
+    ask._cache._cache_file.folder = tmp_path
+    monkeypatch.setattr(jit, "NOT_KEPT", [])
+    assert jit.compiling() == ""
+    assert ask() == 42
+    assert set(said) == {"compiling, once"}
+    assert jit.compiling() == ""
+
+
+def answer():
+    """What the test above overloads."""
+
+
+def test_where_kernels_cannot_be_kept_it_is_said_how_to_mend_it(monkeypatch):
+    monkeypatch.setattr(jit, "COMPILING", ["advance"])
+    monkeypatch.setattr(jit, "NOT_KEPT", ["advance"])
+    assert jit.compiling() == "compiling anew; NUMBA_CACHE_DIR=FOLDER keeps it"
+
+
 def test_a_folder_that_vanishes_is_no_hindrance(tmp_path):
     dispatcher = kernel(_nrt=False)(lambda x: x + 1.0)
     dispatcher._cache._cache_file.folder = tmp_path / "gone"

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import io
 import sys
+import time
 import types
 
 import pytest
 
 from minitms import _pace
 from minitms._pace import CHUNK_SECONDS, bar, chunks
+from minitms.fast import jit
 
 
 @pytest.fixture
@@ -96,7 +98,8 @@ def test_a_bar_is_shown_in_a_notebook(monkeypatch):
     monkeypatch.delenv("TQDM_DISABLE", raising=False)
     for shell, shown in ((ZMQInteractiveShell(), True), (object(), False)):
         monkeypatch.setitem(sys.modules, "IPython", types.SimpleNamespace(get_ipython=lambda shell=shell: shell))
-        assert bar(1, " steps", None).disable is not shown
+        with bar(1, " steps", None) as in_notebook:
+            assert in_notebook.disable is not shown
 
 
 def test_short_work_shows_no_bar(monkeypatch):
@@ -104,3 +107,41 @@ def test_short_work_shows_no_bar(monkeypatch):
     with bar(100, " steps", None) as fast:
         fast.update(100)
     assert sys.stderr.getvalue() == ""
+
+
+@pytest.mark.parametrize("compiling", [True, False])
+def test_who_waits_for_the_compiler_is_told(compiling, monkeypatch):
+    monkeypatch.setattr(sys, "stderr", Terminal())
+    monkeypatch.setattr(_pace, "SHOWN_AFTER", 0.01)
+    monkeypatch.setattr(jit, "COMPILING", ["advance"] * compiling)
+    monkeypatch.setattr(jit, "NOT_KEPT", [])
+    monkeypatch.setenv("COLUMNS", "80")
+    with bar(100, " steps", True) as waiting:
+        waiting._timer.join()
+        assert ("compiling, once" in sys.stderr.getvalue()) == compiling
+        time.sleep(0.15)
+        waiting.update(3)
+        assert sys.stderr.getvalue().split("\r")[-1].startswith("  3%")
+
+
+def test_nothing_is_left_of_it_where_nothing_came_of_it(monkeypatch):
+    monkeypatch.setattr(sys, "stderr", Terminal())
+    monkeypatch.setattr(_pace, "SHOWN_AFTER", 0.01)
+    monkeypatch.setattr(jit, "COMPILING", ["advance"])
+    with bar(100, " steps", True) as stopped:
+        stopped._timer.join()
+    *_, said, wiped, end = sys.stderr.getvalue().split("\r")
+    assert said.startswith("compiling")
+    assert (wiped.strip(), end) == ("", "")
+
+
+def test_a_bar_fits_a_narrow_terminal(monkeypatch):
+    monkeypatch.setattr(sys, "stderr", Terminal())
+    monkeypatch.setattr(_pace, "SHOWN_AFTER", 0)
+    monkeypatch.setenv("COLUMNS", "30")
+    with bar(10**6, " steps", True) as narrow:
+        time.sleep(0.15)
+        narrow.update(1234)
+    shown = [line.strip() for line in sys.stderr.getvalue().split("\r") if line.strip()]
+    assert all(len(line) <= 30 for line in shown)
+    assert "k steps/s, 0" in shown[-1]  # the rate is not lost

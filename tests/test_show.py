@@ -61,8 +61,10 @@ def test_a_repr_is_short_and_html_has_it_and_a_picture(shown, kind):
 
 def test_reprs_are_short_whatever_n():
     features = tms.SparseFeatures(n=3000, density=np.linspace(0.01, 0.9, 3000), importance=np.linspace(1, 2, 3000))
-    assert repr(features) == "SparseFeatures(n=3000, density=0.01..0.9, importance=1..2)"
+    assert repr(features) == "SparseFeatures(n=3000, density=0.01..0.9 by feature, importance=1..2)"
     assert repr(tms.Examples(np.zeros((4, 30, 700)))) == "Examples(30 examples, n=700, importance=1, stack=(4,))"
+    sweep = tms.SparseFeatures(n=5, density=np.array([[0.1], [0.5], [1]]))
+    assert repr(sweep) == "SparseFeatures(n=5, density=0.1..1, importance=1, stack=(3,))"
     own = tms.Examples(np.zeros((3, 2)), target=np.ones((3, 2)))
     assert repr(own) == "Examples(3 examples, n=2, importance=1, a target of their own)"
     pairs = tms.SparseFeatures(n=4, density=[[0.5], [0.2]], sets=[0, 0, 1, 1], pattern="at_most_one", signed=True)

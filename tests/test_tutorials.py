@@ -19,7 +19,7 @@ from tutorials import build
 ROOT = Path(__file__).resolve().parent.parent
 SOURCES = build.sources()
 MEND = f"mend it with: {build.COMMAND}"
-PART_OF_README = ROOT / "figures" / "summary.md"  # a run writes its text, with the numbers, into the README
+PART_OF_README = ROOT / "figures" / "summary_short.md"  # a run writes its text, with the numbers, into the README
 
 # Runs in the notebook's own kernel, after its last cell: there the checks and what they need are defined.
 TRY_EXERCISES = """

@@ -37,6 +37,9 @@ from numba.core.typing.templates import builtin_registry
 FASTMATH = {"reassoc", "contract", "nsz", "arcp"}
 
 OURS = __package__.partition(".")[0]  # the package: of others, their version says what they are
+COMPILING = []  # names of the functions that are being compiled at this moment, by whatever thread
+NOT_KEPT = []  # names of the kernels for whose code there is no folder
+
 CHECK = 32  # bytes before the compiled code in a file: their SHA-256
 
 
@@ -48,6 +51,7 @@ def kernel(function=None, **options):
     try:
         dispatcher = numba.njit(cache=True, pipeline_class=_compiler(_Kernel), **options)(function)
     except RuntimeError:  # there is no such folder
+        NOT_KEPT.append(function.__qualname__)
         return numba.njit(pipeline_class=_compiler(_Kernel), **options)(function)
     if dispatcher is not function:  # as it is under NUMBA_DISABLE_JIT
         cache = dispatcher._cache
@@ -121,8 +125,22 @@ def _compiler(library):
             ours.enable_object_caching()
             super().__init__(typing_context, target_context, ours, *rest)
 
+        def compile_extra(self, function):
+            COMPILING.append(function.__qualname__)
+            try:
+                return super().compile_extra(function)
+            finally:
+                COMPILING.remove(function.__qualname__)
+
     OurCompiler.__qualname__ = library.__name__
     return OurCompiler
+
+
+def compiling() -> str:
+    """What somebody who waits should know: empty if nothing is being compiled."""
+    if not COMPILING:
+        return ""
+    return "compiling anew; NUMBA_CACHE_DIR=FOLDER keeps it" if NOT_KEPT else "compiling, once"
 
 
 def recipe(function) -> str:

@@ -52,7 +52,7 @@ def draw_models(fig, best):
     """The first models side by side: features as vectors if m = 2, else WᵀW above |W_i|."""
     panels = _panels(best)
     if panels[0].W.shape[0] == 2:
-        fig.set_size_inches(2.7 * len(panels) + 0.9, 3.1)
+        fig.set_size_inches(2.7 * len(panels) + 0.9, 2.9)
         axes = fig.subplots(1, len(panels), squeeze=False)
         _draw_vectors(fig, axes[0], panels)
     elif len(panels) == 1:
@@ -88,7 +88,7 @@ def _draw_vectors(fig, axes, panels):
     axes[0].set_ylabel("hidden dimension 2")
     importance = panels[0].importance
     if importance.min() < importance.max() and all((panel.importance == importance).all() for panel in panels):
-        fig.colorbar(scale("importance", importance.min(), importance.max()), ax=axes, label="importance")
+        fig.colorbar(scale("importance", importance.min(), importance.max()), ax=axes, label="importance", shrink=0.8)
 
 
 def _draw_gram_and_bars(fig, axes, panels):

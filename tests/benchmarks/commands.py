@@ -1,7 +1,7 @@
 """How long the commands of the README take, compiling included: ``python tests/benchmarks/commands.py``.
 
 Runs ``python -m figures --quick`` and ``python -m figures`` in fresh processes with an empty compile cache, and writes
-a sentence into the README. The figures are written where they belong.
+a sentence into the project's README. The figures are written where they belong.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ def seconds(command):
     with tempfile.TemporaryDirectory() as cache:
         start = time.perf_counter()
         environment = {**os.environ, "NUMBA_CACHE_DIR": cache}
-        subprocess.run([sys.executable, *command.split()], cwd=tables.README.parent, env=environment, check=True)
+        subprocess.run([sys.executable, *command.split()], cwd=tables.ROOT, env=environment, check=True)
         return time.perf_counter() - start
 
 
@@ -31,10 +31,11 @@ def spoken(seconds):
 
 def main():
     quick, full = (spoken(seconds(command)) for command in COMMANDS)
-    tables.write_to_readme(
+    tables.write(
         "times",
-        f"On {tables.machine()}, once installed and with nothing compiled yet, `python -m figures` took {full} and "
-        f"`python -m figures --quick` {quick}.",
+        "Then `.venv/bin/python -m figures` makes them at full size, in `figures/`. On "
+        f"{tables.machine()}, with nothing compiled yet, that took {full}, and `--quick` {quick}.",
+        page=tables.ROOT / "README.md",
     )
 
 

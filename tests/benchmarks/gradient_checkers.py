@@ -8,7 +8,7 @@ a `defvjp`, scipy as two functions of a flat vector. All four get the parameters
 default tolerances; scipy returns a number, and we take below 1e-6 for right. minitms gets the pre-activations too,
 where a loss has kinks.
 
-Needs the extra `bench`. Prints the tables, and writes the main one and the picture for the README.
+Needs the extra `bench`. Prints the tables, and writes the main one and the picture beside this file.
 """
 
 from __future__ import annotations
@@ -198,7 +198,7 @@ FIRST_CASE = 100_000  # apart from the cases that the checker was developed on
 
 
 def table(rows, wrong, same, hints, peer_cases):
-    """The table as it stands in the README."""
+    """The table as it stands in ``README.md``."""
     header = [
         "checker", f"mistakes caught, of {wrong}", f"same gradients refused, of {same}", "seconds for these",
         "false alarms", f"seconds for {peer_cases} correct cases",
@@ -212,7 +212,7 @@ def table(rows, wrong, same, hints, peer_cases):
     expected = hints["right"] + hints["missed"]
     return (
         f"{tables.markdown(header, body)}\n\n"
-        f"![Mistakes caught and false alarms of five checkers]({PICTURE.relative_to(tables.README.parent)})\n\n"
+        f"![Mistakes caught and false alarms of five checkers]({PICTURE.name})\n\n"
         f"`check_grad` also said why: the expected diagnosis for {hints['right']} of {expected} mistakes "
         f"that have one ({100 * hints['right'] / expected:.0f} %), and a diagnosis for {hints['uncalled']} of "
         f"{hints['none']} that have none. Measured by `python tests/benchmarks/gradient_checkers.py` on "
@@ -260,8 +260,7 @@ def main():
     text = table(rows, wrong, same, hints, min(options.peer_cases, options.cases))
     print(f"\n{text}")
     draw(rows, wrong)
-    if tables.README.exists():
-        tables.write_to_readme("gradient-checkers", text)
+    tables.write("gradient-checkers", text)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ gradient, as a relative difference of the two.
 
 The counts are kept in gradient_hard_checkers.json, so that one checker can be measured anew by itself: those of the
 others stay as they were measured, as long as the cases are the same. Needs the extra `bench`. Prints the tables, and
-writes them beside this file, and the sums into the README.
+writes them beside this file, and the sums into ``README.md`` there.
 """
 
 from __future__ import annotations
@@ -173,9 +173,7 @@ def write(found):
     )
     print(f"\n{details}")
     TABLES.write_text(details, encoding="utf-8")
-    if tables.README.exists():
-        text = f"{sums(checkers)}\n\n[By kind]({TABLES.relative_to(tables.README.parent)}). {sentence}"
-        tables.write_to_readme("gradient-hard-cases", text)
+    tables.write("gradient-hard-cases", f"{sums(checkers)}\n\n[By kind]({TABLES.name}). {sentence}")
 
 
 def main():

@@ -8,8 +8,9 @@ them. Ours is the whole public call, 6,000 steps with loss curve and exact final
 
 All are measured in one run, in interleaved rounds, with default threads. Before, each trains 1,000 models from the same
 start for 200 steps: nearly equal mean losses show that all solve one problem. Rates are in million model-examples
-(models x batch x steps) a second. With its usual number of rounds it writes the table into the README and draws the
-picture. Needs the extra `bench`; a peer that is not there, or cannot run, is listed with the reason.
+(models x batch x steps) a second. With its usual number of rounds it writes the table into ``README.md`` beside this
+file, draws the picture, and keeps the rates for `speed.py`. Needs the extra `bench`; a peer that is not there, or
+cannot run, is listed with the reason.
 """
 
 from __future__ import annotations
@@ -416,12 +417,13 @@ def main(rounds=tables.ROUNDS):
         "density, which differ in importance, train on the same examples; so ours reaches "
         f"{median[OURS] / median[BOUND]:.0%} of the rate at which random numbers for each model could be drawn at all "
         f"(`tests/benchmarks/{Path(__file__).name}`).\n\n"
-        f"{table}\n\n![The rates as bars on a logarithmic axis](tests/benchmarks/{PICTURE.name})"
+        f"{table}\n\n![The rates as bars on a logarithmic axis]({PICTURE.name})"
     )
     print(text)
     if rounds == tables.ROUNDS:
         picture(median)
-        tables.write_to_readme("phase-speed", text)
+        tables.write("phase-speed", text)
+        tables.keep_rates("one neuron", {"2 features, 64": median})
 
 
 def installed(package):

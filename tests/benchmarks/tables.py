@@ -1,7 +1,8 @@
-"""What the benchmarks share: interleaved rounds, and tables that go to the screen and into the README."""
+"""What the benchmarks share: interleaved rounds, tables that go to the screen and into a page, and kept rates."""
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 import re
@@ -9,7 +10,9 @@ import statistics
 from pathlib import Path
 
 ROUNDS = 7
-README = Path(__file__).resolve().parent.parent.parent / "README.md"
+PAGE = Path(__file__).resolve().with_name("README.md")  # of the tables
+RATES = PAGE.with_name("speed.json")
+ROOT = PAGE.parent.parent.parent
 
 
 def interleaved(contestants, rounds=ROUNDS):
@@ -54,17 +57,26 @@ def slug():
     return re.sub(r"[^a-z0-9]+", "_", processor().lower()).strip("_")
 
 
-def write_to_readme(name, text):
-    """Put `text` into the README's block of this name and this processor, or into a new one behind the others.
+def write(name, text, page=PAGE):
+    """Put `text` into the page's block of this name and this processor, or into a new one behind the others.
 
     A block stands between the comments ``<!-- name on processor:begin -->`` and ``<!-- name on processor:end -->``.
     """
     block = f"<!-- {name} on {processor()}:begin -->\n{text}\n<!-- {name} on {processor()}:end -->"
-    readme = README.read_text(encoding="utf-8")
-    ends = list(re.finditer(rf"<!-- {name} on ([^>]*):begin -->.*?<!-- {name} on \1:end -->", readme, re.DOTALL))
+    content = page.read_text(encoding="utf-8")
+    ends = list(re.finditer(rf"<!-- {name} on ([^>]*):begin -->.*?<!-- {name} on \1:end -->", content, re.DOTALL))
     if not ends:
-        print(f"README.md has no block <!-- {name} on ...:begin -->; nothing written")
+        print(f"{page.relative_to(ROOT)} has no block <!-- {name} on ...:begin -->; nothing written")
         return
     own = [match for match in ends if match[1] == processor()]
     first, last = own[0].span() if own else (ends[-1].end(), ends[-1].end())
-    README.write_text(readme[:first] + ("" if own else "\n\n") + block + readme[last:], encoding="utf-8")
+    page.write_text(content[:first] + ("" if own else "\n\n") + block + content[last:], encoding="utf-8")
+
+
+def keep_rates(name, rates):
+    """Keep rates, {what: {contestant: million model-examples a second}}, for the picture that `speed.py` draws."""
+    kept = json.loads(RATES.read_text(encoding="utf-8")) if RATES.exists() else {}
+    kept.setdefault(processor(), {})[name] = {
+        what: {who: float(f"{rate:.4g}") for who, rate in each.items()} for what, each in rates.items()
+    }
+    RATES.write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")

@@ -4,7 +4,8 @@ Both are measured in one run, in interleaved rounds, each warmed up, with its de
 model-examples (models x batch x steps) a second. Ours is that of the public call: sampling, gradients, updates, loss
 history, and the final losses on 2^16 fresh examples a model. Beside it stands the share of the machine's own rate of
 multiplying matrices, measured in the same rounds: an example of a model with n features and m hidden dimensions takes
-five products of n m multiplications and additions each. Writes its tables into the README. Needs the extra `bench`.
+five products of n m multiplications and additions each. Writes its tables into ``README.md`` beside this file,
+and keeps the rates for `speed.py`. Needs the extra `bench`.
 """
 
 from __future__ import annotations
@@ -128,25 +129,25 @@ def full_batch_seconds():
 
 
 def compared(shapes):
-    """A table of ours beside PyTorch."""
-    rows = []
+    """A table of ours beside PyTorch, and the rates behind it."""
+    rows, rates = [], {}
     for shape in shapes:
         print(shape)
         median = tables.interleaved({
             "PyTorch": pytorch_rate(shape), "minitms": our_rate(shape), "sgemm": sgemm_rate
         })  # fmt: skip
+        rates[str(shape)] = {name: median[name] / 1e6 for name in ("PyTorch", "minitms")}
         theirs, ours = median["PyTorch"] / 1e6, median["minitms"] / 1e6
         share = median["minitms"] * 10 * shape.n * shape.m / median["sgemm"]
         rows.append([shape, f"{theirs:.2f}", f"{ours:.2f}", f"{ours / theirs:.1f}", f"{share:.0%}"])
         print("   ", *rows[-1], sep="  ", flush=True)
-    return tables.markdown(
-        ["models x (n, m), batch", "PyTorch", "minitms", "times faster", "of the rate of sgemm"], rows
-    )
+    header = ["models x (n, m), batch", "PyTorch", "minitms", "times faster", "of the rate of sgemm"]
+    return tables.markdown(header, rows), rates
 
 
 def main():
     torch.manual_seed(0)
-    speed, dense_speed = compared(SHAPES), compared(DENSE)
+    (speed, rates), (dense_speed, _) = compared(SHAPES), compared(DENSE)
 
     shape = SHAPES[2]
     print(shape, "by density")
@@ -174,7 +175,8 @@ def main():
         "step, {steps:,} steps of AdamW take {seconds:.1f} s.".format(**FULL_BATCH, seconds=seconds)
     )
     print(text)
-    tables.write_to_readme("training-speed", text)
+    tables.write("training-speed", text)
+    tables.keep_rates("training", rates)
 
 
 if __name__ == "__main__":
