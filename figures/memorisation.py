@@ -39,15 +39,16 @@ def train(T, *, n=1000, data_sets=4, starts=2, steps=10_000, learning_rate=5e-3,
     run = tms.train(tms.Examples(x, importance), 2, steps=steps, learning_rate=learning_rate, warmup=steps // 20,
                     weight_decay=weight_decay, restarts=starts, seed=0, dtype=dtype)
     test = scaled_examples(n, TEST, UNSEEN)
-    tested = np.array([[test_loss(*model, test) for model in zip(*start, strict=True)]
+    tested = np.array([[loss_on(*model, test) for model in zip(*start, strict=True)]
                        for start in zip(run.W, run.b, strict=True)])
     return SimpleNamespace(T=T, n=n, x=x, W=run.W, b=run.b, loss=run.loss / importance, test=tested,
                            best=run.loss.argmin(axis=0))
 
 
-def test_loss(W, b, x, at_once=1000):
+def loss_on(W, b, x, at_once=1000):
     """The loss on examples x, of which only some at a time stand in memory as outputs."""
-    return np.mean([tms.loss(W, b, part) for part in np.split(x, range(at_once, len(x), at_once))])
+    parts = np.split(x, range(at_once, len(x), at_once))
+    return np.average([tms.loss(W, b, part) for part in parts], weights=[len(part) for part in parts])
 
 
 def of_best(run, name):
