@@ -169,8 +169,8 @@ for T in (3, 5, 10, 100):
 # <details><summary>Answer</summary>
 #
 # With five examples, the examples are the corners of a pentagon. The features lie where their examples are: bundles,
-# as in part 2. With a thousand, five *features* are the corners, all others are near 0, and hidden vectors lie along the
-# five arms, as far out as their feature is on, most of them near 0.
+# as in part 2. With a thousand, five *features* are the corners, all others are near 0, and hidden vectors lie along
+# the five arms, as far out as their feature is on, most of them near 0.
 #
 # </details>
 
