@@ -94,6 +94,7 @@ def test_a_pentagon_is_known_whatever_its_turn_and_the_small_features_beside_it(
     assert not is_pentagon(polygon(4))
     assert not is_pentagon(polygon(6))
     assert not is_pentagon(0.4 * polygon(5))
+    assert not is_pentagon(np.zeros((2, 7)))
 
 
 @pytest.mark.parametrize(("turn", "answer"), [(8, True), (-8, True), (12, False), (-12, False)])
