@@ -19,8 +19,9 @@ m/T on a regular polygon.
 (Three need no regular triangle: 90° between them are enough.) Until T(1-S) = 0.6 the median share of an example times
 T/m stays within {{small_low:.2f}} to {{small_high:.2f}}, but the training loss no longer vanishes: features come in
 several examples, and what is on in two corners with others between them cannot be cut off by a line. Meanwhile the
-weights grow: |W| is {{size_8:.1f}} at T = 8, {{size_100:.0f}} at 100 and {{size_300:.0f}} at 300. The test loss rises
-to {{height:.0f}} (median over data sets) at T(1-S) = {{place:g}}, and is below 1 from {{begins:.1f}} on. Five features
+weights grow: |W| is {{size_8:.1f}} at T = 8, {{size_100:.0f}} at 100 and {{size_300:.0f}} at 300. The test loss is
+{{test_3:.2f}} at T = 3, where no bias keeps new examples quiet, {{test_8:.3f}} at 8, rises to {{height:.0f}} (median
+over data sets) at T(1-S) = {{place:g}}, and is below 1 from {{begins:.1f}} on. Five features
 in a pentagon are left in {{pentagons_1000}} of {{data_sets}} data sets at T(1-S) = 10 (a sixth, short one in the
 others), and in {{pentagons_3000}} at 30, with test loss {{last:.4f}}.
 
@@ -70,12 +71,12 @@ BLUE, RED = "#0072B2", "#D55E00"  # features, examples
 COLORS = {100: "#009E73", 300: "#D55E00", 500: "#CC79A7", 1000: "#0072B2"}
 WITHIN = {"own": 2, "double": 3}  # so many of them only, to save time
 VARIANTS = {
-    "base": "as on the left, all starts",
+    "base": "as on the left",
     "double": "double precision",
     "own": "50,000 steps of 0.001",
     "no_decay": "no weight decay",
     "mean": "mean over features",
-    "mean_large": "mean, gradients as at n = 10,000",
+    "mean_large": "mean, as at n = 10,000",
     "decay": "weight decay 1",
     "short": "a tenth of the steps",
 }
@@ -239,7 +240,7 @@ def quoted(size, runs, test, tried, large, measured):
         "small_low": np.min(measured["small"]), "small_high": np.max(measured["small"]),
         **{f"size_{T}": np.median(np.sqrt(tms.features_learned(W[T]))) for T in (8, 100, 300)},
         "height": middle.max(), "place": x[middle.argmax()], "begins": np.median(measured["begins"]),
-        "last": middle[-1], "starts": np.max(measured["starts"]),
+        "test_3": middle[0], "test_8": middle[2], "last": middle[-1], "starts": np.max(measured["starts"]),
     }  # fmt: skip
 
 
@@ -262,7 +263,7 @@ def draw_vectors(size, runs):
 
 
 def draw_losses(size, runs, test, tried, constant):
-    fig, (left, middle, right) = plt.subplots(1, 3, figsize=(8.3, 3.4), width_ratios=[1, 1.1, 1])
+    fig, (left, middle, right) = plt.subplots(1, 3, figsize=(8.3, 3.9), width_ratios=[1, 1.1, 1.1])
     x = np.array(size.sizes) * memorisation.ACTIVE / size.n
     for at, run in zip(x, runs.values(), strict=True):
         for v, color, shift in ((of_best(run, "W"), BLUE, 0.95), (hidden_examples(run), RED, 1.05)):
@@ -274,15 +275,14 @@ def draw_losses(size, runs, test, tried, constant):
     left.plot([], [], "--", color="0.25", linewidth=0.9, label="m/T")
     left.set(xscale="log", ylim=(0, 0.75), xlabel="T(1-S), times a feature was seen", title="share of a dimension D")
     left.legend(loc="upper center")
-    middle.plot(x, np.median(test, axis=1) - 1, "-o", color=RED, markersize=3, label="test loss, median and range")
+    middle.plot(x, np.median(test, axis=1) - 1, "-o", color=RED, markersize=3, label="sum over features: median, range")
     middle.fill_between(x, test.min(1) - 1, test.max(1) - 1, color=RED, alpha=0.25, linewidth=0)
     means = [np.median(tried["mean_large"][T].test) - 1 for T in TRIED]
     middle.plot(np.array(TRIED) * x[0] / 3, means, "-s", color="#009E73", markersize=3, label=VARIANTS["mean_large"])
     middle.axhline(0, color="0.4", linestyle="--", linewidth=0.9, label="always 0")
     middle.axhline(constant - 1, color="0.4", linestyle=":", linewidth=0.9, label="best constant answer")
     middle.set(xscale="log", xlabel="T(1-S), times a feature was seen", title=f"loss on new examples, n = {size.n:,}")
-    loss_axis(middle.yaxis, middle.set_yscale)
-    middle.legend(loc="upper left")
+    loss_axis(middle.yaxis, middle.set_yscale, middle.set_ylim, [-0.01, 0, 0.01, 0.1, 1, 10, 100])
     for row, of in enumerate(tried.values()):
         for k, (T, run) in enumerate(of.items()):
             loss = run.test.ravel() - 1
@@ -291,14 +291,15 @@ def draw_losses(size, runs, test, tried, constant):
     right.axvline(0, color="0.4", linestyle="--", linewidth=0.9)
     right.set(yticks=range(len(tried)), yticklabels=[VARIANTS[name] for name in tried], ylim=(len(tried) - 0.5, -0.5),
               xlabel="loss on new examples", title="which choice decides?")
-    loss_axis(right.xaxis, right.set_xscale)
-    right.tick_params(axis="x", labelsize=7)
-    right.legend(loc="lower right", handletextpad=0.2)
+    loss_axis(right.xaxis, right.set_xscale, right.set_xlim, [0, 0.1, 1, 10, 100])
+    handles, labels = (a + b for a, b in zip(*(ax.get_legend_handles_labels() for ax in (middle, right)), strict=True))
+    fig.legend(handles, labels, loc="outside lower center", ncols=4)
     return fig
 
 
-def loss_axis(axis, set_scale):
-    """Even around 1, up to 0.02 away from it, and logarithmic in the distance beyond."""
+def loss_axis(axis, set_scale, set_limits, ticks):
+    """A loss less 1: even up to 0.02 away from 0, and logarithmic beyond."""
     set_scale("symlog", linthresh=0.02)
-    axis.set_ticks([-0.01, 0, 0.01, 0.1, 1, 10, 100], labels=["0.99", "1", "1.01", "1.1", "2", "11", "101"])
+    set_limits(-0.02, 200)
+    axis.set_ticks(ticks, labels=[f"{1 + tick:g}" for tick in ticks])
     axis.set_minor_locator(plt.NullLocator())
