@@ -21,22 +21,23 @@ T/m stays within {{small_low:.2f}} to {{small_high:.2f}}, but the training loss 
 several examples, and what is on in two corners with others between them cannot be cut off by a line. Meanwhile the
 weights grow: |W| is {{size_8:.1f}} at T = 8, {{size_100:.0f}} at 100 and {{size_300:.0f}} at 300. The test loss is
 {{test_3:.2f}} at T = 3, where no bias keeps new examples quiet, {{test_8:.3f}} at 8, rises to {{height:.0f}} (median
-over data sets) at T(1-S) = {{place:g}}, and is below 1 from {{begins:.1f}} on. Five features
-in a pentagon are left in {{pentagons_1000}} of {{data_sets}} data sets at T(1-S) = 10 (a sixth, short one in the
-others), and in {{pentagons_3000}} at 30, with test loss {{last:.4f}}.
+over data sets) at T(1-S) = {{place:g}}, and is below 1 from {{begins:.1f}} on. Five features in a pentagon are left in
+{{pentagons_1000}} of {{data_sets}} data sets at T(1-S) = 10 (a sixth, short one in the others), and in
+{{pentagons_3000}} at 30, with test loss {{last:.4f}}.
 
 **Which choice decides?** The polygon needs weights and biases that grow with T, and they grow as long as training
-lasts; whatever holds them back lowers the bump. At T(1-S) = 3 the test loss is {{base_300:.0f}}; after a tenth of the
-steps {{short_300:.2f}}; with weight decay 1 {{decay_300:.2f}}, with none {{no_decay_300:.0f}}; with the **mean over
-features** in place of the sum {{mean_300:.0f}}. That mean should not matter, for Adam divides by the size of the
-gradient; but it adds ε = 1e-8 to it first, and gradients that are n times smaller come near that. At the follow-up's
-n = 10,000 and ten times the examples they are a hundred times smaller still. With gradients of that size (importance
-{{tiny}}) the bump is **{{mean_large_300:.3f}}**: the one percent of the follow-up. And at T(1-S) = 5, where the sum
-still memorises (test loss {{base_500:.0f}}), it has turned to features ({{mean_large_500:.3f}}), as the follow-up has
-it. So the mean and ε move bump and pentagon both; short training and weight decay lower the bump and leave the turn
-where it is (at T(1-S) = 5: {{short_500:.2f}} and {{decay_500:.2f}}). Single precision is not to blame
-({{double_300:.0f}} in double at T(1-S) = 3), nor are the starts: two on the same data differ by a factor of
-{{starts:.1f}} at most. At T(1-S) = 10 all choices are below 1.
+lasts; whatever holds them back lowers the bump. At T(1-S) = 3 the test loss is {{base_300:.0f}}; after the follow-up's
+50,000 steps {{own_300:.0f}}; after a tenth of ours {{short_300:.2f}}; with weight decay 1 {{decay_300:.2f}}, with none
+{{no_decay_300:.0f}}; with the **mean over features** in place of the sum {{mean_300:.0f}}. That mean should not matter,
+for Adam divides by the size of the gradient; but it adds ε = 1e-8 to it first, and gradients that are n times smaller
+come near that. At the follow-up's n = 10,000 and ten times the examples they are a hundred times smaller still. With
+gradients of that size (importance {{tiny}}) the bump is **{{mean_large_300:.3f}}**, and {{own_mean_300:.3f}} after its
+50,000 steps: the one percent of the follow-up. And at T(1-S) = 5, where the sum still memorises (test loss
+{{base_500:.0f}}), it has turned to features ({{mean_large_500:.3f}}), as the follow-up has it. So the mean and ε move
+bump and pentagon both; short training and weight decay lower the bump and leave the turn where it is (at T(1-S) = 5:
+{{short_500:.2f}} and {{decay_500:.2f}}). Single precision is not to blame ({{double_300:.0f}} in double at T(1-S) = 3),
+nor are the starts: two on the same data differ by a factor of {{starts:.1f}} at most. At T(1-S) = 10 all choices are
+below 1.
 
 **The same at n = 10,000**, S = 0.999, with T ten times as large (one data set, one start, {{short_steps:,}} steps for
 both sizes): test loss {{large_1000:.3f}} at T(1-S) = 1 beside {{small_1000:.3f}}, {{large_3000:.2f}} at 3 beside
@@ -49,8 +50,8 @@ comment to it by Adam Jermyn found, at m = 4, that the bump grows with more trai
 first is so at m = 2 too, of the second a small bump remains.
 
 **How sure.** The range over four data sets is drawn. The choices were tried on two data sets, at a few T, from one
-start each. That the follow-up's code took the mean is our guess from its numbers alone; anything else that makes
-Adam's steps small would do the same.
+start each. That the follow-up's code took the mean is our guess from its numbers alone; anything else that makes Adam's
+steps small would do the same.
 """
 
 from types import SimpleNamespace
@@ -69,7 +70,7 @@ SMALL, TRIED, LARGE = (15, 30, 60), (100, 300, 500, 1000), (500, 700, 1000)
 LARGER, LARGER_MEAN = (100, 1000, 3000), (3000,)
 BLUE, RED = "#0072B2", "#D55E00"  # features, examples
 COLORS = {100: "#009E73", 300: "#D55E00", 500: "#CC79A7", 1000: "#0072B2"}
-WITHIN = {"own": 2, "double": 3}  # so many of them only, to save time
+WITHIN = {"own": 2, "double": 3, "own_mean": 3}  # so many of them only, to save time
 VARIANTS = {
     "base": "as on the left",
     "double": "double precision",
@@ -77,6 +78,7 @@ VARIANTS = {
     "no_decay": "no weight decay",
     "mean": "mean over features",
     "mean_large": "mean, as at n = 10,000",
+    "own_mean": "that, 50,000 steps of 0.001",
     "decay": "weight decay 1",
     "short": "a tenth of the steps",
 }
@@ -94,15 +96,18 @@ CLAIMS = [
           reason="it grows as long as the weights do; see the choices"),
     Claim("height_mean", "highest test loss at T(1-S) from 1 to 10, gradients as of the mean over 10,000 features",
           OURS, near(1.01, 0.01), "data set"),
+    Claim("height_own_mean", "the same after the follow-up's 50,000 steps of 0.001, T(1-S) from 1 to 5", PAPER,
+          near(1.01, 0.01), "data set"),
     Claim("begins", "T(1-S) from which the test loss is below 1: about 10, within a factor of two", PAPER,
           near(12.5, 7.5), "data set"),
     Claim("pentagon", "T(1-S) = 5, 7, 10: five features, with gaps of 72° ± 10°", PAPER, always(), "model", expect=NOT,
           reason="with the sum over features the examples hold out longer"),
     Claim("pentagon_30", "T(1-S) = 30: five features, with gaps of 72° ± 10°", PAPER, always(), "model"),
     Claim("pentagon_share", "T(1-S) = 30: share of each of the five", PAPER, at_most(0.4), "feature"),
-    Claim("pentagon_size", "T(1-S) = 30: |W|, about √5", PAPER, near(2.24, 0.22), "data set"),
+    Claim("pentagon_size", "T(1-S) = 30: |W|, about √5", PAPER, near(2.24, 0.22), "data set", expect=PARTLY,
+          reason="a thousand short features add to the five"),
     Claim("double", "T(1-S) = 1, 3, 5: test loss in double precision over that in single, same start", OURS,
-          near(1, 0.5), "model"),
+          near(1, 0.5), "model", expect=PARTLY, reason="at 5, on the edge, rounding leads elsewhere, as a start does"),
     Claim("mean", "T(1-S) = 3: test loss with the mean over features over that with the sum, same start", OURS,
           at_most(0.5), "model"),
     Claim("turn", "T(1-S) = 5: test loss with gradients as of the mean over 10,000 features", OURS, at_most(1),
@@ -112,7 +117,7 @@ CLAIMS = [
     Claim("decay", "weight decay 1: no bump, highest test loss at T(1-S) from 1 to 10", PAPER, at_most(1.01),
           "data set", expect=NOT, reason="the remark is about m = 4; at m = 2 a small bump remains"),
     Claim("own", "T(1-S) = 3: test loss after 50,000 steps of 0.001 over that of our recipe, same start", OURS,
-          near(1.25, 0.75), "model"),
+          near(1.25, 0.75), "model", expect=PARTLY, reason="more and smaller steps go further: up to 4.5 times"),
     Claim("starts", "T(1-S) = 3: test loss of the worse of two starts over that of the better", OURS, at_most(2),
           "data set"),
     Claim("unmoved", "T(1-S) = 10: test loss, whatever the choice", OURS, at_most(1), "model"),
@@ -149,6 +154,7 @@ def variants(size, runs):
         "no_decay": {"weight_decay": 0.0},
         "mean": {"importance": 1 / size.n},
         "mean_large": {"importance": 0.01 / size.n},  # ten times the features, and ten times the examples
+        "own_mean": {"steps": 5 * size.steps, "learning_rate": 1e-3, "importance": 0.01 / size.n},
         "decay": {"weight_decay": 1.0},
         "short": {"steps": size.steps // 10},
     }
@@ -192,6 +198,7 @@ def judge(size, runs, test, tried, large):
         "place": x[test.argmax(axis=0)],
         "height": test.max(axis=0),
         "height_mean": highest["mean_large"],
+        "height_own_mean": highest["own_mean"],
         "begins": [crossing(x, curve) for curve in test.T],
         "pentagon": [is_pentagon(W) for T in LARGE for W in of_best(runs[T], "W")],
         "pentagon_30": [is_pentagon(W) for W in last],
