@@ -309,6 +309,6 @@ def draw_losses(size, runs, test, tried, constant):
 def loss_axis(axis, set_scale, set_limits, ticks):
     """A loss less 1: even up to 0.02 away from 0, and logarithmic beyond."""
     set_scale("symlog", linthresh=0.02)
-    set_limits(-0.02, 200)
+    set_limits(-0.02, 300)
     axis.set_ticks(ticks, labels=[f"{1 + tick:g}" for tick in ticks])
     axis.set_minor_locator(plt.NullLocator())
