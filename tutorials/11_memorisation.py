@@ -263,7 +263,7 @@ plt.show()
 # the share of examples gives way to that of features. More data made the model worse, and then better: that is *double
 # descent*. It turns where a feature has been seen a few times (s T from about 1 to 6), and not before it has been seen
 # often does the model learn it. (At T = 5 the test loss is already below 1: with 100 features, two examples often
-# have one in common. In the findings, with 1,000 features, it is not.)
+# have one in common. In the findings, with 1,000 features, it is 1.00.)
 #
 # <a id="height"></a>
 # ## 5. How high is it?
@@ -300,9 +300,9 @@ assert heights[-1] > heights[0]
 #
 # - `restarts=1` in `trained`: do you still get both pentagons?
 # - `weight_decay=1.0`: what is left of the bump? Of the polygon of examples?
-# - `tms.Examples(train_on[:T], importance=1e-5)`: the gradient is a hundred thousand times smaller. Adam divides by its
-#   size, so nothing should change; it does, since it also adds a small number to what it divides by.
-# - `n_hidden=3`: where is the bump now?
+# - `tms.Examples(train_on[:T], importance=1e-6)`: loss and gradient are a million times smaller. Adam divides by the
+#   size of the gradient, so nothing else should change; it does, since Adam adds a small number to that size first.
+# - `seed=2` for the training examples: where is the bump now?
 #
 # The `assert` lines hold for the settings as they are. If one stops a cell, put a # in front of it.
 #
