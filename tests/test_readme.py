@@ -14,7 +14,10 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-PAGES = {name: (ROOT / name).read_text(encoding="utf-8") for name in ("README.md", "tutorials/README.md")}
+PAGES = {
+    name: (ROOT / name).read_text(encoding="utf-8")
+    for name in ("README.md", "tutorials/README.md", "tutorials/pitfalls.md", "tutorials/your_own_study.md")
+}
 
 
 def examples():
@@ -38,21 +41,21 @@ def test_python_examples_run_alone_and_print_what_stands_below_them(code, output
     assert printed.getvalue() == output
 
 
-@pytest.mark.parametrize("code", [case.values[0] for case in EXAMPLES if "dask" in case.values[0]])
-def test_the_dask_example_runs_on_a_cluster_in_one_process(code, tmp_path):
-    """As it stands but for the cluster's address, and for 6 x 6 cells in place of 10,000 x 10,000."""
+@pytest.mark.parametrize(("code", "output"), [case for case in EXAMPLES if "dask" in case.values[0]])
+def test_dask_examples_run_on_a_cluster_in_one_process(code, output, tmp_path):
+    """As they stand but for the cluster's address, and for 6 x 6 cells in place of 10,000 x 10,000."""
     pytest.importorskip("distributed")
     here = 'Client(processes=False, n_workers=2, threads_per_worker=1, dashboard_address=None)'
     smaller = code.replace('Client("tcp://scheduler:8786")', here).replace("10_000", "6")
-    assert smaller.count("6)") == code.count("10_000)") == 2
     assert here in smaller
+    assert "10_000" not in smaller
     finished = subprocess.run(
         [sys.executable, "-c", smaller], cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(ROOT)},
         capture_output=True, text=True, timeout=300,
     )  # fmt: skip
     assert finished.returncode == 0, finished.stderr
-    assert finished.stdout == ""
-    assert list((tmp_path / "billion").glob("chunk-*.npz"))
+    assert finished.stdout == output
+    assert list(tmp_path.glob("*illion/chunk-*.npz"))
 
 
 def test_there_are_examples():
