@@ -5,6 +5,8 @@ That one decision gives Ctrl-C, progress bars, checkpoints and snapshots.
 
 from __future__ import annotations
 
+import html
+import io
 import os
 import sys
 import time
@@ -12,7 +14,7 @@ import time
 from tqdm import tqdm
 
 CHUNK_SECONDS = 0.1  # about; at least one unit of work
-SHOWN_AFTER = 1.0  # seconds, until which there is no bar
+SHOWN_AFTER = 3.0  # seconds, until which there is no bar
 
 
 def chunks(first: int, last: int, stops=(), size: int = 1):
@@ -36,7 +38,22 @@ def bar(total: int, unit: str, progress: bool | None) -> tqdm:
     """A tqdm bar over `total` units; `progress` None decides by where we run; TQDM_DISABLE=1 means none."""
     if progress is None:
         progress = not os.environ.get("TQDM_DISABLE") and (sys.stderr.isatty() or _in_notebook())
-    return tqdm(total=total, unit=unit, unit_scale=True, disable=not progress, delay=SHOWN_AFTER, leave=False)
+    kind, how = (_NotebookBar, {"file": io.StringIO(), "ncols": 80, "ascii": False}) if _in_notebook() else (tqdm, {})
+    return kind(total=total, unit=unit, unit_scale=True, disable=not progress, delay=SHOWN_AFTER, leave=False, **how)
+
+
+class _NotebookBar(tqdm):
+    """A bar in one element of the page, empty at the end. What tqdm writes to stderr stays in it, in red, line by line."""
+
+    name = None  # of the element, once there is one
+
+    def display(self, msg=None, pos=None):
+        text = html.escape(str(self) if msg is None else msg)
+        element = {"text/html": f"<pre>{text}</pre>" if text else ""}
+        known, self.name = self.name is not None, f"minitms-{id(self)}"
+        if known or text:
+            show = sys.modules["IPython"].display.display
+            show(element, raw=True, display_id=self.name, update=known)
 
 
 def _in_notebook() -> bool:

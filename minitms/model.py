@@ -97,6 +97,14 @@ def forward(W, b, x, activation="relu", *, hidden="linear") -> np.ndarray:
     ------
     ValueError, TypeError
         If the shapes do not fit each other, a dtype is not real, or a word is unknown.
+
+    Examples
+    --------
+    >>> import numpy as np, minitms as tms
+    >>> W, b, x = np.array([[1.0, -1.0]]), np.zeros(2), np.array([[0.6, 0.0], [0.6, 0.3]])
+    >>> tms.forward(W, b, x)  # one on: no error; both on: each hides a part of the other
+    array([[0.6, 0. ],
+           [0.3, 0. ]])
     """
     W, b, x, *_ = _arrays(W, b, x, 1.0, None, activation, hidden)
     return _layers(W, b, x, activation, hidden)[-1]
@@ -123,6 +131,15 @@ def loss(W, b, x, importance=1.0, activation="relu", *, hidden="linear", target=
     ------
     ValueError, TypeError
         As in `forward`; also if the importance is negative or not finite, or if it or the target is of another shape.
+
+    Examples
+    --------
+    >>> import numpy as np, minitms as tms
+    >>> W, b, x = np.array([[1.0, -1.0]]), np.zeros(2), np.array([[0.6, 0.0], [0.6, 0.3]])
+    >>> round(float(tms.loss(W, b, x)), 6)  # 0.3 off twice, in one example of two
+    0.09
+    >>> round(float(tms.loss(W, b, x, importance=[1, 0.5])), 6)
+    0.0675
     """
     W, b, x, importance, t = _arrays(W, b, x, importance, target, activation, hidden)
     return _loss(_layers(W, b, x, activation, hidden)[-1], t, importance)
@@ -148,6 +165,14 @@ def backward(W, b, x, importance=1.0, activation="relu", *, hidden="linear", tar
     ------
     ValueError, TypeError
         As in `loss`.
+
+    Examples
+    --------
+    >>> import numpy as np, minitms as tms
+    >>> W, b, x = np.array([[1.0, -1.0]]), np.zeros(2), np.array([[0.6, 0.0], [0.6, 0.3]])
+    >>> dW, db = tms.backward(W, b, x)
+    >>> dW.round(6), db.round(6)
+    (array([[-0.27, -0.09]]), array([-0.3,  0. ]))
     """
     W, b, x, importance, t = _arrays(W, b, x, importance, target, activation, hidden)
     layers = _layers(W, b, x, activation, hidden)
@@ -161,6 +186,14 @@ def loss_and_gradients(W, b, x, importance=1.0, activation="relu", *, hidden="li
     -------
     L : array of shape (...)
     dW, db : as `backward` returns them
+
+    Examples
+    --------
+    >>> import numpy as np, minitms as tms
+    >>> W, b, x = np.array([[1.0, -1.0]]), np.zeros(2), np.array([[0.6, 0.0], [0.6, 0.3]])
+    >>> L, dW, db = tms.loss_and_gradients(W, b, x)
+    >>> round(float(L), 6), dW.shape, db.shape
+    (0.09, (1, 2), (2,))
     """
     W, b, x, importance, t = _arrays(W, b, x, importance, target, activation, hidden)
     layers = _layers(W, b, x, activation, hidden)
