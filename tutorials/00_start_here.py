@@ -97,6 +97,8 @@ share_on, mean, both_on = (
 print(f"(a) on      {share_on:.4f}   expected {s:.4f}")
 print(f"(b) mean    {mean:.4f}   expected {s / 2:.4f}")
 print(f"(c) both on {both_on:.4f}   expected {s * s:.4f}")
+
+# %% tags=["check"]
 assert abs(share_on - s) < 0.005
 assert abs(mean - s / 2) < 0.005
 assert abs(both_on - s * s) < 0.005
@@ -136,6 +138,8 @@ x = np.array([[0.6, 0.0], [0.0, 0.3], [0.6, 0.3]])
 
 y = tms.forward(W, b, x, activation="relu")
 print(y)
+
+# %% tags=["check"]
 assert np.allclose(y, [[0.6, 0.0], [0.0, 0.3], [0.3, 0.0]])
 
 # %% [markdown]
@@ -151,6 +155,8 @@ assert np.allclose(y, [[0.6, 0.0], [0.0, 0.3], [0.3, 0.0]])
 
 # %%
 print(tms.forward(W, b, x[:1], activation="linear"))
+
+# %% tags=["check"]
 assert np.allclose(tms.forward(W, b, x[:1], activation="linear"), [[0.6, -0.6]])
 
 # %% [markdown]
@@ -183,6 +189,8 @@ print(
     " with I = [1, 0.5]:",
     tms.loss(W, b, x, [1, 0.5]).round(6),
 )
+
+# %% tags=["check"]
 assert np.isclose(tms.loss(W, b, x, importance=1.0), 0.06)
 assert np.isclose(tms.loss(W, b, x, importance=[1, 0.5]), 0.045)
 
@@ -222,9 +230,11 @@ print("density   keep one      share    better")
 for s, one, both in zip(densities, keep_one, share, strict=True):
     better = "share" if both < one else "keep one"
     print(f"{s:7.2f}   {one:8.6f}   {both:8.6f}    {better}")
+# From s = 0.1 to 0.01 one falls about tenfold, the other about a hundredfold.
+
+# %% tags=["check"]
 assert keep_one[-1] < share[-1]  # s = 1
 assert share[2] < 0.2 * keep_one[2]  # s = 0.1: less than a fifth of the loss
-# From s = 0.1 to 0.01 one falls about tenfold, the other about a hundredfold.
 assert 8 < keep_one[2] / keep_one[0] < 12
 assert 80 < share[2] / share[0] < 120
 
@@ -289,6 +299,8 @@ print(
     " a fifth is",
     360 / 5,
 )
+
+# %% tags=["check"]
 assert tms.features_represented(run.best().W) == 5  # columns longer than 0.5
 assert np.allclose(gaps, 72, atol=3)
 assert norms.min() > 0.95 * norms.max()
@@ -297,8 +309,7 @@ assert norms.min() > 0.95 * norms.max()
 # <a id="vary"></a>
 # ## 6. What to vary
 #
-# All in the short cell of part 5; the next cell prints the lengths. (Its `assert` lines hold for the pentagon only, and
-# may fail then.)
+# All in the short cell of part 5; the next cell prints the lengths.
 #
 # - `density=1.0, importance=0.9 ** np.arange(5)` in `SparseFeatures`. How many features are left? (With equal
 #   importance no feature is better than another, and a dense model may keep any mixture of them.)

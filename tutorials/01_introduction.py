@@ -83,6 +83,8 @@ print(
     "length 1, with bias:", tms.forward(pentagon, np.full(5, -cosine), only_0).round(3)
 )
 print("length a, bias b:   ", tms.forward(a * pentagon, np.full(5, b), only_0).round(3))
+
+# %% tags=["check"]
 assert np.allclose(
     tms.forward(pentagon, np.zeros(5), only_0), [[1, 0.309, 0, 0, 0.309]], atol=1e-3
 )
@@ -97,6 +99,8 @@ assert np.allclose([a, b], [1.203, -0.447], atol=1e-3)
 # %%
 half = tms.forward(a * pentagon, np.full(5, b), 0.5 * only_0)[0, 0]
 print(f"x₀ = 0.5 comes out as {half:.3f}")
+
+# %% tags=["check"]
 assert np.isclose(half, 0.5 * a**2 + b)
 assert half < 0.3
 
@@ -150,8 +154,10 @@ shorter = np.sqrt(1 / (1 + 2 * cosine**2))
 for length, bias in [(1, 0), (1, -cosine), (shorter, 0), (a, b), (1.15, -0.25)]:
     L = tms.expected_loss(length * k_gon(5), np.full(5, bias), pattern="exactly_one")
     print(f"5 features, length {length:.2f}, bias {bias:5.2f}: expected loss {L:.5f}")
-assert L < v / 3  # the last pentagon: far better than dropping one
 L = tms.expected_loss(shorter * k_gon(5), np.zeros(5), pattern="exactly_one")
+
+# %% tags=["check"]
+assert L < v / 3  # the last pentagon: far better than dropping one
 assert 0.9 * v < L < v  # without a bias: hardly better
 
 # %% [markdown]
@@ -229,13 +235,15 @@ for S, W, bias in zip(sparsity, best.W, best.b, strict=True):
     print("    gaps   ", gaps(W).round(1))
     print("    bias   ", bias.round(2) + 0.0)  # + 0.0 turns -0 into 0
 
+# At S = 0 the bias of a dropped feature is its mean, s/2.
+# At S = 0.9 it cuts off the neighbours, as in part 1, but is weaker.
+
+# %% tags=["check"]
 assert tms.features_represented(best.W).tolist() == [2, 4, 5]
 assert abs(gaps(dense).min() - 90) < 5  # two features: the other gap is the rest
 assert np.allclose(gaps(digons), 90, atol=5)
 assert np.allclose(gaps(five), 72, atol=5)
-# At S = 0 the bias of a dropped feature is its mean, s/2.
 assert np.allclose(best.b[0], [0, 0, 0.5, 0.5, 0.5], atol=0.05)
-# At S = 0.9 it cuts off the neighbours, as in part 1, but is weaker.
 assert ((b < best.b[2]) & (best.b[2] < 0)).all()
 assert ((tms.feature_norms(five) > 1) & (tms.feature_norms(five) < a)).all()
 
@@ -304,6 +312,8 @@ lowest, highest = runs.loss.min(), runs.loss.max()
 share = good.mean()
 print(f"{share:.0%} of {len(good)} runs end within 1 % of the best loss, {lowest:.4f}")
 print(f"the worst ends at {highest:.4f}, {highest / lowest - 1:.0%} above it")
+
+# %% tags=["check"]
 assert 0.1 < share < 0.5
 assert highest > 1.05 * lowest
 
@@ -341,6 +351,8 @@ print(
     f"best {runs.loss.min():.4f}, middle {runs.loss[middle]:.4f}, "
     f"after as many steps again {longer.loss[0]:.4f}"
 )
+
+# %% tags=["check"]
 assert abs(longer.loss[0] / runs.loss[middle] - 1) < 0.01
 assert longer.loss[0] > 1.01 * runs.loss.min()
 
@@ -366,13 +378,15 @@ assert longer.loss[0] > 1.01 * runs.loss.min()
 by_hand = 1 / (1 + 2 * np.cos(np.radians(72)) ** 2 + 2 * np.cos(np.radians(144)) ** 2)
 print(f"by hand {by_hand:.4f}, by the library {tms.dimensionality(pentagon).round(4)}")
 assert np.allclose(tms.dimensionality(pentagon), by_hand)
-assert np.isclose(by_hand, 2 / 5)
 
 for S, W in zip(sparsity, best.W, strict=True):
     D = tms.dimensionality(W) * (
         tms.feature_norms(W) > 0.5
     )  # a dropped feature is never exactly 0 after training
     print(f"S = {S:.1f}: D = {D.round(2)}, sum {D.sum():.2f}")
+
+# %% tags=["check"]
+assert np.isclose(by_hand, 2 / 5)
 assert np.allclose(
     tms.dimensionality(digons)[tms.feature_norms(digons) > 0.5], 1 / 2, atol=0.02
 )
@@ -395,13 +409,13 @@ L, L_turned = (
     tms.loss(R @ five, best.b[2], x, importance),
 )
 print(f"loss {L:.9f}, after turning {L_turned:.9f}")
+
+# %% tags=["check"]
 assert np.isclose(L, L_turned, rtol=1e-6)
 
 # %% [markdown]
 # <a id="vary"></a>
 # ## 7. What to vary
-#
-# The `assert` lines in the cells hold for the values given, and may fail with yours.
 #
 # - The sparsities in part 3 (three at a time, for the picture): where between 0 and 0.8 does the third feature come in?
 #   And the fourth?

@@ -95,6 +95,8 @@ def L(w):
 step = 1e-5
 numeric = (L(w + step) - L(w - step)) / (2 * step)
 print(f"L = {L(w):.4f}, slope measured {numeric:.6f}")
+
+# %% tags=["check"]
 assert np.isclose(L(w), 0.4225)
 assert np.isclose(numeric, -1.3)
 
@@ -148,6 +150,8 @@ plt.show()
 W, b, x = np.array([[1.0, -0.5]]), np.array([0.1, 0.0]), np.array([[0.6, 0.3]])
 dW, db = tms.backward(W, b, x, importance=1.0, activation="relu")
 print("dW =", dW, " db =", db)
+
+# %% tags=["check"]
 assert np.allclose(dW, [[-0.105, -0.03]])
 assert np.allclose(db, [-0.1, 0])
 
@@ -290,6 +294,8 @@ def adam(w, g, p, q, t, rate):
 zero, g = np.zeros(2), np.array([0.02, -300.0])
 moved, _, _ = adam(zero, g, zero, zero, t=1, rate=0.01)
 print("moved by", moved)
+
+# %% tags=["check"]
 assert np.allclose(moved, [-0.01, 0.01])
 
 # %% [markdown]
@@ -345,6 +351,8 @@ start, early = exact(W0, b0), exact(*after[100])  # * hands over W and b
 ours, theirs = exact(W, b), exact(run.W[0], run.b[0])
 print(f"exact loss at the start {start:.4f}, after 100 steps {early:.4f},")
 print(f"after {steps} steps {ours:.4f}; the library's {theirs:.4f}")
+
+# %% tags=["check"]
 assert abs(ours / theirs - 1) < 0.05
 assert ours < 0.5 * start
 assert abs(early / ours - 1) < 0.05  # after step 100 hardly anything happens
@@ -359,7 +367,6 @@ ax.plot(
     label="ours, each batch",
 )
 # The library keeps the loss of at most 200 batches, spread evenly over the training.
-assert len(run.steps) == 200
 plots.loss_curve(
     ax, run.steps, run.history[0], label="the library, 200 of its batches", color="C1"
 )
@@ -371,6 +378,9 @@ ax.plot(
 )
 ax.legend()
 plt.show()
+
+# %% tags=["check"]
+assert len(run.steps) == 200
 
 # %% [markdown]
 # The loss is drawn on a logarithmic axis. Why is the curve flat after about 100 steps? The descent is over: the exact
@@ -502,8 +512,6 @@ assert difference < 1e-9
 # %% [markdown]
 # <a id="vary"></a>
 # ## 8. What to vary
-#
-# The `assert` lines in the cells hold for the values given, and may fail with yours.
 #
 # - Plant other mistakes in part 4: leave out the mask, the 2, the division by the batch. What does the check say?
 # - Batches of 16 and of 16384 in part 7, with the times not rounded (print what `timed` returns, without `about`): how

@@ -77,7 +77,6 @@ rng = np.random.default_rng(0)
 
 # %%
 u = (np.arange(1000) + 0.5) / 1000  # the middles of 1000 equal parts of [0, 1]
-assert np.isclose((u**2 * 2 * (1 - u)).mean(), 1 / 6)  # the integral, as a sum
 
 s = 0.1
 v = s / 3 - s**2 / 4
@@ -93,6 +92,9 @@ exact = {
 for name, (library, by_hand) in exact.items():
     print(f"{name:14} by hand {by_hand:.6f}, by the library {library:.6f}")
     assert np.isclose(library, by_hand)
+
+# %% tags=["check"]
+assert np.isclose((u**2 * 2 * (1 - u)).mean(), 1 / 6)  # the integral, as a sum
 
 # %% [markdown]
 # Now for any n, m and W. Output i of a linear model adds up all x_j · (W_i · W_j), and should be x_i. The best bias
@@ -153,8 +155,6 @@ for s in (1, 0.1, 0.001):
 W = np.array([[1, 0, 0.6], [0, 1, 0.8]])
 print("Wᵀ W =", (W.T @ W).round(2), sep="\n")
 print("norms", tms.feature_norms(W), " interference", tms.interference(W).round(4))
-assert np.allclose(tms.feature_norms(W), [1, 1, 1])
-assert np.allclose(tms.interference(W), [0.36, 0.64, 1])
 
 fig, axes = plt.subplots(1, 2, figsize=(5.5, 2.2))
 plots.weight_gram(axes[0], W, b=np.array([0.5, 0, -0.5]))
@@ -163,6 +163,10 @@ axes[1].set_title("norm, coloured by interference")
 fig.colorbar(plots.scale("gram"), ax=axes[0], shrink=0.9)
 fig.colorbar(plots.scale("interference"), ax=axes[1], shrink=0.9, label="interference")
 plt.show()
+
+# %% tags=["check"]
+assert np.allclose(tms.feature_norms(W), [1, 1, 1])
+assert np.allclose(tms.interference(W), [0.36, 0.64, 1])
 
 # %% [markdown]
 # Feature 0 is the top row of both. In the heat map red is positive, blue negative. The narrow column to its right is
@@ -201,8 +205,10 @@ gram = linear.W.mT @ linear.W  # .mT swaps the last two axes: Wᵀ W of each mod
 for s, G in zip(densities, gram, strict=True):
     off = abs(G - top_five).max()
     print(f"s = {s:<5}: Wᵀ W differs from the top five alone by {off:.3f}")
-assert np.allclose(gram, top_five, atol=0.1)
 # s = 1: what is not kept is answered with its mean
+
+# %% tags=["check"]
+assert np.allclose(gram, top_five, atol=0.1)
 assert np.allclose(linear.b[0, m:], 0.5, atol=0.1)
 
 # %% [markdown]
@@ -284,45 +290,37 @@ for row in zip(
 # The number of features represented goes up: one for each dimension at s = 1, about two for each at 0.1, more in the
 # last two rows. From 0.03 on several arrangements have nearly the same loss, and which of them wins is luck: another
 # seed gives other rows, and at 0.03 perhaps five pairs and nothing else. A difference of one means little there, since
-# some norms lie between 0 and 1, and the limit of 0.5 cuts through them. And as claims, each of which could fail:
+# some norms lie between 0 and 1, and the limit of 0.5 cuts through them. Read downwards:
+#
+# - s = 1: the linear model, the top five alone, and the mean for the others.
+# - s = 0.3: the most important features are alone; those that share come after them, in opposite pairs only.
+# - s = 0.1: nearly everything is in pairs, the biases are about 0, and each dimension holds about two.
+# - s = 0.003 and below: nothing is alone, there is positive interference, and negative biases against it. On average
+#   fewer pairs are left than at 0.1, and there are more than twice as many features as dimensions.
 
 # %%
-# Rows of the table: s = 1; 0.3; 0.1; 0.003 and less.
-dense, sparser, sparse, sparsest = 0, 1, 2, slice(5, 7)
+sharing = np.flatnonzero(represented[1] & (interference[1] > 0.05))
+print("s = 0.3, features that share:", sharing)
 
-# At s = 1 the model is the linear one: the top five, clean, the mean for the others.
+# %% tags=["check"]
+dense, sparser, sparse, sparsest = 0, 1, 2, slice(5, 7)  # s = 1; 0.3; 0.1; 0.003 and less
 assert np.allclose(relu.W[dense].T @ relu.W[dense], top_five, atol=0.1)
 assert np.allclose(relu.b[dense], 0.5 * (np.arange(n) >= m), atol=0.1)
-
-# At s = 0.3 the most important features are alone; those that share come after them, in
-# opposite pairs only.
-sharing = np.flatnonzero(represented[sparser] & (interference[sparser] > 0.05))
-print("s = 0.3, features that share:", sharing)
 assert alone[sparser] >= 1
 assert sharing.min() >= alone[sparser]
 assert pairs[sparser] >= 2
 assert bias[sparser] > 0.005  # a little above 0: exercise 3
 assert strongest[sparser] < 0.1
-
-# At s = 0.1 nearly everything is in pairs, the biases are about 0, and each dimension
-# holds about two.
 assert pairs[sparse] >= 4
 assert strongest[sparse] < 0.1
 assert abs(bias[sparse]) < 0.005
 assert abs(represented[sparse].sum() - 2 * m) <= 1
-
-# At s = 0.003 and below nothing is alone, there is positive interference, and negative
-# biases against it. On average fewer pairs are left than at 0.1.
 assert (alone[sparsest] == 0).all()
 assert (strongest[sparsest] > 0.2).all()
 assert (bias[sparsest] < -0.05).all()
 assert pairs[sparsest].mean() < pairs[sparse]
-
-# There are more than twice as many features as dimensions then, and some norms lie
-# between 0 and 1.
 assert (represented[sparsest].sum(axis=1) > 2 * m).all()
 assert ((norms[sparsest] > 0.2) & (norms[sparsest] < 0.8)).any()
-print("every claim holds")
 
 # %% [markdown]
 # **Predict.** Why are the biases negative in the last rows of the table (the right end of the picture), and about zero
@@ -363,6 +361,8 @@ ax.legend()
 plt.show()
 print("loss, ReLU / linear:      ", gain.round(3))
 print("loss, five pairs / linear:", five_pairs.round(3))
+
+# %% tags=["check"]
 assert abs(gain[0] - 1) < 0.02
 assert (np.diff(gain[:5]) < 0).all()  # the sparser, the more it is worth
 assert gain[3] > 0.8 * five_pairs[3]  # s = 0.03
@@ -371,8 +371,6 @@ assert gain[-1] < 0.9 * five_pairs[-1]
 # %% [markdown]
 # <a id="vary"></a>
 # ## 6. What to vary
-#
-# The `assert` lines in the cells hold for the values given, and may fail with yours.
 #
 # - The paper's second setting, in part 3: `n, m = 80, 20` and `importance = 0.9 ** np.arange(n)`. It takes minutes;
 #   fewer `steps`, there and in part 4, will do.

@@ -224,6 +224,8 @@ print(
     f"smallest error with two points {abs(two_points / slope - 1).min():.0e}, "
     f"with four {abs(four_points / slope - 1).min():.0e}"
 )
+
+# %% tags=["check"]
 assert abs(two_points / slope - 1).min() < 1e-7
 assert (abs(four_points / slope - 1)[(hs > 1e-4) & ~crossed] < 1e-9).all()
 assert (abs(four_points / slope - 1)[crossed] > 1e-4).all()
@@ -266,6 +268,8 @@ def verdict(backward, params, x, importance):
 
 problem = verdict(wrong_mask, params, x, importance)
 print(problem)
+
+# %% tags=["check"]
 assert problem.hints.get("W1") == "mask"
 
 # %% [markdown]
@@ -300,6 +304,8 @@ def sum_not_mean(params, x, importance):
 
 problem = verdict(sum_not_mean, params, x, importance)
 print("batch", batch, "-", first_line(problem))
+
+# %% tags=["check"]
 assert problem.hints == {"W1": "factor", "W2": "factor", "b": "factor"}
 assert np.isclose(problem.analytic / problem.numeric, batch)
 
@@ -322,6 +328,8 @@ square = {
 }
 problem = verdict(transposed, square, x, importance)
 print("m = n = 4:   ", first_line(problem))
+
+# %% tags=["check"]
 assert problem.hints == {"W2": "transpose"}
 
 # %% [markdown]
@@ -364,12 +372,14 @@ else:
 
 # %%
 all_on = params | {"b": np.full(n, 10.0)}
-assert (pre_activation(all_on, x) > 0).all()
 print(
     "wrong mask, all z > 0:",
     verdict(wrong_mask, all_on, x, importance) or "no complaint",
 )
 assert verdict(wrong_mask, all_on, x, importance) is None
+
+# %% tags=["check"]
+assert (pre_activation(all_on, x) > 0).all()
 
 # %% [markdown]
 # So we need many points, of many shapes, with zeros and with equal numbers among them. That is what

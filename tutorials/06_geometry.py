@@ -180,6 +180,8 @@ W[3, 7] = 1  # a feature alone in the fourth; feature 8 stays 0
 print("clusters:", tms.feature_clusters(W))
 print("names:   ", tms.feature_polytopes(W).tolist())
 print("shares:  ", tms.dimensionality(W).round(2))
+
+# %% tags=["check"]
 assert tms.feature_clusters(W).tolist() == [0, 0, 0, 0, 0, 5, 5, 7, -1]
 assert np.isclose(tms.dimensionality(W).sum(), 4)
 
@@ -234,7 +236,6 @@ for restart in run.loss[:, -1].argsort():
 # %%
 named = np.isin(names[:, -1], list(POLYTOPES)).sum(axis=1)
 chosen = named.argmax()
-assert named[chosen] >= 8
 
 fig, axes = plt.subplots(1, 2, figsize=(9, 3.4), width_ratios=[1.2, 1])
 for level, text in ((1, "1"), (3 / 4, "3/4"), (2 / 3, "2/3"), (1 / 2, "1/2"), (2 / 5, "2/5"), (3 / 8, "3/8")):
@@ -257,6 +258,9 @@ members = [clusters == label for label in np.unique(clusters[clusters >= 0])]
 print("features in each cluster:  ", np.array([cluster.sum() for cluster in members]))
 print("sum of their D:            ", np.array([D[chosen, -1][cluster].sum() for cluster in members]).round(2))
 print("D of the first feature:    ", np.array([D[chosen, -1][cluster][0] for cluster in members]).round(2))
+
+# %% tags=["check"]
+assert named[chosen] >= 8
 
 # %% [markdown]
 # On the right red is positive and blue negative. Each block on the diagonal is a cluster (the features within it stand
@@ -304,12 +308,14 @@ at = {}
 for i in range(4):
     at[order[i + 1]] = replacement_density(POLYTOPES[order[i]], POLYTOPES[order[i + 1]])
     print(f"{order[i]:12} -> {order[i + 1]:17} at s = {at[order[i + 1]]:.3f}, 1/s = {1 / at[order[i + 1]]:.2f}")
-assert list(at.values()) == sorted(at.values(), reverse=True)
-assert at["pentagon"] < 1 / 3 < at["digon"]  # s = 1/3 is in the realm of the digon
-assert 1 / 4.5 < at["pentagon"]  # s = 1/4.5 is just outside
 for density in (1 / 1.5, 1 / 3, 1 / 4.5):
     saved = {name: saving_per_dimension(corners, density) for name, corners in POLYTOPES.items()}
     print(f"1/s = {1 / density:g}, saved: " + ", ".join(f"{name} {value:.4f}" for name, value in saved.items()))
+
+# %% tags=["check"]
+assert list(at.values()) == sorted(at.values(), reverse=True)
+assert at["pentagon"] < 1 / 3 < at["digon"]  # s = 1/3 is in the realm of the digon
+assert 1 / 4.5 < at["pentagon"]  # s = 1/4.5 is just outside
 
 # %% [markdown]
 # So at 1/s = 2 and 3 digons are best, and at 4.5 pentagons, if by little: digons and antiprisms are close behind, so
@@ -328,8 +334,6 @@ for density in (1 / 1.5, 1 / 3, 1 / 4.5):
 # - `n=4, n_hidden=3`, `inverse = np.array([1.5, 1.5, 1.5])`, `restarts=64`, `seed=1`: a tetrahedron, which few starts
 #   find (the sums of D are 3, not 8).
 # - `tolerance=0.02` in `tms.feature_polytopes`: antiprisms and some pentagons lose their names. And with `0.3`?
-#
-# The `assert` lines hold for the settings as they are. If one stops a cell, put a # in front of it.
 #
 # <a id="exercises"></a>
 # ## 7. Exercises

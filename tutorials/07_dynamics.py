@@ -159,13 +159,15 @@ axes[1].set(xlabel="step", ylabel="share of a dimension, D_i")
 axes[1].legend()
 plt.show()
 print("W at the end", W[-1].round(3), " D", D[-1].round(3), f" loss {L[-1]:.4f}")
+flattest = 100 + np.argmin(L[100:180] - L[101:181])
+least = minimise_expected_loss([[1.0, -1.0]], [0.0, 0.0], s).loss
+
+# %% tags=["check"]
 assert np.allclose(D[-1], 0.5, atol=0.01)
 assert W[-1, 0, 0] * W[-1, 0, 1] < 0
 assert abs(L[0] / (2 * v) - 1) < 0.01
-flattest = 100 + np.argmin(L[100:180] - L[101:181])
 assert abs(L[flattest] / v - 1) < 0.1
 assert L[-1] < s**2 / 3  # lengths and biases of its own: a little better than by hand
-least = minimise_expected_loss([[1.0, -1.0]], [0.0, 0.0], s).loss
 assert np.isclose(L[-1], least, rtol=1e-3)  # Newton's method ends there too
 
 # %% [markdown]
@@ -181,6 +183,8 @@ for start in (0.001, 0.0001, 0.0):
     W, b = descend([[0.02, start]], [s / 2, s / 2], s, steps=1000)
     ends[start] = W[-1, 0], tms.expected_loss(W[-1], b[-1], s) / v
     print(f"feature 1 from {start:<6}: W {W[-1, 0].round(3)}, loss / v = {ends[start][1]:.3f}")
+
+# %% tags=["check"]
 assert (ends[0.001][0] > 0).all()
 assert 0.9 < ends[0.001][1] < 1
 assert ends[0.0001][0][1] < 0
@@ -375,6 +379,8 @@ for ax, (pattern, s) in zip(axes, cases, strict=True):
     )
     partners[pattern, s] = cosines, best.loss
 plt.show()
+
+# %% tags=["check"]
 assert np.allclose(partners["together", 0.1][0], 0, atol=0.1)
 assert np.allclose(partners["at_most_one", 0.1][0], -1, atol=0.01)
 assert partners["at_most_one", 0.1][1] < 1e-6
@@ -415,6 +421,8 @@ print(
     " W",
     ends.W[ends.loss.argmin()].round(3),
 )
+
+# %% tags=["check"]
 assert np.isclose(ends.loss.min(), 0.5 / 12)
 
 # %% [markdown]
@@ -505,11 +513,13 @@ for ax, moment in zip(axes, (0, rest[0], -1), strict=True):
     ax.set_title(f"step {kept[moment]:,}")
 fig.colorbar(plots.scale("gram"), ax=axes, shrink=0.8)
 plt.show()
-assert np.allclose(lengths, 3**-0.5, atol=0.1)
-assert np.allclose(loss[:, -1] / s**2, 1, atol=0.3)
 for found in opposites:
     assert len(found) == 3
     assert (labels[found[:, 0]] != labels[found[:, 1]]).all()
+
+# %% tags=["check"]
+assert np.allclose(lengths, 3**-0.5, atol=0.1)
+assert np.allclose(loss[:, -1] / s**2, 1, atol=0.3)
 
 # %% [markdown]
 # Left: nothing. Middle: two red blocks, each set is one thing. Right: the diagonal, six features; and three blue pairs,
@@ -521,7 +531,7 @@ for found in opposites:
 # <a id="vary"></a>
 # ## 6. What to vary
 #
-# The `assert` lines and the dashed levels hold for the values given, and may fail with yours.
+# The dashed levels, and the few `assert` lines, hold for the values given, and may fail with yours.
 #
 # - The size of the start in parts 3 and 5: 0.1, then 1, then 0.001. Which plateaus grow, and which do not?
 # - `s` in part 3: at 0.6 (how far do they get in 7,500 steps?), and at 0.2. At which level do the features end?

@@ -18,8 +18,8 @@ SCALES = {
 }
 # The paper's colours of a phase diagram, by norm and interference of the extra feature.
 NOT_LEARNED, DEDICATED, SUPERPOSED = to_rgb("#d9d9d9"), to_rgb("#2166ac"), to_rgb("#c4342f")
-# The earlier replication's colours: which of the two features the neuron represents.
-CLASS_COLORS = {"first": "#e66101", "superposed": "#ffffff", "extra": "#5e3c99", "neither": "#bdbdbd"}
+# The same of models with one neuron and two features, by their class: "first" has not learned the extra feature.
+CLASS_COLORS = {"first": "#d9d9d9", "superposed": "#c4342f", "extra": "#2166ac", "neither": "#e8b93e"}
 
 
 def scale(kind: str, low: float | None = None, high: float | None = None) -> ScalarMappable:
@@ -91,7 +91,7 @@ def superposition_colors(norm: ArrayLike, interference: ArrayLike) -> np.ndarray
 
 
 def class_colors(classes: ArrayLike) -> np.ndarray:
-    """The earlier replication's colours of a phase diagram: orange first, purple extra, white superposed, grey neither.
+    """The colours of a phase diagram by class: as the paper has them, grey first, blue extra, red superposed; ochre neither.
 
     Parameters
     ----------
