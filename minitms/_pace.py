@@ -43,7 +43,7 @@ def bar(total: int, unit: str, progress: bool | None) -> tqdm:
 
 
 class _NotebookBar(tqdm):
-    """A bar in one element of the page, empty at the end. What tqdm writes to stderr stays in it, in red, line by line."""
+    """A bar in one element of the page, empty at the end: what tqdm writes to stderr would stay there, line by line."""
 
     name = None  # of the element, once there is one
 

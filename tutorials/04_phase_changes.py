@@ -17,15 +17,15 @@
 # [what to vary](#vary), [exercises](#exercises). Reading takes about 25 minutes; the [map](README.md) says how long the
 # cells run, and has a glossary.
 #
-# **Letters and shapes** (here always n = 2 features and m = 1 hidden dimension)
+# **Letters and shapes** (here always $n = 2$ features and $m = 1$ hidden dimension)
 #
 # | letter | what it is | shape |
 # | --- | --- | --- |
-# | s | density of both features | a number, or an axis (D,) |
-# | r | importance of the second, "extra" feature; the first has 1 | a number, or an axis (R,) |
-# | v | variance of a feature, s/3 - s²/4 | a number |
-# | s* | the density at which two arrangements cost the same | a number |
-# | W, b | one model | (1, 2), (2,) |
+# | $s$ | density of both features | a number, or an axis (D,) |
+# | $r$ | importance of the second, "extra" feature; the first has 1 | a number, or an axis (R,) |
+# | $v$ | variance of a feature, $s/3 - s^2/4$ | a number |
+# | $s^*$ | the density at which two arrangements cost the same | a number |
+# | $W$, $b$ | one model | (1, 2), (2,) |
 # | `diagram.W` | all models of a diagram | (restarts, D, R, 1, 2) |
 # | `million["W"]` | the best model of each cell | (D, R, 1, 2) |
 
@@ -50,28 +50,29 @@ plt.style.use(plots.STYLE)
 #
 # Two features share one hidden number. Three ways to use it, and what each costs:
 #
-# | arrangement | W | b | expected loss |
+# | arrangement | $W$ | $b$ | expected loss |
 # | --- | --- | --- | --- |
-# | **first**: keep the first, drop the extra one | [1, 0] | [0, s/2] | r v |
-# | **extra**: keep the extra one, drop the first | [0, 1] | [s/2, 0] | v |
-# | **superposed**: share, as opposites | [1, -1] | [0, 0] | (1 + r) s²/6 |
+# | **first**: keep the first, drop the extra one | [1, 0] | $[0, s/2]$ | $r v$ |
+# | **extra**: keep the extra one, drop the first | [0, 1] | $[s/2, 0]$ | $v$ |
+# | **superposed**: share, as opposites | [1, -1] | [0, 0] | $(1 + r) s^2/6$ |
 #
-# A dropped feature is answered with its mean, s/2, and costs its variance v = s/3 - s²/4 (the mean of x² is s/3, since
-# ∫₀¹ x² dx = 1/3), times its importance. The pair is wrong only when both are on, and then each output is off by the
-# smaller of the two: from [0.6, 0.3] it makes [0.3, 0], off by 0.3 in both. How large is the square of the smaller one,
-# u, on average? The integral of 2t from 0 to u is u². So in the mean of u² each t between 0 and 1 counts with 2t times
-# the probability that u lies above t; and the smaller of two lies above t if both do, with probability (1 - t)². So
+# A dropped feature is answered with its mean, $s/2$, and costs its variance $v = s/3 - s^2/4$ (the mean of $x^2$ is
+# $s/3$, since $\int_0^1 x^2\, dx = 1/3$), times its importance. The pair is wrong only when both are on, and then each
+# output is off by the smaller of the two: from [0.6, 0.3] it makes [0.3, 0], off by 0.3 in both. How large is the
+# square of the smaller one, $u$, on average? The integral of $2t$ from 0 to $u$ is $u^2$. So in the mean of $u^2$ each
+# $t$ between 0 and 1 counts with $2t$ times the probability that $u$ lies above $t$; and the smaller of two lies above
+# $t$ if both do, with probability $(1 - t)^2$. So
 #
 # $$ \text{mean of } u^2 = \int_0^1 2t\,(1 - t)^2\, dt = 2 \left( \tfrac12 - \tfrac23 + \tfrac14 \right) = \tfrac16 $$
 #
-# Both are on with probability s², and the two outputs have importance 1 and r: in all (1 + r) s²/6.
+# Both are on with probability $s^2$, and the two outputs have importance 1 and $r$: in all $(1 + r) s^2/6$.
 #
-# **Predict.** Which arrangement is best at s = 0.1, r = 1? And at s = 1, r = 0.5?
+# **Predict.** Which arrangement is best at $s = 0.1$, $r = 1$? And at $s = 1$, $r = 0.5$?
 #
 # <details><summary>Answer</summary>
 #
-# s = 0.1, r = 1: v = 0.03083, so 0.03083, 0.03083, and 2 · 0.01/6 = 0.00333. Superposed, by far.
-# s = 1, r = 0.5: v = 1/12, so 0.0417, 0.0833, and 1.5/6 = 0.25. First: the less important feature is dropped.
+# $s = 0.1$, $r = 1$: $v = 0.03083$, so 0.03083, 0.03083, and $2 \cdot 0.01/6 = 0.00333$. Superposed, by far.
+# $s = 1$, $r = 0.5$: $v = 1/12$, so 0.0417, 0.0833, and $1.5/6 = 0.25$. First: the less important feature is dropped.
 #
 # </details>
 
@@ -96,15 +97,15 @@ for s, r in ((0.1, 1.0), (1.0, 0.5)):
     assert np.allclose(by_hand, exact)
 
 # %% [markdown]
-# **Where do two arrangements cost the same?** For r below 1, set *first* equal to *superposed* and divide by s:
+# **Where do two arrangements cost the same?** For $r$ below 1, set *first* equal to *superposed* and divide by $s$:
 #
-# r (1/3 - s/4) = (1 + r) s/6, so r/3 = s (r/4 + 1/6 + r/6) = s (2 + 5r)/12, and
+# $r (1/3 - s/4) = (1 + r) s/6$, so $r/3 = s (r/4 + 1/6 + r/6) = s (2 + 5r)/12$, and
 #
 # $$ s^* = \frac{4r}{2 + 5r} $$
 #
-# For r above 1 it is *extra* that competes (exercise 2). At r = 1 all three meet at s* = 4/7. Follow the losses along a
-# line of fixed r: the lowest one has a *kink* at s*, where one arrangement takes over from another. Physicists call
-# that a first-order phase change.
+# For $r$ above 1 it is *extra* that competes (exercise 2). At $r = 1$ all three meet at $s^* = 4/7$. Follow the losses
+# along a line of fixed $r$: the lowest one has a *kink* at $s^*$, where one arrangement takes over from another.
+# Physicists call that a first-order phase change.
 
 # %%
 s, r = np.linspace(0.01, 1, 200), 0.5
@@ -135,9 +136,9 @@ def draw_legend(fig):
 
 
 fig, axes = plt.subplots(1, 2, figsize=(8.3, 3.4))
-axes[0].plot(s, losses.min(axis=0), color="black", linewidth=4, label="lowest")
 for name, line in zip(words, losses, strict=True):
-    axes[0].plot(s, line, label=name, linewidth=1.5, color=plots.CLASS_COLORS[name])
+    axes[0].plot(s, line, label=name, linewidth=3, color=plots.CLASS_COLORS[name])
+axes[0].plot(s, losses.min(axis=0), "--", color="black", label="lowest")
 axes[0].axvline(boundary, color="0.6", linestyle=":")
 axes[0].set(
     xlabel="density s",
@@ -163,19 +164,19 @@ plt.show()
 assert np.isclose(theory.boundary_density(1.0), 4 / 7)
 
 # %% [markdown]
-# The map has the importance r of the extra feature from left to right, and density s = 1 - S from bottom to top, both
-# on logarithmic scales. The left picture goes up through the map at r = 0.5. The black lines are where two arrangements
-# cost the same. Where the extra feature is dense and unimportant (top left) it is dropped: *first*. Where it is dense
-# and important (top right) the other one is: *extra*. Where features are sparse (bottom) they share.
+# The map has the importance $r$ of the extra feature from left to right, and density $s = 1 - S$ from bottom to top,
+# both on logarithmic scales. The left picture goes up through the map at $r = 0.5$. The black lines are where two
+# arrangements cost the same. Where the extra feature is dense and unimportant (top left) it is dropped: *first*. Where
+# it is dense and important (top right) the other one is: *extra*. Where features are sparse (bottom) they share.
 #
 # <a id="coarse"></a>
 # ## 2. A diagram in seconds
 #
-# Does training find what theory says? We train a small model in each of 20 × 20 cells, from ten random starts each, and
-# keep the best of the ten. Weights from training are not round. So `tms.classify` calls a feature kept if the size of
-# its weight is above 0.8 and the other's below 0.2, and two features superposed if both sizes are above 0.2 and the
-# signs differ. All else is *neither*. (A cell is *away from the boundary* if its s is more than about a fifth from the
-# black lines, and its r more than a tenth from 1.)
+# Does training find what theory says? We train a small model in each of 20 × 20 cells, from ten random starts each,
+# and keep the best of the ten. Weights from training are not round. So `tms.classify` calls a feature kept if the size
+# of its weight is above 0.8 and the other's below 0.2, and two features superposed if both sizes are above 0.2 and the
+# signs differ. All else is *neither*. (A cell is *away from the boundary* if its $s$ is more than about a fifth from
+# the black lines, and its $r$ more than a tenth from 1.)
 #
 # **Predict.** In which cells would you expect a disagreement?
 #
@@ -294,9 +295,8 @@ assert share_away > 0.99
 
 # %% [markdown]
 # It is the map of theory, but for two things. There are a few specks: cells in which all ten runs got stuck (the ochre
-# ones hold a pair with the *same* sign). And the red reaches a little above the lines, most of
-# all around r = 1. That is no accident, as
-# [tutorial 4b](04b_the_slip_and_the_exact_loss.ipynb) shows.
+# ones hold a pair with the *same* sign). And the red reaches a little above the lines, most of all around $r = 1$. That is
+# no accident, as [tutorial 4b](04b_the_slip_and_the_exact_loss.ipynb) shows.
 #
 # <a id="vary"></a>
 # ## 4. What to vary
@@ -324,7 +324,7 @@ def attempt(check, answer):
 
 
 # %% [markdown]
-# **Exercise 1.** Write the losses of the three arrangements for arrays of s and r.
+# **Exercise 1.** Write the losses of the three arrangements for arrays of $s$ and $r$.
 #
 # <details><summary>Hint</summary>
 #
@@ -356,11 +356,11 @@ def check_three_losses(three_losses):
 attempt(check_three_losses, three_losses)
 
 # %% [markdown]
-# **Exercise 2.** The boundary for r of at least 1, where *extra* and *superposed* cost the same.
+# **Exercise 2.** The boundary for $r$ of at least 1, where *extra* and *superposed* cost the same.
 #
 # <details><summary>Hint</summary>
 #
-# Set s/3 - s²/4 equal to (1 + r) s²/6 and divide by s.
+# Set $s/3 - s^2/4$ equal to $(1 + r) s^2/6$ and divide by $s$.
 #
 # </details>
 
@@ -390,5 +390,5 @@ def check_boundary_above_one(boundary_above_one):
 attempt(check_boundary_above_one, boundary_above_one)
 
 # %% [markdown]
-# **Next:** a rest, and then [the second half](04b_the_slip_and_the_exact_loss.ipynb): why a replication found another map,
-# and what is best if nothing is sampled at all.
+# **Next:** a rest, and then [the second half](04b_the_slip_and_the_exact_loss.ipynb): why a replication found another
+# map, and what is best if nothing is sampled at all.

@@ -1,10 +1,10 @@
 # %% [markdown]
 # # 4b. The slip and the exact loss
 #
-# [Tutorial 4](04_phase_changes.ipynb) drew the phase diagram of one neuron and two features by hand and by training, and
-# the two agreed. An earlier replication found that they do not. Why, can be read off the shapes of two arrays. And who
-# does not trust samples can do without: the expected loss of this model is an integral that can be worked out, and what
-# is best then is not quite what theory says.
+# [Tutorial 4](04_phase_changes.ipynb) drew the phase diagram of one neuron and two features by hand and by training,
+# and the two agreed. An earlier replication found that they do not. Why, can be read off the shapes of two arrays. And
+# who does not trust samples can do without: the expected loss of this model is an integral that can be worked out, and
+# what is best then is not quite what theory says.
 #
 # **You will be able to**
 # - tell from the shapes of two arrays what went wrong in an earlier replication;
@@ -18,14 +18,14 @@
 # [what to vary](#vary), [exercises](#exercises). Reading takes about 25 minutes; the [map](README.md) says how long the
 # cells run, and has a glossary.
 #
-# **Letters and shapes** (here always n = 2 features and m = 1 hidden dimension)
+# **Letters and shapes** (here always $n = 2$ features and $m = 1$ hidden dimension)
 #
 # | letter | what it is | shape |
 # | --- | --- | --- |
-# | s | density of both features | a number, or an axis (D,) |
-# | r | importance of the second, "extra" feature; the first has 1 | a number, or an axis (R,) |
-# | v | variance of a feature, s/3 - s²/4 | a number |
-# | W, b | one model | (1, 2), (2,) |
+# | $s$ | density of both features | a number, or an axis (D,) |
+# | $r$ | importance of the second, "extra" feature; the first has 1 | a number, or an axis (R,) |
+# | $v$ | variance of a feature, $s/3 - s^2/4$ | a number |
+# | $W$, $b$ | one model | (1, 2), (2,) |
 # | `true.W` | all models of a diagram | (restarts, D, R, 1, 2) |
 
 # %%
@@ -69,11 +69,11 @@ def draw_legend(fig):
 # <a id="slip"></a>
 # ## 1. A lesson in shapes
 #
-# An [earlier replication](https://github.com/zroe1/toy-models-of-superposition) (2023), to which this project owes its start, trained a
-# million such models too, and found a map that is not the one of theory, for the ReLU model and for the linear one. The
-# reason is a single product of two arrays. In its notebook
-# `phase_changes/relu_models_train.ipynb` (commit 0281313, `train_1000_models`) it draws data and mask with these shapes,
-# for a batch of B examples and M models of two features:
+# An [earlier replication](https://github.com/zroe1/toy-models-of-superposition) (2023), to which this project owes its
+# start, trained a million such models too, and found a map that is not the one of theory, for the ReLU model and for
+# the linear one. The reason is a single product of two arrays. In its notebook `phase_changes/relu_models_train.ipynb`
+# (commit 0281313, `train_1000_models`) it draws data and mask with these shapes, for a batch of $B$ examples and $M$
+# models of two features:
 #
 # | | shape |
 # | --- | --- |
@@ -88,7 +88,7 @@ def draw_legend(fig):
 #
 # (B, M, 2, 2). The mask's two bits run along the *last* axis, the features along the one before. So each of the two
 # columns is an example in which *one* bit switches *both* features. They are always on together; with a mask of shape
-# (M, 2, 1) they would not be. (Neither has an axis B: all examples of a batch share the bits. That makes training
+# (M, 2, 1) they would not be. (Neither has an axis $B$: all examples of a batch share the bits. That makes training
 # noisier, but it is not the cause.)
 #
 # </details>
@@ -111,7 +111,7 @@ assert ((product[:, :, 0] > 0) == (product[:, :, 1] > 0)).all()  # both on, or b
 
 # %% [markdown]
 # Nothing failed, no error was raised, and numbers of the right size came out. How could one have noticed? By asking the
-# data a question with a known answer: *where feature 0 is on, how often is feature 1 on?* It should be s.
+# data a question with a known answer: *where feature 0 is on, how often is feature 1 on?* It should be $s$.
 
 
 # %%
@@ -136,9 +136,9 @@ assert abs(on_together(right) - s) < 0.02
 
 # %% [markdown]
 # And it matters. Superposition pays because features seldom meet. Features that are *always* on together meet every
-# time they are on at all. There is a better way to store two things that always come together: their mean. At r = 1 and
-# s < 1 the best model has W = [0.71, 0.71]: h is 0.71 (x₀ + x₁), and each output 0.71 h, the mean of the two. There is
-# no superposition anywhere.
+# time they are on at all. There is a better way to store two things that always come together: their mean. At $r = 1$
+# and $s < 1$ the best model has $W = [0.71, 0.71]$: $h$ is $0.71 (x_0 + x_1)$, and each output $0.71 h$, the mean of
+# the two. There is no superposition anywhere.
 #
 # We let the exact loss (next part) be minimised for both kinds of data, on the same grid.
 
@@ -197,13 +197,13 @@ assert (classes != "superposed").all()  # those of the right picture
 # <a id="exact"></a>
 # ## 2. No samples at all
 #
-# For two features the expected loss can be computed exactly. There are four cases: none on, with probability (1 - s)²;
-# only the first, s (1 - s); only the second; both, s². In each case the output is a straight line, or a plane, cut off
-# at 0, and the mean of its squared error is an integral of a polynomial.
+# For two features the expected loss can be computed exactly. There are four cases: none on, with probability
+# $(1 - s)^2$; only the first, $s (1 - s)$; only the second; both, $s^2$. In each case the output is a straight line,
+# or a plane, cut off at 0, and the mean of its squared error is an integral of a polynomial.
 #
-# By hand, for W = [1, -1], b = 0: nothing on, no error. One on, no error. Both on, the smaller of the two, in each of
-# the outputs. So L = s² (1 + r)/6, and `tms.expected_loss` gives just that. A sample of N examples gives it with an
-# error that shrinks like 1/√N: a hundred times as many examples, about a tenth of the error.
+# By hand, for $W = [1, -1]$, $b = 0$: nothing on, no error. One on, no error. Both on, the smaller of the two, in each
+# of the outputs. So $L = s^2 (1 + r)/6$, and `tms.expected_loss` gives just that. A sample of $N$ examples gives it
+# with an error that shrinks like $1/\sqrt{N}$: a hundred times as many examples, about a tenth of the error.
 
 # %%
 s, r, W, b = 0.3, 0.5, np.array([[1.0, -1.0]]), np.zeros(2)
@@ -247,7 +247,7 @@ assert stuck > 0.1
 #
 # <details><summary>Answer</summary>
 #
-# Yes: nothing says that the best W has only 0 and ±1 in it. The best model costs at most what any of the three does;
+# Yes: nothing says that the best $W$ has only 0 and ±1 in it. The best model costs at most what any of the three does;
 # their losses are *upper bounds*. The gain should be largest where theory hesitates, near the lines where arrangements
 # cost the same: there something between them may beat both.
 #
@@ -285,7 +285,7 @@ assert 0.5 < fine_s[d] < 0.65  # and near s = 4/7
 
 # %% [markdown]
 # Superposition reaches a little above the black lines: in that strip a pair with weights other than 1 and -1 beats both
-# of theory's arrangements. Around r = 1 there is a narrow spike in which both features are stored at high density, in
+# of theory's arrangements. Around $r = 1$ there is a narrow spike in which both features are stored at high density, in
 # unequal or shortened form. Theory with its three arrangements cannot show it. Two such models:
 
 # %%
@@ -306,12 +306,12 @@ for s, W, b, L, guess in zip(
     assert W[0].prod() < -0.3  # both stored, as opposites
 
 # %% [markdown]
-# Why is there a spike? Take r = 1, and leave the ReLU out for a moment. One hidden number keeps one direction of the
+# Why is there a spike? Take $r = 1$, and leave the ReLU out for a moment. One hidden number keeps one direction of the
 # data, and loses the spread across it. Both features have the same variance and importance, so every direction costs
-# the same, v: turn W away from [1, 0], choose b so that the mean of each output is right, and the loss stays. Now put
-# the ReLU back. At angle 0 (*first*) no output is ever negative, and nothing changes. After a small turn some outputs
-# are negative, and no feature is; so cutting them off at 0 makes the error smaller. Away from r = 1 the turn itself
-# costs something, soon more than the cut saves: the spike is narrow.
+# the same, $v$: turn $W$ away from [1, 0], choose $b$ so that the mean of each output is right, and the loss stays.
+# Now put the ReLU back. At angle 0 (*first*) no output is ever negative, and nothing changes. After a small turn some
+# outputs are negative, and no feature is; so cutting them off at 0 makes the error smaller. Away from $r = 1$ the turn
+# itself costs something, soon more than the cut saves: the spike is narrow.
 
 
 # %%
@@ -339,15 +339,15 @@ opposite, alike = (tms.expected_loss(*turned(1.0, angle), 1.0) for angle in (-20
 assert np.isclose(opposite, alike)
 
 # %% [markdown]
-# The rest of the gain at s = 0.9 comes from adjusting W and b a little after the turn. The last line of each density
-# has a pair with the *same* sign, which `tms.classify` calls *neither*: at s = 0.9 it is not quite as good; at s = 1
-# the two signs cost the same, and chance decides. So the tip of the spike, at s = 1, can be ochre.
+# The rest of the gain at $s = 0.9$ comes from adjusting $W$ and $b$ a little after the turn. The last line of each
+# density has a pair with the *same* sign, which `tms.classify` calls *neither*: at $s = 0.9$ it is not quite as good;
+# at $s = 1$ the two signs cost the same, and chance decides. So the tip of the spike, at $s = 1$, can be ochre.
 #
 # <a id="vary"></a>
 # ## 4. What to vary
 #
-# - `pattern="at_most_one"` beside the two in part 1, with `densities` up to 0.5: what is best for two features that never
-#   meet?
+# - `pattern="at_most_one"` beside the two in part 1, with `densities` up to 0.5: what is best for two features that
+#   never meet?
 # - `restarts=3` in part 2: how many cells change?
 # - `fine_s, fine_r = np.geomspace(0.5, 1, 60), np.geomspace(0.9, 1.1, 60)` in part 2: a close look at the spike
 #   and its ochre tip.
@@ -370,8 +370,8 @@ def attempt(check, answer):
 
 
 # %% [markdown]
-# **Exercise 1.** Write the sampler that the earlier replication needed: a batch for each of M models, every model with
-# a density of its own, and one bit *for each feature of each example of each model*.
+# **Exercise 1.** Write the sampler that the earlier replication needed: a batch for each of $M$ models, every model
+# with a density of its own, and one bit *for each feature of each example of each model*.
 #
 # <details><summary>Hint</summary>
 #
@@ -426,13 +426,14 @@ def check_sample_stack(sample_stack):
 attempt(check_sample_stack, sample_stack)
 
 # %% [markdown]
-# **Exercise 2.** Features that always come together, and a model that stores their mean, W = [√½, √½] with b = 0: its
-# expected loss for density s and importance r, without a sample.
+# **Exercise 2.** Features that always come together, and a model that stores their mean,
+# $W = [\sqrt{\tfrac12}, \sqrt{\tfrac12}]$ with $b = 0$: its expected loss for density $s$ and importance $r$, without
+# a sample.
 #
 # <details><summary>Hint</summary>
 #
-# Each output is the mean of the two values, so each is off by half their difference. For two uniform numbers the mean of
-# (x₀ - x₁)² is 1/6. How often is anything on?
+# Each output is the mean of the two values, so each is off by half their difference. For two uniform numbers the mean
+# of $(x_0 - x_1)^2$ is 1/6. How often is anything on?
 #
 # </details>
 

@@ -4,8 +4,8 @@
 of running times in ``README.md`` is measured by a run over all of them. Nothing in a notebook depends on the machine's
 paths or the date, so a second run without a change leaves the repository as it is. Needs the extra ``tutorials``.
 
-With ``--work`` it writes ``NN_slug_work.ipynb`` in place of these, copies to work in: no output, so that one can predict
-before one sees, and git ignores them.
+With ``--work`` it writes ``NN_slug_work.ipynb`` in place of these, copies to work in: without output, so that one can
+predict before one sees. Git ignores them.
 
 A cell of a source that is tagged "check" holds what the text says to its numbers. The tests run it where it stands; a
 notebook has none of them.
@@ -40,7 +40,7 @@ def number(source: Path) -> str:
 
 
 def notebook(source: Path, checks: bool = False) -> nbformat.NotebookNode:
-    """The notebook of a source, not executed, with metadata that never change; with the cells that check, or without."""
+    """The notebook of a source, not executed, with or without the cells that check, and metadata that never change."""
     book = jupytext.read(source, fmt="py:percent")
     book.cells = [cell for cell in book.cells if checks or not is_check(cell)]
     book.metadata = nbformat.from_dict({

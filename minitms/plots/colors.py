@@ -91,7 +91,7 @@ def superposition_colors(norm: ArrayLike, interference: ArrayLike) -> np.ndarray
 
 
 def class_colors(classes: ArrayLike) -> np.ndarray:
-    """The colours of a phase diagram by class: as the paper has them, grey first, blue extra, red superposed; ochre neither.
+    """The colours of a phase diagram by class: grey first, blue extra, red superposed, as in the paper; ochre neither.
 
     Parameters
     ----------
