@@ -243,16 +243,14 @@ assert 80 < share[2] / share[0] < 120
 
 # %%
 fig, ax = plt.subplots(figsize=(5, 3))
-ax.plot(densities, keep_one, "o-", label="keep one, W = [1, 0]")
-ax.plot(densities, share, "o-", label="share, W = [1, -1]")
-ax.axvline(4 / 7, color="0.6", linestyle=":")
-ax.annotate(
-    "4/7", (4 / 7, 1e-4), xytext=(-4, 0), textcoords="offset points", ha="right"
-)
+ax.plot(1 / densities, keep_one, "o-", label="keep one, W = [1, 0]")
+ax.plot(1 / densities, share, "o-", label="share, W = [1, -1]")
+ax.axvline(7 / 4, color="0.6", linestyle=":")
+ax.annotate("s = 4/7", (7 / 4, 1e-4), xytext=(4, 0), textcoords="offset points")
 ax.set(
     xscale="log",
     yscale="log",
-    xlabel="density s",
+    xlabel="1 / s, from dense to sparse",
     ylabel="loss L",
     title="One number, two features",
 )
@@ -260,10 +258,10 @@ ax.legend()
 plt.show()
 
 # %% [markdown]
-# Both axes are logarithmic. Read the picture from right to left: beyond the dotted line, $s = 4/7$, sharing is ahead,
-# and the sparser the features, the further. Towards the left the blue line falls like $s$ (a missed feature costs
-# something whenever it is on), the orange one like $s^2$ (only meetings cost). At the far right the blue line bends
-# down: the mean is a better guess at a feature that is always on.
+# Both axes are logarithmic, and features get rarer from left to right, as in the paper's pictures. Beyond the dotted
+# line, $s = 4/7$, sharing is ahead, and the sparser the features, the further. Towards the right the blue line falls
+# like $s$ (a missed feature costs something whenever it is on), the orange one like $s^2$ (only meetings cost). At the
+# far left the blue line bends down: the mean is a better guess at a feature that is always on.
 #
 # <a id="picture"></a>
 # ## 5. A first picture
@@ -343,8 +341,8 @@ def attempt(check, answer):
 #
 # <details><summary>Hint</summary>
 #
-# `x` is (batch, n) and `W` is (m, n). So `x @ W.T` is (batch, m), and that times `W` is (batch, n) again.
-# `np.maximum(z, 0)` is the ReLU.
+# Follow the shapes: from (batch, n) to (batch, m) and back, both times with `W`, once turned on its side (`W.T`). Then
+# the bias, then the ReLU: of `np.maximum(z, 0)` each entry is the larger of the two.
 #
 # </details>
 
@@ -358,7 +356,12 @@ def reconstruct(W, b, x):
 # %%
 def check_reconstruct(reconstruct):
     W, b, x = rng.normal(size=(3, 6)), rng.normal(size=6), rng.random((10, 6))
-    y = reconstruct(W, b, x)
+    try:
+        y = reconstruct(W, b, x)
+    except ValueError as problem:
+        raise AssertionError(
+            f"shapes do not fit; x is {x.shape}, W {W.shape}, b {b.shape}. Rows are examples. ({problem})"
+        ) from problem
     assert np.shape(y) == (10, 6), (
         f"the result has shape {np.shape(y)}; expected (10, 6)"
     )

@@ -158,10 +158,10 @@ shorter = np.sqrt(1 / (1 + 2 * cosine**2))
 for length, bias in [(1, 0), (1, -cosine), (shorter, 0), (a, b), (1.15, -0.25)]:
     L = tms.expected_loss(length * k_gon(5), np.full(5, bias), pattern="exactly_one")
     print(f"5 features, length {length:.2f}, bias {bias:5.2f}: expected loss {L:.5f}")
-L = tms.expected_loss(shorter * k_gon(5), np.zeros(5), pattern="exactly_one")
 
 # %% tags=["check"]
 assert L < v / 3  # the last pentagon: far better than dropping one
+L = tms.expected_loss(shorter * k_gon(5), np.zeros(5), pattern="exactly_one")
 assert 0.9 * v < L < v  # without a bias: hardly better
 
 # %% [markdown]
@@ -470,6 +470,8 @@ def positive_pairs(W):
 def check_positive_pairs(positive_pairs):
     for k, expected in [(2, 0), (3, 0), (4, 0), (5, 5), (6, 6), (8, 8), (9, 18)]:
         count = positive_pairs(k_gon(k, n=10))
+        assert count != expected + k, "is i = j among the pairs? A feature does not disturb itself"
+        assert count != 2 * expected or not expected, "twice too many: each pair has i < j"
         assert count == expected, (
             f"got {count} for a regular {k}-gon; expected {expected} pairs i < j"
         )

@@ -394,11 +394,11 @@ assert len(run.steps) == 200
 # <a id="fast"></a>
 # ## 7. The same, fast
 #
-# NumPy is quick because its loops are *compiled*: translated into the processor's own instructions. But each line of
-# `my_backward` makes a pass over memory and a new array for the result, and with a small batch much of the time is
-# Python's own bookkeeping. The remedy is one loop over the examples in which everything stays in the processor, and
-# *Numba*, a compiler for Python functions, to translate it. In Python the loop reads like this, each line one of those
-# above:
+# (About Numba, not about gradients: skip it if you like.) NumPy is quick because its loops are *compiled*: translated
+# into the processor's own instructions. But each line of `my_backward` makes a pass over memory and a new array for
+# the result, and with a small batch much of the time is Python's own bookkeeping. The remedy is one loop over the
+# examples in which everything stays in the processor, and *Numba*, a compiler for Python functions, to translate it.
+# In Python the loop reads like this, each line one of those above:
 
 
 # %%
@@ -637,10 +637,17 @@ def gradient_by_x(W, b, x, importance):
 def check_gradient_by_x(gradient_by_x):
     rng = np.random.default_rng(7)  # some outputs are off, some are on
     W, b, importance = rng.normal(size=(2, 4)), rng.normal(size=4), rng.random(4)
+    x = rng.random((7, 4))
+    y = tms.forward(W, b, x)
+    dy = 2 * importance * (y - x) / len(x)
+    through_the_model, got = dy * (y > 0) @ W.T @ W, gradient_by_x(W, b, x, importance)
+    assert not np.allclose(got, through_the_model), "x stands in y - x as well: one place is missing"
+    assert not np.allclose(got, -dy), "the model sees x as well: one place is missing"
+    assert not np.allclose(got, through_the_model + dy), "right but for a sign: it is y - x, minus x"
     check_grad(
         lambda p: tms.loss(W, b, p["x"], importance),
         lambda p: {"x": gradient_by_x(W, b, p["x"], importance)},
-        {"x": rng.random((7, 4))},
+        {"x": x},
     )
 
 

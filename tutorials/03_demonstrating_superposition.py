@@ -347,11 +347,11 @@ assert ((norms[sparsest] > 0.2) & (norms[sparsest] < 0.8)).any()
 
 # %% [markdown]
 # How much is it worth? Here is the loss of the ReLU model divided by that of the linear model, on the same examples.
-# The sparse end is on the left here, so read it from right to left: the blue line starts near 1 and falls.
+# Read it from left, dense, to right, sparse: the blue line starts near 1 and falls.
 #
 # The dotted line is the same for *five pairs*: features 0 to 9 in five pairs of opposites, the others answered with
 # their mean. Part 1 has its loss: $s^2/6$ times its importance for a feature in a pair, $v$ times its importance for
-# one that is dropped. At $s = 0.03$ the trained model is only a little better than that; at the left end clearly
+# one that is dropped. At $s = 0.03$ the trained model is only a little better than that; at the right end clearly
 # better.
 
 # %%
@@ -360,15 +360,15 @@ v = densities / 3 - densities**2 / 4
 top, rest = importance[: 2 * m].sum(), importance[2 * m :].sum()
 five_pairs = (top * densities**2 / 6 + rest * v) / (importance[m:].sum() * v)
 fig, ax = plt.subplots(figsize=(5, 2.8))
-ax.plot(densities, gain, "o-", label="loss, ReLU / linear")
+ax.plot(1 / densities, gain, "o-", label="loss, ReLU / linear")
 ax.plot(
-    densities,
+    1 / densities,
     represented.sum(axis=1) / n,
     "s--",
     label="share of features represented",
 )
-ax.plot(densities, five_pairs, "k:", label="loss, five pairs / linear")
-ax.set(xscale="log", xlabel="density s", ylim=(0, 1.05))
+ax.plot(1 / densities, five_pairs, "k:", label="loss, five pairs / linear")
+ax.set(xscale="log", xlabel="1/(1 - S), from dense to sparse", ylim=(0, 1.05))
 ax.legend()
 plt.show()
 print("loss, ReLU / linear:      ", gain.round(3))

@@ -295,8 +295,8 @@ assert share_away > 0.99
 
 # %% [markdown]
 # It is the map of theory, but for two things. There are a few specks: cells in which all ten runs got stuck (the ochre
-# ones hold a pair with the *same* sign). And the red reaches a little above the lines, most of all around $r = 1$. That is
-# no accident, as [tutorial 4b](04b_the_slip_and_the_exact_loss.ipynb) shows.
+# ones hold a pair with the *same* sign). And the red reaches a little above the lines, most of all around $r = 1$.
+# That is no accident, as [tutorial 4b](04b_the_slip_and_the_exact_loss.ipynb) shows.
 #
 # <a id="vary"></a>
 # ## 4. What to vary

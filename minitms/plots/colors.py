@@ -19,7 +19,7 @@ SCALES = {
 # The paper's colours of a phase diagram, by norm and interference of the extra feature.
 NOT_LEARNED, DEDICATED, SUPERPOSED = to_rgb("#d9d9d9"), to_rgb("#2166ac"), to_rgb("#c4342f")
 # The same of models with one neuron and two features, by their class: "first" has not learned the extra feature.
-CLASS_COLORS = {"first": "#d9d9d9", "superposed": "#c4342f", "extra": "#2166ac", "neither": "#e8b93e"}
+CLASS_COLORS = {"first": "#d9d9d9", "superposed": "#c4342f", "extra": "#2166ac", "neither": "#e6ab02"}
 
 
 def scale(kind: str, low: float | None = None, high: float | None = None) -> ScalarMappable:
