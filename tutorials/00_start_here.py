@@ -233,9 +233,9 @@ print("density   keep one      share    better")
 for s, one, both in zip(densities, keep_one, share, strict=True):
     better = "share" if both < one else "keep one"
     print(f"{s:7.2f}   {one:8.6f}   {both:8.6f}    {better}")
-# From s = 0.1 to 0.01 one falls about tenfold, the other about a hundredfold.
 
 # %% tags=["check"]
+# From s = 0.1 to 0.01 one falls about tenfold, the other about a hundredfold.
 assert keep_one[-1] < share[-1]  # s = 1
 assert share[2] < 0.2 * keep_one[2]  # s = 0.1: less than a fifth of the loss
 assert 8 < keep_one[2] / keep_one[0] < 12

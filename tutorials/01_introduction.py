@@ -240,10 +240,9 @@ for S, W, bias in zip(sparsity, best.W, best.b, strict=True):
     print("    gaps   ", gaps(W).round(1))
     print("    bias   ", bias.round(2) + 0.0)  # + 0.0 turns -0 into 0
 
+# %% tags=["check"]
 # At S = 0 the bias of a dropped feature is its mean, s/2.
 # At S = 0.9 it cuts off the neighbours, as in part 1, but is weaker.
-
-# %% tags=["check"]
 assert tms.features_represented(best.W).tolist() == [2, 4, 5]
 assert abs(gaps(dense).min() - 90) < 5  # two features: the other gap is the rest
 assert np.allclose(gaps(digons), 90, atol=5)

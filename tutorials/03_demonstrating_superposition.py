@@ -214,9 +214,9 @@ gram = linear.W.mT @ linear.W  # .mT swaps the last two axes: Wᵀ W of each mod
 for s, G in zip(densities, gram, strict=True):
     off = abs(G - top_five).max()
     print(f"s = {s:<5}: Wᵀ W differs from the top five alone by {off:.3f}")
-# s = 1: what is not kept is answered with its mean
 
 # %% tags=["check"]
+# s = 1: what is not kept is answered with its mean
 assert np.allclose(gram, top_five, atol=0.1)
 assert np.allclose(linear.b[0, m:], 0.5, atol=0.1)
 
