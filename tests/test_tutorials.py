@@ -137,6 +137,25 @@ def test_solutions_stay_out_of_the_tutorials():
             assert ast.unparse(stubs[0].body[-1]) == "raise NotImplementedError"
 
 
+def test_copies_to_work_in_have_neither_outputs_nor_checks(tmp_path, monkeypatch):
+    source = tmp_path / SOURCES[0].name
+    source.write_text(SOURCES[0].read_text())
+    monkeypatch.setattr(build, "sources", lambda: [source])
+    build.main(["--work"])
+    cells = nbformat.read(tmp_path / f"{source.stem}_work.ipynb", as_version=4).cells
+    assert [cell.source for cell in cells] == [cell.source for cell in committed(SOURCES[0]).cells]
+    assert not any(cell.get("outputs") or cell.get("execution_count") for cell in cells)
+    assert "tutorials/*_work.ipynb" in (ROOT / ".gitignore").read_text().splitlines()
+
+
+def test_what_only_holds_the_text_to_its_numbers_is_not_shown():
+    """Such cells are there, the tests run them, and no reader meets them."""
+    hidden = [cell for source in SOURCES for cell in build.notebook(source, checks=True).cells if build.is_check(cell)]
+    assert len(hidden) > 30
+    shown = {cell.source for source in SOURCES for cell in committed(source).cells}
+    assert not shown & {cell.source for cell in hidden}
+
+
 def test_map_measures_every_tutorial():
     table = build.TIMES.search((ROOT / "tutorials" / "README.md").read_text())
     assert table, "the marks of the table are missing in tutorials/README.md"
