@@ -274,10 +274,12 @@ for S in (0.8, 0.9):
             seed=0,
             initial=(best.W[start], best.b[start]),
         )
-        assert tms.features_represented(adapted.W[0]) == 3 + start  # still 4, or 5
         cost.append(tms.loss(adapted.W[0], adapted.b[0], x, importance))
     print(f"S = {S}: digons cost {cost[0]:.4f}, the pentagon {cost[1]:.4f}")
-    assert (cost[0] < cost[1]) == (S == 0.8)
+
+# %% tags=["check"]
+assert tms.features_represented(adapted.W[0]) == 5  # the last one is a pentagon still
+assert cost[0] > cost[1]  # at S = 0.9
 
 # %% [markdown]
 # At $S = 0.8$ features still meet too often for a pentagon, in which every feature is in the way of others. At

@@ -264,7 +264,6 @@ print(
 print("there W =", best.W[d, i].round(3), " b =", best.b[d, i].round(3))
 print(f"cells with a gain of more than 1 %: {(ratio < 0.99).mean():.0%}")
 assert ratio.max() < 1 + 1e-9  # never above: an upper bound
-differ = true.classes != words[theory.predicted_configuration(fine_s[:, None], fine_r)]
 
 fig, axes = plt.subplots(1, 2, figsize=(8.3, 3.5), sharey=True)
 plots.phase_map(axes[0], fine_s, fine_r, plots.class_colors(true.classes))
@@ -278,6 +277,7 @@ draw_legend(fig)
 plt.show()
 
 # %% tags=["check"]
+differ = true.classes != words[theory.predicted_configuration(fine_s[:, None], fine_r)]
 assert ratio.min() < 0.9
 assert (true.classes[differ] == "superposed").all()  # it reaches beyond the lines
 assert 0.8 < fine_r[i] < 1.25  # near r = 1
@@ -302,8 +302,10 @@ for s, W, b, L, guess in zip(
         f"s = {s}, r = 1: loss {L:.5f}, theory {guess:.5f}, "
         f"W = {W[0].round(3)}, b = {b.round(3)}"
     )
-    assert L < guess
-    assert W[0].prod() < -0.3  # both stored, as opposites
+
+# %% tags=["check"]
+assert (spike.best().loss < spike.theory_losses.min(axis=0)).all()
+assert (spike.best().W.prod(axis=-1) < -0.3).all()  # both stored, as opposites
 
 # %% [markdown]
 # Why is there a spike? Take $r = 1$, and leave the ReLU out for a moment. One hidden number keeps one direction of the
@@ -333,9 +335,9 @@ for s in (0.9, 1.0):
         )
         assert np.isclose(linear, s / 3 - s**2 / 4)
         assert np.isclose(relu, linear) if degrees == 0 else relu < linear - 1e-5
-opposite, alike = (tms.expected_loss(*turned(1.0, angle), 1.0) for angle in (-20, 20))
 
 # %% tags=["check"]
+opposite, alike = (tms.expected_loss(*turned(1.0, angle), 1.0) for angle in (-20, 20))
 assert np.isclose(opposite, alike)
 
 # %% [markdown]

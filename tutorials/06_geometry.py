@@ -218,13 +218,16 @@ def counted(names):
 for c, restart in enumerate(run.best().restart):
     print(f"1/s = {inverse[c]:g}, the best start: {counted(names[restart, c])}")
     print(f"    D* = {tms.dimensions_per_feature(run.W[restart, c]):.3f}, sum of D = {D[restart, c].sum():.2f}")
-    assert np.isclose(D[restart, c].sum(), 8, atol=0.1)
-    assert inverse[c] > 3 or np.sum(names[restart, c] == "digon") >= 14
 print()
 for restart in run.loss[:, -1].argsort():
     print(f"1/s = {inverse[-1]:g}, loss {run.loss[restart, -1]:.4f}: {counted(names[restart, -1])}")
     others = names[restart, -1] == "other"
     print(f"    the {others.sum()} others have {D[restart, -1][others].sum():.2f} dimensions together")
+
+# %% tags=["check"]
+for c, restart in enumerate(run.best().restart):
+    assert np.isclose(D[restart, c].sum(), 8, atol=0.1)
+    assert inverse[c] > 3 or np.sum(names[restart, c] == "digon") >= 14
 
 # %% [markdown]
 # A learned feature has a length of about 1, so the sum of squared lengths counts them: $D^*$ at $1/s = 3$ is about
