@@ -20,9 +20,9 @@ easy to make as it is hard to see.
 
 **Set-up.** Its own settings: densities 0 to 1 and importances 0 to 9.9 in even steps ({{cells}} cells; of its densities
 every fourth). ReLU: W ~ 1.5 N, b ~ 0.5 N, {{steps}} steps of 64, {{restarts}} populations. Linear: W, b ~ N, batch 128,
-half the steps, then Adam starts afresh for the other half, one population. Adam at 0.01. A cell is orange if the models
-with |w₁| > 0.8 and |w₂| < 0.2 outnumber the reverse by more than half of the populations, purple if the other way
-round, white otherwise. The colours are its own; density 0, where nothing is on, is not counted.
+half the steps, then Adam starts afresh for the other half, one population. Adam at 0.01. A cell is grey if the models
+with |w₁| > 0.8 and |w₂| < 0.2 outnumber the reverse by more than half of the populations, blue if the other way
+round, ochre otherwise. Density 0, where nothing is on, is not counted.
 
 **What we see.** Agreement with theory, as a share of the cells:
 
@@ -241,7 +241,7 @@ def picture(maps, shares):
     fig, axes = plt.subplots(2, 5, figsize=(8.3, 4.4), sharex=True, sharey=True)
     titles = {"theory": "theory", "slip": "with the slip,\ntrained", "together": "always together,\nexact loss",
               "batch": "one mask a batch,\nno slip, trained", "free": "independent,\ntrained"}
-    words = {1: "first", -1: "extra", 0: "superposed"}          # white, in its pictures: neither of the two alone
+    words = {1: "first", -1: "extra", 0: "neither"}  # of the two alone: its classes do not tell what
     for row, name in zip(axes, maps, strict=True):
         for ax, (kind, title) in zip(row, titles.items(), strict=True):
             population, answer = maps[name][kind]
@@ -253,12 +253,12 @@ def picture(maps, shares):
             agrees = "" if kind == "theory" else f"{shares[f'{name}_{kind}']:.0%} as in theory"
             ax.set_title(f"{title}\n{agrees}" if name == "relu" else agrees)
             ax.set(xlim=(0, r[-1]), ylim=(0, 1), xticks=[0, 1, 5], yticks=[0, 0.5, 1])
-            ax.spines[:].set_visible(True)  # one of the colours is white
+            ax.spines[:].set_visible(True)  # one of the colours is light
         row[0].set_ylabel("ReLU" if name == "relu" else "linear")
     fig.supxlabel("relative importance of the extra feature", fontsize=9)
     fig.supylabel("density 1 - S", fontsize=9)
     handles = [plt.Rectangle((0, 0), 1, 1, facecolor=plots.CLASS_COLORS[word], edgecolor="0.3", label=label)
                for word, label in (("first", "the first feature alone"), ("extra", "the extra feature alone"),
-                                   ("superposed", "neither"))]
+                                   ("neither", "neither alone"))]
     fig.legend(handles=handles, loc="outside upper center", ncols=3, handlelength=1)
     return fig

@@ -40,7 +40,7 @@ from minitms import plots, theory
 from minitms.expected import expected_loss
 
 NAMES = ("the first alone", "the extra one alone", "opposite signs", "the same sign")
-CONFUSED = "#e6ab02"
+CONFUSED = plots.CLASS_COLORS["neither"]
 COLORS = np.array([plots.NOT_LEARNED, plots.DEDICATED, plots.SUPERPOSED, plt.matplotlib.colors.to_rgb(CONFUSED)])
 WEIGHT = 0.2                                  # a feature is stored above this |w|
 LINE = np.linspace(0.02, 1, 99)               # densities at r = 1

@@ -39,6 +39,7 @@ if _typing.TYPE_CHECKING:
     from minitms import testing as testing
 
 __version__ = "0.1.0"
+__docformat__ = "numpy"  # for pdoc
 
 __all__ = [
     "Attack", "Checkpoint", "DivergenceError", "Examples", "PhaseDiagram", "SparseFeatures", "TrainingRun", "Weights",

@@ -5,6 +5,8 @@ That one decision gives Ctrl-C, progress bars, checkpoints and snapshots.
 
 from __future__ import annotations
 
+import html
+import io
 import os
 import shutil
 import sys
@@ -16,7 +18,7 @@ from tqdm import tqdm
 from minitms.fast import jit
 
 CHUNK_SECONDS = 0.1  # about; at least one unit of work
-SHOWN_AFTER = 1.0  # seconds, until which there is no bar
+SHOWN_AFTER = 3.0  # seconds, until which there is no bar
 NARROW = 60  # columns, below which there is no room for all of it
 SHORT = "{percentage:3.0f}% {rate_fmt}, {remaining}"
 
@@ -42,9 +44,11 @@ def bar(total: int, unit: str, progress: bool | None) -> tqdm:
     """A bar over `total` units; `progress` None decides by where we run; TQDM_DISABLE=1 means none."""
     if progress is None:
         progress = not os.environ.get("TQDM_DISABLE") and (sys.stderr.isatty() or _in_notebook())
+    options = {"total": total, "unit": unit, "unit_scale": True, "disable": not progress, "delay": SHOWN_AFTER}
+    if _in_notebook():
+        return _NotebookBar(**options, leave=False, file=io.StringIO(), ncols=80, ascii=False)
     short = SHORT if shutil.get_terminal_size().columns < NARROW else None
-    return _Bar(total=total, unit=unit, unit_scale=True, disable=not progress, delay=SHOWN_AFTER, leave=False,
-                bar_format=short)  # fmt: skip
+    return _Bar(**options, leave=False, bar_format=short)
 
 
 class _Bar(tqdm):
@@ -73,6 +77,20 @@ class _Bar(tqdm):
         if self._timer:
             self._timer.cancel()
         super().close()
+
+
+class _NotebookBar(_Bar):
+    """A bar in one element of the page, empty at the end. What tqdm writes to stderr stays, red, line by line."""
+
+    name = None  # of the element, once there is one
+
+    def display(self, msg=None, pos=None):
+        text = html.escape(str(self) if msg is None else msg)
+        element = {"text/html": f"<pre>{text}</pre>" if text else ""}
+        known, self.name = self.name is not None, f"minitms-{id(self)}"
+        if known or text:
+            show = sys.modules["IPython"].display.display
+            show(element, raw=True, display_id=self.name, update=known)
 
 
 def _in_notebook() -> bool:

@@ -61,6 +61,16 @@ def adam_update(w, g, m, v, step, constants):
     Notes
     -----
     Kingma & Ba (2015), algorithm 1; Loshchilov & Hutter (2019), algorithm 2.
+
+    Examples
+    --------
+    >>> from minitms import adam
+    >>> constants = adam.constants(0.0, "float64")
+    >>> rates = adam.learning_rates("constant", 0.01, 1)
+    >>> step = adam.Step(*(value[0] for value in adam.steps(rates, 0, 1, "float64")))
+    >>> w, m, v = adam.rule(1.0, 30.0, 0.0, 0.0, step, constants)
+    >>> round(float(w), 6)  # the first step has the length of the learning rate, whatever the gradient
+    0.99
     """
     m = m + constants.gain_m * (g - m)
     v = v + constants.gain_v * (g * g - v)
@@ -90,6 +100,12 @@ def learning_rates(schedule: Schedule, learning_rate: float, steps: int, warmup:
     ``"constant"``: η. ``"linear"``: η (1 - t / steps). ``"cosine"``: η (1 + cos(π t / steps)) / 2.
     Both decays start at η and would reach 0 at the step after the last. During the `warmup` η rises evenly from
     η / warmup, and the schedule begins after it.
+
+    Examples
+    --------
+    >>> from minitms import adam
+    >>> adam.learning_rates("cosine", 0.01, 4).round(4)
+    array([0.01  , 0.0085, 0.005 , 0.0015])
     """
     t = np.arange(steps - warmup) / max(steps - warmup, 1)
     factor = _checks.lookup("schedule", schedule, {

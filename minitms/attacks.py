@@ -47,7 +47,16 @@ from minitms.weights import WeightsLike, both, each
 
 
 class Attack(NamedTuple):
-    """What `worst_attack` found, for a stack ``...`` of models."""
+    """What `worst_attack` found, for a stack ``...`` of models.
+
+    Examples
+    --------
+    >>> import numpy as np, minitms as tms
+    >>> x = np.array([[0.5, 0.5]])
+    >>> attack = tms.worst_attack(np.eye(2), np.zeros(2), x, budget=0.1)
+    >>> attack.delta.shape, bool(attack.attacked > attack.clean)
+    ((1, 2), True)
+    """
 
     delta: np.ndarray     # δ (..., batch, n): what is added to each example; 0 where no attack does damage
     budget: np.ndarray    # ε (...)

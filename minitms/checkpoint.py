@@ -51,6 +51,16 @@ class Checkpoint:
     allow : names of differences to put up with when a run is resumed
         Any of "cpu", "numba" and "numpy": the type of the processor, or the version of the package. Equal bits are
         promised for equal ones only, so others are refused unless named here.
+
+    Examples
+    --------
+    >>> import tempfile, minitms as tms
+    >>> features = tms.SparseFeatures(n=5, density=0.1)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     kept = tms.Checkpoint(folder + "/study", allow=("cpu",))
+    ...     runs = [tms.train(features, n_hidden=2, steps=20, seed=0, checkpoint=kept) for _ in range(2)]
+    >>> bool((runs[0].W == runs[1].W).all())  # the second was loaded
+    True
     """
 
     path: PathLike

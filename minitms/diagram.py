@@ -62,6 +62,12 @@ def classify(W: ArrayLike) -> np.ndarray:
     Notes
     -----
     The thresholds of the first two are those of an earlier replication, zroe1/toy-models-of-superposition (2023).
+
+    Examples
+    --------
+    >>> import minitms as tms
+    >>> [str(tms.classify([W])) for W in ([1, 0], [0, 1], [1, -1], [0.7, 0.7])]
+    ['first', 'extra', 'superposed', 'neither']
     """
     W = _checks.finite("W", single("W", W))
     if W.ndim < 2 or W.shape[-2:] != (1, 2):
@@ -116,6 +122,15 @@ class PhaseDiagram:
     seed : int
     settings : dict
         ``steps``, ``batch_size`` and ``learning_rate`` of a sampled sweep; empty otherwise.
+
+    Examples
+    --------
+    >>> import minitms as tms
+    >>> diagram = tms.phase_diagram([0.1, 1.0], [0.3, 1.0], method="expected", restarts=5, seed=0)
+    >>> diagram.classes[:, 0].tolist()  # at r = 0.3
+    ['superposed', 'first']
+    >>> diagram.best().W.shape, diagram.at(density=0.1, importance=1.0)["class"]
+    ((2, 2, 1, 2), 'superposed')
     """
 
     densities: np.ndarray

@@ -91,6 +91,14 @@ def expected_loss(
     Notes
     -----
     Elhage et al. (2022), sections 2 ("Loss") and 3; the integrals are derived at the head of this file.
+
+    Examples
+    --------
+    >>> import minitms as tms
+    >>> round(float(tms.expected_loss([[1.0, -1]], [0.0, 0], density=0.1)), 6)  # by hand 2 s²/6
+    0.003333
+    >>> round(float(tms.expected_loss([[1.0, 0]], [0.0, 0.05], density=0.1)), 6)  # s/3 - s²/4
+    0.030833
     """
     model = _Models(W, b, density, importance, activation, pattern)
     return model.evaluate()[0].reshape(model.stack)
@@ -112,6 +120,13 @@ def expected_gradients(
     Notes
     -----
     An output with W_i = 0 and b_i = 0 sits on a kink. As in `minitms.backward`, ReLU's derivative at 0 is taken as 0.
+
+    Examples
+    --------
+    >>> import minitms as tms
+    >>> dW, db = tms.expected_gradients([[1.0, -1]], [0.0, 0], density=0.1)
+    >>> dW.round(6)
+    array([[-0.001667,  0.001667]])
     """
     model = _Models(W, b, density, importance, activation, pattern)
     _, dW, db = model.evaluate()
@@ -162,6 +177,13 @@ def minimise_expected_loss(
     Notes
     -----
     A million models take seconds on two cores. Ctrl-C stops between groups of models, within a small part of a second.
+
+    Examples
+    --------
+    >>> from minitms.expected import minimise_expected_loss
+    >>> found = minimise_expected_loss([[1.0, -0.5]], [0.0, 0.0], density=0.1)
+    >>> found.W.round(2), bool(found.gradient < 1e-8)
+    (array([[ 1.01, -1.01]]), True)
     """
     model = _Models(W, b, density, importance, activation, pattern)
     evaluations = _checks.integer("evaluations", evaluations, at_least=1)

@@ -36,6 +36,12 @@ def feature_norms(W: ArrayLike) -> np.ndarray:
     Notes
     -----
     Elhage et al. (2022), section 2, "Feature representation".
+
+    Examples
+    --------
+    >>> import minitms as tms
+    >>> tms.feature_norms([[3.0, 0, 0], [4.0, 1, 0]])
+    array([5., 1., 0.])
     """
     scaled, exponent = _scaled(W)
     return _fits("|W_i|", _ldexp(np.linalg.norm(scaled, axis=-2), exponent))
@@ -63,6 +69,12 @@ def interference(W: ArrayLike) -> np.ndarray:
     Notes
     -----
     Elhage et al. (2022), section 2: the colour of the bars. (The authors' notebook colours by its square root.)
+
+    Examples
+    --------
+    >>> import minitms as tms
+    >>> tms.interference([[1.0, -1, 0]])  # a pair, and a feature that is not there
+    array([1., 1., 0.])
     """
     overlap, exponent = _overlap(W)
     np.einsum("...ii->...i", overlap)[...] = 0  # leave out j = i
@@ -94,6 +106,12 @@ def dimensionality(W: ArrayLike) -> np.ndarray:
     Notes
     -----
     Elhage et al. (2022), section 4, "Feature dimensionality".
+
+    Examples
+    --------
+    >>> import minitms as tms
+    >>> tms.dimensionality([[1.0, -1, 0], [0.0, 0, 1]])  # a pair shares a dimension
+    array([0.5, 0.5, 1. ])
     """
     overlap, exponent = _overlap(W)
     squares = np.linalg.norm(_scaled(W)[0], axis=-2) ** 2
@@ -124,6 +142,12 @@ def features_learned(W: ArrayLike) -> np.ndarray:
     Notes
     -----
     Elhage et al. (2022), section 4. `features_represented` counts those above a threshold.
+
+    Examples
+    --------
+    >>> import minitms as tms
+    >>> float(tms.features_learned([[1.0, -1, 0], [0.0, 0, 0.5]]))
+    2.25
     """
     total, exponent = _squares(W)
     return _fits("|W|²_F", _ldexp(total, exponent))
@@ -148,6 +172,12 @@ def dimensions_per_feature(W: ArrayLike) -> np.ndarray:
     Notes
     -----
     Elhage et al. (2022), section 4. |W|²_F is what `features_learned` gives.
+
+    Examples
+    --------
+    >>> import minitms as tms
+    >>> float(tms.dimensions_per_feature([[1.0, -1, 0], [0.0, 0, 1]]))  # two dimensions, three features
+    0.6666666666666666
     """
     total, exponent = _squares(W)
     per_feature = np.divide(np.shape(W)[-2], total, out=np.zeros_like(total), where=total > 0)
@@ -184,6 +214,12 @@ def leverage(W: ArrayLike) -> np.ndarray:
     Notes
     -----
     The bound by the leverage score is Fred Zhang's, in a comment to Elhage et al. (2022).
+
+    Examples
+    --------
+    >>> import minitms as tms
+    >>> tms.leverage([[1.0, -1, 0], [0.0, 0, 1]]).round(6)
+    array([0.5, 0.5, 1. ])
     """
     W = _weights(W)
     scaled = _ldexp(W, -_exponent(W, axis=(-2, -1))[..., None, None])  # one factor for all: the scores do not change
@@ -214,6 +250,12 @@ def features_represented(W: ArrayLike, threshold: float = 0.5) -> np.ndarray:
     A norm tells whether one feature is stored, where features have directions of their own. In dense data with equal
     importance they need not: the best linear model is any projection onto m dimensions, to which all n features
     contribute a little, so that no norm or more than m may be above the threshold. Count those by `features_learned`.
+
+    Examples
+    --------
+    >>> import minitms as tms
+    >>> int(tms.features_represented([[1.0, -1, 0.1], [0.0, 0, 0.2]]))
+    2
     """
     return (feature_norms(W) > _checks.number("threshold", threshold)).sum(axis=-1)
 

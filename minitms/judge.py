@@ -14,7 +14,17 @@ from minitms.model import loss
 
 
 class DivergenceError(ArithmeticError):
-    """Training left the numbers, or ended worse than having learned nothing at all."""
+    """Training left the numbers, or ended worse than having learned nothing at all.
+
+    Examples
+    --------
+    >>> import minitms as tms
+    >>> try:
+    ...     tms.train(tms.SparseFeatures(n=5, density=0.1), n_hidden=2, steps=50, learning_rate=1e6, seed=0)
+    ... except tms.DivergenceError:
+    ...     print("try a smaller learning rate")
+    try a smaller learning rate
+    """
 
 
 def check_finite(losses, theta, step, plan):

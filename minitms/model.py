@@ -21,7 +21,6 @@ both places, y = g(Wᵀ f(W x) + b) for each example: column W_i is the directio
 
 The leading axes ``...`` are a stack of models, as in `numpy.linalg`; one model is no special case. The mathematics
 stands first, then the functions to call. This file is the definition; tests hold the faster, fused kernels to it.
-
 Source: Elhage et al., Toy Models of Superposition (2022).
 """
 
@@ -101,6 +100,13 @@ def forward(
     ------
     ValueError, TypeError
         If the shapes do not fit each other, a dtype is not real, or a word is unknown.
+
+    Examples
+    --------
+    >>> import minitms as tms
+    >>> tms.forward([[1.0, -1.0]], [0, 0], [[0.6, 0.0], [0.6, 0.3]])  # both on: each hides a part of the other
+    array([[0.6, 0. ],
+           [0.3, 0. ]])
     """
     W, b, x, *_ = arrays(ACTIVATIONS, W, b, x, 1.0, None, activation, hidden)
     return _layers(W, b, x, activation, hidden)[-1]
@@ -130,6 +136,12 @@ def loss(
     ------
     ValueError, TypeError
         As in `forward`; also if the importance is negative or not finite, or if it or the target is of another shape.
+
+    Examples
+    --------
+    >>> import minitms as tms
+    >>> float(tms.loss([[1.0, -1.0]], [0, 0], [[0.5, 0.0], [0.5, 0.25]]))  # 0.25 off twice, in one example of two
+    0.0625
     """
     W, b, x, importance, t = arrays(ACTIVATIONS, W, b, x, importance, target, activation, hidden)
     return _loss(_layers(W, b, x, activation, hidden)[-1], t, importance)
@@ -158,6 +170,12 @@ def backward(
     ------
     ValueError, TypeError
         As in `loss`.
+
+    Examples
+    --------
+    >>> import minitms as tms
+    >>> tms.backward([[1.0, -1.0]], [0, 0], [[0.5, 0.0], [0.5, 0.25]])
+    (array([[-0.1875, -0.0625]]), array([-0.25,  0.  ]))
     """
     W, b, x, importance, t = arrays(ACTIVATIONS, W, b, x, importance, target, activation, hidden)
     layers = _layers(W, b, x, activation, hidden)
@@ -168,12 +186,13 @@ def loss_and_gradients(
     W: WeightsLike, b: ArrayLike, x: ArrayLike, importance: ArrayLike = 1.0, activation: Activation = "relu", *,
     hidden: Activation = "linear", target: ArrayLike | None = None,
 ) -> tuple[np.ndarray, np.ndarray | Weights, np.ndarray]:  # fmt: skip
-    """`loss` and `backward` in one call, with one forward pass.
+    """`loss` and `backward` in one call, with one forward pass: L, dW and db, as these return them.
 
-    Returns
-    -------
-    L : array of shape (...)
-    dW, db : as `backward` returns them
+    Examples
+    --------
+    >>> import minitms as tms
+    >>> tms.loss_and_gradients([[1.0, -1.0]], [0, 0], [[0.5, 0.0], [0.5, 0.25]])
+    (np.float64(0.0625), array([[-0.1875, -0.0625]]), array([-0.25,  0.  ]))
     """
     W, b, x, importance, t = arrays(ACTIVATIONS, W, b, x, importance, target, activation, hidden)
     layers = _layers(W, b, x, activation, hidden)

@@ -134,6 +134,13 @@ class TrainingRun:
     settings : dict
         How the run was made: the arguments of `train` that are numbers and words.
     snapshots : Snapshots or None
+
+    Examples
+    --------
+    >>> import minitms as tms
+    >>> run = tms.train(tms.SparseFeatures(n=5, density=0.05), n_hidden=2, steps=200, restarts=4, seed=0)
+    >>> run.W.shape, run.best().W.shape, run.settings["learning_rate"]
+    ((4, 2, 5), (2, 5), 0.01)
     """
 
     W: np.ndarray | Weights

@@ -61,6 +61,12 @@ def feature_variance(density: ArrayLike) -> np.ndarray:
     Returns
     -------
     v : float64 array of the same shape
+
+    Examples
+    --------
+    >>> from minitms import theory
+    >>> theory.feature_variance([0.1, 1.0]).round(5)
+    array([0.03083, 0.08333])
     """
     s = _checks.bounded("density", density, at_most=1.0)
     return s / 3 - s**2 / 4
@@ -91,6 +97,12 @@ def configuration_losses(
     -----
     Upper bounds on the least loss of a model, not minima: see the head of this file.
     Elhage et al. (2022), section 3.
+
+    Examples
+    --------
+    >>> from minitms import theory
+    >>> theory.configuration_losses(0.1, 1.0).round(5)  # first, extra, superposed
+    array([0.03083, 0.03083, 0.00333])
     """
     s, r = _plane(density, importance)
     _checks.choice("n", n, tuple(CONFIGURATIONS))
@@ -110,6 +122,12 @@ def predicted_configuration(
     Returns
     -------
     index : int64 array of the broadcast shape; of equal losses the one named first wins (all are 0 at density 0)
+
+    Examples
+    --------
+    >>> from minitms import theory
+    >>> [theory.CONFIGURATIONS[2][k] for k in theory.predicted_configuration([0.1, 1.0, 1.0], [1.0, 0.5, 2.0])]
+    ['superposed', 'first', 'extra']
     """
     s, r = _plane(density, importance)
     _checks.choice("n", n, tuple(CONFIGURATIONS))
@@ -142,6 +160,12 @@ def boundary_density(importance: ArrayLike, n: int = 2) -> np.ndarray:
     Notes
     -----
     Elhage et al. (2022), section 3, draw it; the formula follows from the losses at the head of this file.
+
+    Examples
+    --------
+    >>> from minitms import theory
+    >>> theory.boundary_density([0.1, 1.0, 10.0]).round(3)
+    array([0.16 , 0.571, 0.16 ])
     """
     r = _checks.bounded("importance", importance)
     _checks.choice("n", n, tuple(CONFIGURATIONS))
@@ -179,6 +203,12 @@ def onset_importance(density: ArrayLike) -> np.ndarray:
     Notes
     -----
     Not in the paper, whose diagram compares fixed configurations.
+
+    Examples
+    --------
+    >>> from minitms import theory
+    >>> theory.onset_importance([0.16, 0.5]).round(3)
+    array([0.165, 0.55 ])
     """
     s = _checks.bounded("density", density, at_most=1.0)
     if (s == 0).any():
@@ -203,6 +233,12 @@ def away_from_boundary(
     -------
     away : bool array of the broadcast shape; False at density 0, where every configuration costs nothing,
         and at importance 0, where the extra feature costs nothing whatever becomes of it
+
+    Examples
+    --------
+    >>> from minitms import theory
+    >>> theory.away_from_boundary([0.1, 4 / 7], [1.0, 1.0])
+    array([False, False])
     """
     s, r = _plane(density, importance)
     relu = _checks.is_relu(activation)

@@ -20,6 +20,13 @@ class Weights(NamedTuple):
     """Untied weights, and gradients by them. Any tuple (encoder, decoder) of two such arrays serves as well.
 
     Row k belongs to neuron k in both: what it reads from the features, and what it writes to them.
+
+    Examples
+    --------
+    >>> import numpy as np, minitms as tms
+    >>> W = tms.Weights(np.ones((2, 5)), np.zeros((2, 5)))
+    >>> tms.forward(W, np.zeros(5), np.ones((1, 5)))
+    array([[0., 0., 0., 0., 0.]])
     """
 
     encoder: np.ndarray  # E (..., m, n)

@@ -145,3 +145,29 @@ def test_a_bar_fits_a_narrow_terminal(monkeypatch):
     shown = [line.strip() for line in sys.stderr.getvalue().split("\r") if line.strip()]
     assert all(len(line) <= 30 for line in shown)
     assert "k steps/s, 0" in shown[-1]  # the rate is not lost
+def test_a_bar_in_a_notebook_is_one_element_that_is_empty_at_the_end(monkeypatch):
+    class ZMQInteractiveShell:
+        pass
+
+    shown = []
+
+    def display(element, raw, display_id, update):
+        assert raw
+        shown.append((element["text/html"], display_id, update))
+
+    ipython = types.SimpleNamespace(get_ipython=ZMQInteractiveShell, display=types.SimpleNamespace(display=display))
+    monkeypatch.setitem(sys.modules, "IPython", ipython)
+    monkeypatch.setattr(sys, "stderr", io.StringIO())
+    with bar(100, " steps", True) as short:
+        short.update(100)
+    assert not shown
+    monkeypatch.setattr(_pace, "SHOWN_AFTER", 0)
+    with bar(100, " steps", True) as long:
+        long.update(7)
+        long.refresh()
+    texts, names, updates = zip(*shown, strict=True)
+    assert "7.00/100" in texts[-2]
+    assert texts[-1] == ""
+    assert len(set(names)) == 1
+    assert updates == (False, *[True] * (len(shown) - 1))
+    assert sys.stderr.getvalue() == ""

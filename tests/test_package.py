@@ -214,6 +214,26 @@ def test_examples_in_docstrings_print_what_they_say(module):
     assert results.failed == 0
 
 
+def public_names():
+    """What a user finds by <Tab>: the top level, and the rooms behind it."""
+    for room in ("minitms", "minitms.plots", "minitms.theory", "minitms.testing", "minitms.testing.strategies",
+                 "minitms.testing.metamorphic"):  # fmt: skip
+        module = importlib.import_module(room)
+        for name, value in vars(module).items():
+            at_home = room == "minitms" or getattr(value, "__module__", "").startswith(room)
+            if callable(value) and not name.startswith("_") and at_home:
+                yield pytest.param(value, id=f"{room}.{name}")
+
+
+@pytest.mark.parametrize("value", list(public_names()))
+def test_every_public_name_has_an_example(value):
+    """Which the test above runs."""
+    documentation = inspect.getdoc(value)
+    examples = re.search(r"^Examples\n-{8}\n(.*)", documentation, re.MULTILINE | re.DOTALL)
+    assert examples, "no section Examples"
+    assert ">>> " in examples[1]
+
+
 def test_indented_examples_in_docstrings_run():
     """A block that begins with an import is code to copy; the tests in it are run too."""
     blocks = [

@@ -85,7 +85,7 @@ def test_phase_map_puts_each_cell_around_its_point_with_density_1_on_top(ax):
 
 def test_phase_map_of_colours_and_of_a_single_cell(ax):
     plots.phase_map(ax, [0.5], [1.0], plots.class_colors([["superposed"]]))
-    np.testing.assert_allclose(np.ravel(ax.collections[0].get_array()), [1, 1, 1])
+    np.testing.assert_allclose(np.ravel(ax.collections[0].get_array()), plots.SUPERPOSED)
 
 
 def test_superposition_colours_at_the_corners_and_beyond():
@@ -97,6 +97,7 @@ def test_superposition_colours_at_the_corners_and_beyond():
 def test_class_colours_are_four_and_other_words_are_refused():
     colors = plots.class_colors(["first", "extra", "superposed", "neither"])
     assert len(np.unique(colors, axis=0)) == 4
+    np.testing.assert_allclose(colors[:3], [plots.NOT_LEARNED, plots.DEDICATED, plots.SUPERPOSED])  # one scheme
     with pytest.raises(ValueError, match=r"class is 'other'.*'first'"):
         plots.class_colors(["first", "other"])
 

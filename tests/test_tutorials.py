@@ -62,8 +62,11 @@ def exercises(source):
 
 
 def test_there_are_tutorials():
-    assert [source.name[:2] for source in SOURCES] == [f"{number:02}" for number in range(len(SOURCES))]
-    assert len(SOURCES) == 8
+    """Numbered without a gap; a second half of one has its number and a b."""
+    numbers = [build.number(source) for source in SOURCES]
+    assert [number for number in numbers if number.isdigit()] == [f"{k:02}" for k in range(int(numbers[-1][:2]) + 1)]
+    assert {number[:2] for number in numbers if not number.isdigit()} <= set(numbers)
+    assert len(SOURCES) >= 9
 
 
 @pytest.mark.parametrize("source", SOURCES, ids=lambda source: source.stem)
@@ -71,7 +74,7 @@ class TestTutorial:
     def test_notebook_has_the_cells_of_its_source(self, source):
         fresh, kept = build.notebook(source), committed(source)
         assert [(c.cell_type, c.source) for c in kept.cells] == [(c.cell_type, c.source) for c in fresh.cells], (
-            f"{source.stem}.ipynb is not what {source.name} gives; {MEND} {source.name[:2]}"
+            f"{source.stem}.ipynb is not what {source.name} gives; {MEND} {build.number(source)}"
         )
 
     def test_notebook_is_tidy(self, source):
@@ -90,9 +93,10 @@ class TestTutorial:
         assert "/tmp/" not in text
 
     def test_runs_and_its_exercises_can_be_solved(self, source):
-        names, book = exercises(source), build.notebook(source)
+        names, book = exercises(source), build.notebook(source, checks=True)
         solutions = source.parent / "solutions" / source.name
         outputs = build.execute(book, source, TRY_EXERCISES.format(solutions=str(solutions), names=names))
+        book.cells = [cell for cell in book.cells if not build.is_check(cell)]
         build.tidy(book)
         errors = [output for cell in book.cells for output in cell.get("outputs", []) if output.get("name") == "stderr"]
         assert not errors
@@ -131,6 +135,25 @@ def test_solutions_stay_out_of_the_tutorials():
                      if isinstance(node, ast.FunctionDef) and node.name == name]
             assert len(stubs) == 1
             assert ast.unparse(stubs[0].body[-1]) == "raise NotImplementedError"
+
+
+def test_copies_to_work_in_have_neither_outputs_nor_checks(tmp_path, monkeypatch):
+    source = tmp_path / SOURCES[0].name
+    source.write_text(SOURCES[0].read_text())
+    monkeypatch.setattr(build, "sources", lambda: [source])
+    build.main(["--work"])
+    cells = nbformat.read(tmp_path / f"{source.stem}_work.ipynb", as_version=4).cells
+    assert [cell.source for cell in cells] == [cell.source for cell in committed(SOURCES[0]).cells]
+    assert not any(cell.get("outputs") or cell.get("execution_count") for cell in cells)
+    assert "tutorials/*_work.ipynb" in (ROOT / ".gitignore").read_text().splitlines()
+
+
+def test_what_only_holds_the_text_to_its_numbers_is_not_shown():
+    """Such cells are there, the tests run them, and no reader meets them."""
+    hidden = [cell for source in SOURCES for cell in build.notebook(source, checks=True).cells if build.is_check(cell)]
+    assert len(hidden) > 30
+    shown = {cell.source for source in SOURCES for cell in committed(source).cells}
+    assert not shown & {cell.source for cell in hidden}
 
 
 def test_map_measures_every_tutorial():

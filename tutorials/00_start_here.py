@@ -23,17 +23,17 @@
 #
 # | letter | what it is | shape |
 # | --- | --- | --- |
-# | n, m | number of features, number of hidden dimensions | numbers, m < n |
-# | s, S | density, the probability that a feature is on; sparsity, S = 1 - s | numbers in [0, 1] |
-# | x | a batch of examples: one row each, one column a feature | (batch, n) |
-# | x_i, y_i, I_i | that of feature i alone, in one example; i counts from 0 | numbers |
-# | W | weights; column i, written W_i, says where feature i is stored | (m, n) |
-# | b | bias, one number a feature | (n,) |
-# | h | hidden values, what is stored | (batch, m) |
-# | z | output before the last step, h W + b | (batch, n) |
-# | y | output, the features as the model reconstructs them | (batch, n) |
-# | I | importance of each feature | (n,) |
-# | L | loss, how wrong the model is | a number |
+# | $n$, $m$ | number of features, number of hidden dimensions | numbers, $m < n$ |
+# | $s$, $S$ | density, the probability that a feature is on; sparsity, $S = 1 - s$ | numbers in [0, 1] |
+# | $x$ | a batch of examples: one row each, one column a feature | (batch, n) |
+# | $x_i$, $y_i$, $I_i$ | that of feature $i$ alone, in one example; $i$ counts from 0 | numbers |
+# | $W$ | weights; column $i$, written $W_i$, says where feature $i$ is stored | (m, n) |
+# | $b$ | bias, one number a feature | (n,) |
+# | $h$ | hidden values, what is stored | (batch, m) |
+# | $z$ | output before the last step, $h W + b$ | (batch, n) |
+# | $y$ | output, the features as the model reconstructs them | (batch, n) |
+# | $I$ | importance of each feature | (n,) |
+# | $L$ | loss, how wrong the model is | a number |
 
 # %%
 try:
@@ -61,11 +61,11 @@ rng = np.random.default_rng(0)
 #
 # So our data are as plain as can be. Each feature of each example is, independently of everything else,
 #
-# - 0 with probability S (the *sparsity*),
+# - 0 with probability $S$ (the *sparsity*),
 # - otherwise a random number between 0 and 1, all equally likely.
 #
-# It is handier to speak of the *density* s = 1 - S, the probability that a feature is on. Here are eight examples of
-# five features at s = 0.2. Every row is an example.
+# It is handier to speak of the *density* $s = 1 - S$, the probability that a feature is on. Here are eight examples of
+# five features at $s = 0.2$. Every row is an example.
 
 # %%
 features = tms.SparseFeatures(n=5, density=0.2)
@@ -74,14 +74,14 @@ print(x.round(2))
 print("shape:", x.shape, " numbers that are not 0:", np.count_nonzero(x), "of", x.size)
 
 # %% [markdown]
-# **Predict.** In a very large batch at density s = 0.2: (a) which share of the numbers is not 0? (b) what is the mean
+# **Predict.** In a very large batch at density $s = 0.2$: (a) which share of the numbers is not 0? (b) what is the mean
 # of a column? (c) in which share of the examples are features 0 and 1 *both* on?
 #
 # <details><summary>Answer</summary>
 #
-# (a) s. (b) A feature that is on is 1/2 on average, and it is on with probability s: the mean is s/2. (c) They are
-# independent, so s times s. At s = 0.2 that is one example in 25. Rare features meet very rarely: halve s and they
-# meet four times less often. Keep this in mind, the whole subject rests on it.
+# (a) $s$. (b) A feature that is on is 1/2 on average, and it is on with probability $s$: the mean is $s/2$. (c) They
+# are independent, so $s$ times $s$. At $s = 0.2$ that is one example in 25. Rare features meet very rarely: halve $s$
+# and they meet four times less often. Keep this in mind, the whole subject rests on it.
 #
 # </details>
 
@@ -97,6 +97,8 @@ share_on, mean, both_on = (
 print(f"(a) on      {share_on:.4f}   expected {s:.4f}")
 print(f"(b) mean    {mean:.4f}   expected {s / 2:.4f}")
 print(f"(c) both on {both_on:.4f}   expected {s * s:.4f}")
+
+# %% tags=["check"]
 assert abs(share_on - s) < 0.005
 assert abs(mean - s / 2) < 0.005
 assert abs(both_on - s * s) < 0.005
@@ -105,19 +107,20 @@ assert abs(both_on - s * s) < 0.005
 # <a id="models"></a>
 # ## 2. Two models, with pen and paper
 #
-# The models have to pass n features through a bottleneck of only m numbers, m < n, and get the features back:
+# The models have to pass $n$ features through a bottleneck of only $m$ numbers, $m < n$, and get the features back:
 #
 # $$ h = x W^\top \qquad z = h\,W + b \qquad y = z \;\text{ (linear)} \quad\text{or}\quad y = \mathrm{ReLU}(z) $$
 #
-# $h$ is what is stored. Feature i is stored along column i of W: if only feature i is on, with value $x_i$, then $h$ is
-# $x_i W_i$. The same W reads the features out again, a bias $b$ is added, and that is the linear model. The other model
-# then applies $\mathrm{ReLU}(z) = \max(z, 0)$ (*rectified linear unit*), which turns every negative number into 0.
-# (Rows are examples, so x Wᵀ is the product of the batch with W turned on its side: for every row, the sum of x_i W_i.)
+# $h$ is what is stored. Feature $i$ is stored along column $i$ of $W$: if only feature $i$ is on, with value $x_i$,
+# then $h$ is $x_i W_i$. The same $W$ reads the features out again, a bias $b$ is added, and that is the linear model.
+# The other model then applies $\mathrm{ReLU}(z) = \max(z, 0)$ (*rectified linear unit*), which turns every negative
+# number into 0. (Rows are examples, so $x W^\top$ is the product of the batch with $W$ turned on its side: for every
+# row, the sum of $x_i W_i$.)
 #
-# The smallest case: n = 2 features through m = 1 number. Let W = [1, -1] and b = [0, 0]: feature 0 is stored as a
-# positive number and feature 1 as a negative one. Three examples:
+# The smallest case: $n = 2$ features through $m = 1$ number. Let $W = [1, -1]$ and $b = [0, 0]$: feature 0 is stored
+# as a positive number and feature 1 as a negative one. Three examples:
 #
-# | example x | h = x₀ - x₁ | z = [h, -h] | y = ReLU(z) | right? |
+# | example $x$ | $h = x_0 - x_1$ | $z = [h, -h]$ | $y = \mathrm{ReLU}(z)$ | right? |
 # | --- | --- | --- | --- | --- |
 # | [0.6, 0.0] | 0.6 | [0.6, -0.6] | [0.6, 0.0] | exactly |
 # | [0.0, 0.3] | -0.3 | [-0.3, 0.3] | [0.0, 0.3] | exactly |
@@ -136,14 +139,16 @@ x = np.array([[0.6, 0.0], [0.0, 0.3], [0.6, 0.3]])
 
 y = tms.forward(W, b, x, activation="relu")
 print(y)
+
+# %% tags=["check"]
 assert np.allclose(y, [[0.6, 0.0], [0.0, 0.3], [0.3, 0.0]])
 
 # %% [markdown]
-# **Predict.** What does the *linear* model make of the first example, [0.6, 0.0], with the same W and b?
+# **Predict.** What does the *linear* model make of the first example, [0.6, 0.0], with the same $W$ and $b$?
 #
 # <details><summary>Answer</summary>
 #
-# y = z = [0.6, -0.6]. Nothing removes the interference, so feature 1 is reported at -0.6 although it is off, an error
+# $y = z = [0.6, -0.6]$. Nothing removes the interference, so feature 1 is reported at -0.6 although it is off, an error
 # as large as if feature 0 had been given up. A linear model pays for sharing whenever a feature is on, not only where
 # two meet. So it gains nothing by sharing, as [tutorial 3](03_demonstrating_superposition.ipynb) shows.
 #
@@ -151,6 +156,8 @@ assert np.allclose(y, [[0.6, 0.0], [0.0, 0.3], [0.3, 0.0]])
 
 # %%
 print(tms.forward(W, b, x[:1], activation="linear"))
+
+# %% tags=["check"]
 assert np.allclose(tms.forward(W, b, x[:1], activation="linear"), [[0.6, -0.6]])
 
 # %% [markdown]
@@ -164,16 +171,17 @@ assert np.allclose(tms.forward(W, b, x[:1], activation="linear"), [[0.6, -0.6]])
 #
 # In our three examples only the last is wrong, by 0.3 in each feature. With importance 1 for both:
 #
-# L = (0 + 0 + (0.3² + 0.3²)) / 3 = 0.18 / 3 = 0.06
+# $L = (0 + 0 + (0.3^2 + 0.3^2)) / 3 = 0.18 / 3 = 0.06$
 #
-# **Predict.** And if the second feature matters half as much, I = [1, 0.5]?
+# **Predict.** And if the second feature matters half as much, $I = [1, 0.5]$?
 #
 # <details><summary>Answer</summary>
 #
-# (0.09 + 0.5 · 0.09) / 3 = 0.135 / 3 = 0.045.
+# $(0.09 + 0.5 \cdot 0.09) / 3 = 0.135 / 3 = 0.045$.
 #
 # </details>
-#
+
+# %% [markdown]
 # `tms.forward` and `tms.loss` take the ReLU model, and importance 1, unless told otherwise.
 
 # %%
@@ -183,6 +191,8 @@ print(
     " with I = [1, 0.5]:",
     tms.loss(W, b, x, [1, 0.5]).round(6),
 )
+
+# %% tags=["check"]
 assert np.isclose(tms.loss(W, b, x, importance=1.0), 0.06)
 assert np.isclose(tms.loss(W, b, x, importance=[1, 0.5]), 0.045)
 
@@ -192,22 +202,23 @@ assert np.isclose(tms.loss(W, b, x, importance=[1, 0.5]), 0.045)
 #
 # There are two honest ways to spend one number on two equally important features:
 #
-# - **Keep one, give up the other**: W = [1, 0]. Feature 0 always comes out right. Feature 1 is never seen, so the best
-#   that can be said about it is its mean, b = [0, s/2].
-# - **Share**: W = [1, -1], b = [0, 0], as above.
+# - **Keep one, give up the other**: $W = [1, 0]$. Feature 0 always comes out right. Feature 1 is never seen, so the
+#   best that can be said about it is its mean, $b = [0, s/2]$.
+# - **Share**: $W = [1, -1]$, $b = [0, 0]$, as above.
 #
-# **Predict.** Which has the lower loss when every feature is always on (s = 1)? And when they are on in one example out
-# of ten (s = 0.1)?
+# **Predict.** Which has the lower loss when every feature is always on ($s = 1$)? And when they are on in one example
+# out of ten ($s = 0.1$)?
 #
 # <details><summary>Answer</summary>
 #
-# At s = 1 both features are on in every example and sharing spoils each one: keeping one is better. At s = 0.1 the two
-# meet in one example out of a hundred, while the feature that was given up is missed in one out of ten: sharing is much
-# better. Somewhere in between they cost the same. [Tutorial 4](04_phase_changes.ipynb) finds that place with pen and
-# paper: s = 4/7.
+# At $s = 1$ both features are on in every example and sharing spoils each one: keeping one is better. At $s = 0.1$ the
+# two meet in one example out of a hundred, while the feature that was given up is missed in one out of ten: sharing is
+# much better. Somewhere in between they cost the same. [Tutorial 4](04_phase_changes.ipynb) finds that place with pen
+# and paper: $s = 4/7$.
 #
 # </details>
-#
+
+# %% [markdown]
 # We try it, on a large batch for each of several densities.
 
 # %%
@@ -222,24 +233,24 @@ print("density   keep one      share    better")
 for s, one, both in zip(densities, keep_one, share, strict=True):
     better = "share" if both < one else "keep one"
     print(f"{s:7.2f}   {one:8.6f}   {both:8.6f}    {better}")
+
+# %% tags=["check"]
+# From s = 0.1 to 0.01 one falls about tenfold, the other about a hundredfold.
 assert keep_one[-1] < share[-1]  # s = 1
 assert share[2] < 0.2 * keep_one[2]  # s = 0.1: less than a fifth of the loss
-# From s = 0.1 to 0.01 one falls about tenfold, the other about a hundredfold.
 assert 8 < keep_one[2] / keep_one[0] < 12
 assert 80 < share[2] / share[0] < 120
 
 # %%
 fig, ax = plt.subplots(figsize=(5, 3))
-ax.plot(densities, keep_one, "o-", label="keep one, W = [1, 0]")
-ax.plot(densities, share, "o-", label="share, W = [1, -1]")
-ax.axvline(4 / 7, color="0.6", linestyle=":")
-ax.annotate(
-    "4/7", (4 / 7, 1e-4), xytext=(-4, 0), textcoords="offset points", ha="right"
-)
+ax.plot(1 / densities, keep_one, "o-", label="keep one, W = [1, 0]")
+ax.plot(1 / densities, share, "o-", label="share, W = [1, -1]")
+ax.axvline(7 / 4, color="0.6", linestyle=":")
+ax.annotate("s = 4/7", (7 / 4, 1e-4), xytext=(4, 0), textcoords="offset points")
 ax.set(
     xscale="log",
     yscale="log",
-    xlabel="density s",
+    xlabel="1 / s, from dense to sparse",
     ylabel="loss L",
     title="One number, two features",
 )
@@ -247,10 +258,10 @@ ax.legend()
 plt.show()
 
 # %% [markdown]
-# Both axes are logarithmic. Read the picture from right to left: beyond the dotted line, s = 4/7, sharing is ahead, and
-# the sparser the features, the further. Towards the left the blue line falls like s (a missed feature costs something
-# whenever it is on), the orange one like s² (only meetings cost). At the far right the blue line bends down: the mean
-# is a better guess at a feature that is always on.
+# Both axes are logarithmic, and features get rarer from left to right, as in the paper's pictures. Beyond the dotted
+# line, $s = 4/7$, sharing is ahead, and the sparser the features, the further. Towards the right the blue line falls
+# like $s$ (a missed feature costs something whenever it is on), the orange one like $s^2$ (only meetings cost). At the
+# far left the blue line bends down: the mean is a better guess at a feature that is always on.
 #
 # <a id="picture"></a>
 # ## 5. A first picture
@@ -272,7 +283,7 @@ ax.set(xlabel="hidden dimension 1", ylabel="hidden dimension 2")
 plt.show()
 
 # %% [markdown]
-# The axes are the two hidden dimensions, and each line is a column of W: the direction in the plane along which one
+# The axes are the two hidden dimensions, and each line is a column of $W$: the direction in the plane along which one
 # feature is stored. The plane has room for two directions at right angles, and yet all five features are there, spread
 # evenly, as a pentagon. [Tutorial 1](01_introduction.ipynb) explains why a pentagon, why its lines are longer than 1,
 # and why there were `restarts=8`.
@@ -289,6 +300,8 @@ print(
     " a fifth is",
     360 / 5,
 )
+
+# %% tags=["check"]
 assert tms.features_represented(run.best().W) == 5  # columns longer than 0.5
 assert np.allclose(gaps, 72, atol=3)
 assert norms.min() > 0.95 * norms.max()
@@ -297,8 +310,7 @@ assert norms.min() > 0.95 * norms.max()
 # <a id="vary"></a>
 # ## 6. What to vary
 #
-# All in the short cell of part 5; the next cell prints the lengths. (Its `assert` lines hold for the pentagon only, and
-# may fail then.)
+# All in the short cell of part 5; the next cell prints the lengths.
 #
 # - `density=1.0, importance=0.9 ** np.arange(5)` in `SparseFeatures`. How many features are left? (With equal
 #   importance no feature is better than another, and a dense model may keep any mixture of them.)
@@ -329,8 +341,8 @@ def attempt(check, answer):
 #
 # <details><summary>Hint</summary>
 #
-# `x` is (batch, n) and `W` is (m, n). So `x @ W.T` is (batch, m), and that times `W` is (batch, n) again.
-# `np.maximum(z, 0)` is the ReLU.
+# Follow the shapes: from (batch, n) to (batch, m) and back, both times with `W`, once turned on its side (`W.T`). Then
+# the bias, then the ReLU: of `np.maximum(z, 0)` each entry is the larger of the two.
 #
 # </details>
 
@@ -344,7 +356,12 @@ def reconstruct(W, b, x):
 # %%
 def check_reconstruct(reconstruct):
     W, b, x = rng.normal(size=(3, 6)), rng.normal(size=6), rng.random((10, 6))
-    y = reconstruct(W, b, x)
+    try:
+        y = reconstruct(W, b, x)
+    except ValueError as problem:
+        raise AssertionError(
+            f"shapes do not fit; x is {x.shape}, W {W.shape}, b {b.shape}. Rows are examples. ({problem})"
+        ) from problem
     assert np.shape(y) == (10, 6), (
         f"the result has shape {np.shape(y)}; expected (10, 6)"
     )
@@ -404,8 +421,8 @@ attempt(check_weighted_loss, weighted_loss)
 
 # %% [markdown]
 # **Exercise 3.** Write the sampler: independent sparse features from a NumPy generator. This looks too easy to get
-# wrong, and it is the place where published work *did* go wrong ([tutorial 4](04_phase_changes.ipynb) tells the story),
-# so the check is thorough.
+# wrong, and it is the place where published work *did* go wrong ([tutorial 4b](04b_the_slip_and_the_exact_loss.ipynb)
+# tells the story), so the check is thorough.
 #
 # <details><summary>Hint</summary>
 #

@@ -22,10 +22,10 @@
 #
 # | letter | what it is | shape |
 # | --- | --- | --- |
-# | W_i | column i of W, where feature i is stored | (m,), here m = 2 |
-# | W_i · W_j | how much feature j, when it is 1, adds to z_i, the output of feature i before bias and ReLU | a number |
-# | D_i | dimensionality, which share of a dimension feature i has | a number in [0, 1] |
-# | K | how many models are trained side by side, a *stack* | a number |
+# | $W_i$ | column $i$ of $W$, where feature $i$ is stored | (m,), here m = 2 |
+# | $W_i \cdot W_j$ | what feature $j$, when it is 1, adds to $z_i$, output $i$ before bias and ReLU | a number |
+# | $D_i$ | dimensionality, which share of a dimension feature $i$ has | a number in [0, 1] |
+# | $K$ | how many models are trained side by side, a *stack* | a number |
 
 # %%
 try:
@@ -46,26 +46,28 @@ plt.style.use(plots.STYLE)
 # <a id="hand"></a>
 # ## 1. A pentagon by hand
 #
-# Put five features of length 1 into the plane, evenly: feature i at the angle i · 72°. If only feature 0 is on, with
-# x₀ = 1, then the hidden values are h = W_0, and the output of feature i gets z_i = W_i · W_0, which for two vectors of
-# length 1 is the cosine of the angle between them:
+# Put five features of length 1 into the plane, evenly: feature $i$ at the angle $i \cdot 72^\circ$. If only feature 0
+# is on, with $x_0 = 1$, then the hidden values are $h = W_0$, and the output of feature $i$ gets
+# $z_i = W_i \cdot W_0$, which for two vectors of length 1 is the cosine of the angle between them:
 #
-# | feature i | angle to feature 0 | z_i = cosine | ReLU(z_i) | should be |
+# | feature $i$ | angle to feature 0 | $z_i$ = cosine | $\mathrm{ReLU}(z_i)$ | should be |
 # | --- | --- | --- | --- | --- |
 # | 0 | 0° | 1 | 1 | 1 |
 # | 1 and 4, the neighbours | 72° | 0.309 | 0.309 | 0 |
 # | 2 and 3, across | 144° | -0.809 | 0 | 0 |
 #
 # The features across are harmless: their interference is negative and the ReLU removes it. The neighbours' is positive
-# and gets through. A negative bias b can push it below zero, but lowers feature 0's own output too: with
-# b = -0.309 the output is [0.691, 0, 0, 0, 0]. And longer vectors can make up for that.
+# and gets through. A negative bias $b$ can push it below zero, but lowers feature 0's own output too: with
+# $b = -0.309$ the output is [0.691, 0, 0, 0, 0]. And longer vectors can make up for that.
 #
-# **Predict.** Let all five vectors have length a, and all biases be b. Feature i's own output is a² + b when x_i = 1, a
-# neighbour's is a² · cos 72° + b. Choose a and b such that the first is 1 and the second is 0.
+# **Predict.** Let all five vectors have length $a$, and all biases be $b$. Feature i's own output is $a^2 + b$ when
+# $x_i = 1$, a neighbour's is $a^2 \cdot \cos 72^\circ + b$. Choose $a$ and $b$ such that the first is 1 and the second
+# is 0.
 #
 # <details><summary>Answer</summary>
 #
-# Subtract the equations: a² (1 - cos 72°) = 1, so a² = 1 / (1 - 0.309) = 1.447, a = 1.203, and b = 1 - a² = -0.447.
+# Subtract the equations: $a^2 (1 - \cos 72^\circ) = 1$, so $a^2 = 1 / (1 - 0.309) = 1.447$, $a = 1.203$, and
+# $b = 1 - a^2 = -0.447$.
 #
 # </details>
 
@@ -83,6 +85,8 @@ print(
     "length 1, with bias:", tms.forward(pentagon, np.full(5, -cosine), only_0).round(3)
 )
 print("length a, bias b:   ", tms.forward(a * pentagon, np.full(5, b), only_0).round(3))
+
+# %% tags=["check"]
 assert np.allclose(
     tms.forward(pentagon, np.zeros(5), only_0), [[1, 0.309, 0, 0, 0.309]], atol=1e-3
 )
@@ -90,13 +94,15 @@ assert np.allclose(tms.forward(a * pentagon, np.full(5, b), only_0), only_0)
 assert np.allclose([a, b], [1.203, -0.447], atol=1e-3)
 
 # %% [markdown]
-# So at x₀ = 1 the answer is exact. But at x₀ = 0.5 the output is 0.5 a² + b, which is too little, since the bias takes
-# away as much as at x₀ = 1. A trained model has to suit small values and large ones: it settles for somewhat shorter
-# vectors and a somewhat weaker bias.
+# So at $x_0 = 1$ the answer is exact. But at $x_0 = 0.5$ the output is $0.5 a^2 + b$, which is too little, since the
+# bias takes away as much as at $x_0 = 1$. A trained model has to suit small values and large ones: it settles for
+# somewhat shorter vectors and a somewhat weaker bias.
 
 # %%
 half = tms.forward(a * pentagon, np.full(5, b), 0.5 * only_0)[0, 0]
 print(f"x₀ = 0.5 comes out as {half:.3f}")
+
+# %% tags=["check"]
 assert np.isclose(half, 0.5 * a**2 + b)
 assert half < 0.3
 
@@ -104,26 +110,28 @@ assert half < 0.3
 # <a id="fit"></a>
 # ## 2. How many fit for free?
 #
-# Interference only hurts where W_i · W_j is *positive*. So k features fit without any cost (as long as no two are on
-# together) if no two of their directions are closer than 90°.
+# Interference only hurts where $W_i \cdot W_j$ is *positive*. So $k$ features fit without any cost (as long as no two
+# are on together) if no two of their directions are closer than 90°.
 #
 # **Predict.** How many vectors can you put into the plane with no two closer than 90°?
 #
 # <details><summary>Answer</summary>
 #
 # Four: two pairs of opposites at right angles. A fifth would have to be within 90° of one of them, since five gaps add
-# up to 360° and one is at most 72°. In m dimensions it is 2m: each axis in both directions.
+# up to 360° and one is at most 72°. In $m$ dimensions it is 2m: each axis in both directions.
 #
 # </details>
-#
+
+# %% [markdown]
 # We can put numbers on that. Let exactly one of the five features be on in each example, each in one example of five,
-# with a value between 0 and 1 as before. Place k of them on a regular k-gon and drop the others, which get their mean
-# as bias. A dropped feature costs its variance, the mean of x_i² less the square of the mean of x_i. A value between 0
-# and 1 has mean 1/2, its square has mean 1/3, and the feature is on with probability s = 1/5. So v = s/3 - (s/2)²:
+# with a value between 0 and 1 as before. Place $k$ of them on a regular k-gon and drop the others, which get their
+# mean as bias. A dropped feature costs its variance, the mean of $x_i^2$ less the square of the mean of $x_i$. A value
+# between 0 and 1 has mean 1/2, its square has mean 1/3, and the feature is on with probability $s = 1/5$. So
+# $v = s/3 - (s/2)^2$:
 #
-# v = 1/15 - 1/100 = 17/300 = 0.0567
+# $v = 1/15 - 1/100 = 17/300 = 0.0567$
 #
-# So k = 2, 3, 4 should cost 3 v, 2 v and v, and the pentagon whatever its interference costs.
+# So $k = 2$, 3, 4 should cost $3 v$, $2 v$ and $v$, and the pentagon whatever its interference costs.
 # `tms.expected_loss` works out such a loss exactly, as the mean over all possible examples, with no sampling.
 
 
@@ -150,34 +158,37 @@ shorter = np.sqrt(1 / (1 + 2 * cosine**2))
 for length, bias in [(1, 0), (1, -cosine), (shorter, 0), (a, b), (1.15, -0.25)]:
     L = tms.expected_loss(length * k_gon(5), np.full(5, bias), pattern="exactly_one")
     print(f"5 features, length {length:.2f}, bias {bias:5.2f}: expected loss {L:.5f}")
+
+# %% tags=["check"]
 assert L < v / 3  # the last pentagon: far better than dropping one
 L = tms.expected_loss(shorter * k_gon(5), np.zeros(5), pattern="exactly_one")
 assert 0.9 * v < L < v  # without a bias: hardly better
 
 # %% [markdown]
-# A clumsy pentagon (the first two) is worse than dropping one feature, which costs v. Without a bias, even the best
+# A clumsy pentagon (the first two) is worse than dropping one feature, which costs $v$. Without a bias, even the best
 # length (the third) saves hardly anything. With a good length and bias (the last, found by trying) it is more than
 # three times better. The bias is what makes the fifth feature worth its place.
 #
 # <a id="see"></a>
 # ## 3. Predict, then see
 #
-# Now the paper's picture. Five features with importance 1, 0.9, 0.81, ... (feature 0 matters most), at sparsity S = 0
+# Now the paper's picture. Five features with importance 1, 0.9, 0.81, ... (feature 0 matters most), at sparsity $S = 0$
 # (everything always on), 0.8 and 0.9.
 #
 # **Predict.** How many features will the model keep in each case, and in which arrangement?
 #
 # <details><summary>Answer</summary>
 #
-# S = 0: two features at right angles. All are on in every example, so whatever shares a direction spoils it each time;
-# better keep the two most important ones clean, and answer the others with their mean. S = 0.8: four features, as two
-# pairs of opposites (*digons*), which cost something only where two partners meet. S = 0.9: all five. Positive
-# interference has become cheaper than leaving a feature out.
+# $S = 0$: two features at right angles. All are on in every example, so whatever shares a direction spoils it each
+# time; better keep the two most important ones clean, and answer the others with their mean. $S = 0.8$: four features,
+# as two pairs of opposites (*digons*), which cost something only where two partners meet. $S = 0.9$: all five.
+# Positive interference has become cheaper than leaving a feature out.
 #
 # </details>
-#
+
+# %% [markdown]
 # `train` takes a whole *stack* of models at once. Density has shape (K, 1), a column, which `sparsity[:, None]` makes
-# of the K numbers: one row a model, and one number for all its features. Importance has shape (n,): one number a
+# of the $K$ numbers: one row a model, and one number for all its features. Importance has shape (n,): one number a
 # feature, the same for all models. `schedule="cosine"` makes the steps smaller and smaller towards the end;
 # `restarts` is for part 4.
 
@@ -229,22 +240,23 @@ for S, W, bias in zip(sparsity, best.W, best.b, strict=True):
     print("    gaps   ", gaps(W).round(1))
     print("    bias   ", bias.round(2) + 0.0)  # + 0.0 turns -0 into 0
 
+# %% tags=["check"]
+# At S = 0 the bias of a dropped feature is its mean, s/2.
+# At S = 0.9 it cuts off the neighbours, as in part 1, but is weaker.
 assert tms.features_represented(best.W).tolist() == [2, 4, 5]
 assert abs(gaps(dense).min() - 90) < 5  # two features: the other gap is the rest
 assert np.allclose(gaps(digons), 90, atol=5)
 assert np.allclose(gaps(five), 72, atol=5)
-# At S = 0 the bias of a dropped feature is its mean, s/2.
 assert np.allclose(best.b[0], [0, 0, 0.5, 0.5, 0.5], atol=0.05)
-# At S = 0.9 it cuts off the neighbours, as in part 1, but is weaker.
 assert ((b < best.b[2]) & (best.b[2] < 0)).all()
 assert ((tms.feature_norms(five) > 1) & (tms.feature_norms(five) < a)).all()
 
 # %% [markdown]
-# A feature that was left out is a dot in the middle of its picture. The lengths at S = 0.9 lie between 1 and the 1.203
-# of part 1, and the bias between 0 and -0.447, for the reason given there. The pentagon is not perfectly regular
+# A feature that was left out is a dot in the middle of its picture. The lengths at $S = 0.9$ lie between 1 and the
+# 1.203 of part 1, and the bias between 0 and -0.447, for the reason given there. The pentagon is not perfectly regular
 # because the features are not equally important.
 #
-# Why digons at S = 0.8 and the pentagon at 0.9? We compare what both cost at both. `initial` starts a training from
+# Why digons at $S = 0.8$ and the pentagon at 0.9? We compare what both cost at both. `initial` starts a training from
 # given weights, so that each arrangement can first adapt its lengths and bias to the sparsity.
 
 # %%
@@ -262,14 +274,16 @@ for S in (0.8, 0.9):
             seed=0,
             initial=(best.W[start], best.b[start]),
         )
-        assert tms.features_represented(adapted.W[0]) == 3 + start  # still 4, or 5
         cost.append(tms.loss(adapted.W[0], adapted.b[0], x, importance))
     print(f"S = {S}: digons cost {cost[0]:.4f}, the pentagon {cost[1]:.4f}")
-    assert (cost[0] < cost[1]) == (S == 0.8)
+
+# %% tags=["check"]
+assert tms.features_represented(adapted.W[0]) == 5  # the last one is a pentagon still
+assert cost[0] > cost[1]  # at S = 0.9
 
 # %% [markdown]
-# At S = 0.8 features still meet too often for a pentagon, in which every feature is in the way of others. At S = 0.9
-# they seldom meet, and leaving out the fifth costs more.
+# At $S = 0.8$ features still meet too often for a pentagon, in which every feature is in the way of others. At
+# $S = 0.9$ they seldom meet, and leaving out the fifth costs more.
 #
 # <a id="restarts"></a>
 # ## 4. Why restarts?
@@ -278,7 +292,8 @@ for S in (0.8, 0.9):
 # higher than others: a *local minimum* is a valley that is not the deepest. `restarts=16` trained each model from 16
 # random starts, and `best()` kept the one with the lowest loss on fresh examples.
 #
-# **Predict.** At S = 0.8, which share of single runs ends within 1 % of the best loss: nearly all, about half, or few?
+# **Predict.** At $S = 0.8$, which share of single runs ends within 1 % of the best loss: nearly all, about half, or
+# few?
 #
 # <details><summary>Answer</summary>
 #
@@ -304,6 +319,8 @@ lowest, highest = runs.loss.min(), runs.loss.max()
 share = good.mean()
 print(f"{share:.0%} of {len(good)} runs end within 1 % of the best loss, {lowest:.4f}")
 print(f"the worst ends at {highest:.4f}, {highest / lowest - 1:.0%} above it")
+
+# %% tags=["check"]
 assert 0.1 < share < 0.5
 assert highest > 1.05 * lowest
 
@@ -341,6 +358,8 @@ print(
     f"best {runs.loss.min():.4f}, middle {runs.loss[middle]:.4f}, "
     f"after as many steps again {longer.loss[0]:.4f}"
 )
+
+# %% tags=["check"]
 assert abs(longer.loss[0] / runs.loss[middle] - 1) < 0.01
 assert longer.loss[0] > 1.01 * runs.loss.min()
 
@@ -355,24 +374,26 @@ assert longer.loss[0] > 1.01 * runs.loss.min()
 # $$ D_i = \frac{|W_i|^2}{\sum_j (\hat W_i \cdot W_j)^2} \qquad \hat W_i = W_i / |W_i| $$
 #
 # that is, its own squared length divided by the squares of what all features have along its direction, itself
-# included. Alone in its direction, D_i = 1. With an equally long partner opposite, D_i = 1 / (1 + 1) = 1/2. And in the
-# pentagon:
+# included. Alone in its direction, $D_i = 1$. With an equally long partner opposite, $D_i = 1 / (1 + 1) = 1/2$. And in
+# the pentagon:
 #
-# D_i = 1 / (1 + 2 cos² 72° + 2 cos² 144°) = 1 / (1 + 2 · 0.0955 + 2 · 0.6545) = 1 / 2.5 = 2/5
+# $D_i = 1 / (1 + 2 \cos^2 72^\circ + 2 \cos^2 144^\circ) = 1 / (1 + 2 \cdot 0.0955 + 2 \cdot 0.6545) = 1 / 2.5 = 2/5$
 #
-# Five features with 2/5 of a dimension each: 5 · 2/5 = 2 dimensions, all that there is.
+# Five features with 2/5 of a dimension each: $5 \cdot 2/5 = 2$ dimensions, all that there is.
 
 # %%
 by_hand = 1 / (1 + 2 * np.cos(np.radians(72)) ** 2 + 2 * np.cos(np.radians(144)) ** 2)
 print(f"by hand {by_hand:.4f}, by the library {tms.dimensionality(pentagon).round(4)}")
 assert np.allclose(tms.dimensionality(pentagon), by_hand)
-assert np.isclose(by_hand, 2 / 5)
 
 for S, W in zip(sparsity, best.W, strict=True):
     D = tms.dimensionality(W) * (
         tms.feature_norms(W) > 0.5
     )  # a dropped feature is never exactly 0 after training
     print(f"S = {S:.1f}: D = {D.round(2)}, sum {D.sum():.2f}")
+
+# %% tags=["check"]
+assert np.isclose(by_hand, 2 / 5)
 assert np.allclose(
     tms.dimensionality(digons)[tms.feature_norms(digons) > 0.5], 1 / 2, atol=0.02
 )
@@ -382,9 +403,9 @@ assert np.allclose(tms.dimensionality(five), 2 / 5, atol=0.05)
 # <a id="up"></a>
 # ## 6. Which way is up?
 #
-# Your pentagon may point elsewhere than the paper's. That means nothing: turn the hidden space by any angle, W → R W
-# (R is the matrix of the turn), and every W_i · W_j stays as it was, hence every output and the loss. (Only the lengths
-# of the vectors and the angles between them matter.)
+# Your pentagon may point elsewhere than the paper's. That means nothing: turn the hidden space by any angle,
+# $W \to R W$ ($R$ is the matrix of the turn), and every $W_i \cdot W_j$ stays as it was, hence every output and the
+# loss. (Only the lengths of the vectors and the angles between them matter.)
 
 # %%
 turn = np.radians(33)
@@ -395,17 +416,17 @@ L, L_turned = (
     tms.loss(R @ five, best.b[2], x, importance),
 )
 print(f"loss {L:.9f}, after turning {L_turned:.9f}")
+
+# %% tags=["check"]
 assert np.isclose(L, L_turned, rtol=1e-6)
 
 # %% [markdown]
 # <a id="vary"></a>
 # ## 7. What to vary
 #
-# The `assert` lines in the cells hold for the values given, and may fail with yours.
-#
 # - The sparsities in part 3 (three at a time, for the picture): where between 0 and 0.8 does the third feature come in?
 #   And the fourth?
-# - Importance 1 for all, `np.ones(5)`: which of the answers in part 3 change? (At S = 0 no feature is better than
+# - Importance 1 for all, `np.ones(5)`: which of the answers in part 3 change? (At $S = 0$ no feature is better than
 #   another then, and the model may keep any mixture of them.)
 # - `n_hidden=3` with `n=6` and six importances (use `tms.dimensionality(best.W)`; the picture and the angles need two).
 # - Larger steps, `learning_rate=3e-2`, or `steps=300`: are more or fewer runs stuck in part 4?
@@ -429,12 +450,13 @@ def attempt(check, answer):
 
 
 # %% [markdown]
-# **Exercise 1.** How much of feature j arrives at the output of feature i? Write the matrix of all W_i · W_j, and use
-# it to count the pairs (i, j), i < j, whose interference is positive (above 0.01, to be safe from rounding).
+# **Exercise 1.** How much of feature $j$ arrives at the output of feature $i$? Write the matrix of all
+# $W_i \cdot W_j$, and use it to count the pairs (i, j), $i < j$, whose interference is positive (above 0.01, to be
+# safe from rounding).
 #
 # <details><summary>Hint</summary>
 #
-# `W.T @ W` has W_i · W_j in row i, column j. `np.triu(matrix, k=1)` keeps the part with i < j.
+# `W.T @ W` has $W_i \cdot W_j$ in row $i$, column $j$. `np.triu(matrix, k=1)` keeps the part with $i < j$.
 #
 # </details>
 
@@ -449,6 +471,8 @@ def positive_pairs(W):
 def check_positive_pairs(positive_pairs):
     for k, expected in [(2, 0), (3, 0), (4, 0), (5, 5), (6, 6), (8, 8), (9, 18)]:
         count = positive_pairs(k_gon(k, n=10))
+        assert count != expected + k, "is i = j among the pairs? A feature does not disturb itself"
+        assert count != 2 * expected or not expected, "twice too many: each pair has i < j"
         assert count == expected, (
             f"got {count} for a regular {k}-gon; expected {expected} pairs i < j"
         )

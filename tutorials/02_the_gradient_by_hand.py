@@ -22,14 +22,14 @@
 #
 # | letter | what it is | shape |
 # | --- | --- | --- |
-# | x, z, y and dz, dy | input, before the ReLU, output, and derivatives | (batch, n) |
-# | h and dh | hidden values | (batch, m) |
-# | W and dW | weights, W_i is column i | (m, n) |
-# | b and db | bias | (n,) |
-# | I | importance | (n,) |
-# | L | loss | a number |
-# | η, t | learning rate (`rate` in the code), step number from 1 | numbers |
-# | g, p, q | in Adam: a gradient (dW or db), running mean of it, running mean of its square | that of W or b |
+# | $x$, $z$, $y$ and $dz$, $dy$ | input, before the ReLU, output, and derivatives | (batch, n) |
+# | $h$ and $dh$ | hidden values | (batch, m) |
+# | $W$ and $dW$ | weights, $W_i$ is column $i$ | (m, n) |
+# | $b$ and $db$ | bias | (n,) |
+# | $I$ | importance | (n,) |
+# | $L$ | loss | a number |
+# | $\eta$, $t$ | learning rate (`rate` in the code), step number from 1 | numbers |
+# | $g$, $p$, $q$ | in Adam: a gradient ($dW$ or $db$), running means of it and of its square | that of $W$ or $b$ |
 
 # %%
 try:
@@ -58,31 +58,32 @@ rng = np.random.default_rng(0)
 # The smallest model has one feature, one weight and no ReLU. The weight is used **twice**: once to store (*encode*) and
 # once to read out (*decode*).
 #
-# h = w x, then z = h w + b = w² x + b, and y = z. The loss is L = (y - x)².
+# $h = w x$, then $z = h w + b = w^2 x + b$, and $y = z$. The loss is $L = (y - x)^2$.
 #
-# Take x = 1, w = 0.5, b = 0.1. Forward: h = 0.5, z = 0.25 + 0.1 = 0.35, L = (0.35 - 1)² = 0.4225.
+# Take $x = 1$, $w = 0.5$, $b = 0.1$. Forward: $h = 0.5$, $z = 0.25 + 0.1 = 0.35$, $L = (0.35 - 1)^2 = 0.4225$.
 #
 # Now backward, one step at a time, each the derivative of one of the equations above:
 #
 # | what | why | number |
 # | --- | --- | --- |
-# | dy = 2 (y - x) | L = (y - x)² | 2 · (-0.65) = -1.3 |
-# | dz = dy | y = z | -1.3 |
-# | db = dz | z = h w + b, by b | -1.3 |
-# | path 1, decode: h · dz | z = h w + b, by the w that reads out | 0.5 · (-1.3) = -0.65 |
-# | dh = dz · w | z = h w + b, by h | -1.3 · 0.5 = -0.65 |
-# | path 2, encode: dh · x | h = w x, by the w that stores | -0.65 · 1 = -0.65 |
-# | dw = path 1 + path 2 | one and the same w: move it, and both changes add up | -1.3 |
+# | $dy = 2 (y - x)$ | $L = (y - x)^2$ | $2 \cdot (-0.65) = -1.3$ |
+# | $dz = dy$ | $y = z$ | -1.3 |
+# | $db = dz$ | $z = h w + b$, by $b$ | -1.3 |
+# | path 1, decode: $h \cdot dz$ | $z = h w + b$, by the $w$ that reads out | $0.5 \cdot (-1.3) = -0.65$ |
+# | $dh = dz \cdot w$ | $z = h w + b$, by $h$ | $-1.3 \cdot 0.5 = -0.65$ |
+# | path 2, encode: $dh \cdot x$ | $h = w x$, by the $w$ that stores | $-0.65 \cdot 1 = -0.65$ |
+# | $dw$ = path 1 + path 2 | one and the same $w$: move it, and both changes add up | -1.3 |
 #
-# **Predict.** Differentiate L = (w² x + b - x)² by w directly. Do you get the same?
+# **Predict.** Differentiate $L = (w^2 x + b - x)^2$ by $w$ directly. Do you get the same?
 #
 # <details><summary>Answer</summary>
 #
-# 2 (w² x + b - x) · 2 w x = 2 · (-0.65) · 2 · 0.5 · 1 = -1.3. The 2 in 2 w is the two paths.
+# $2 (w^2 x + b - x) \cdot 2 w x = 2 \cdot (-0.65) \cdot 2 \cdot 0.5 \cdot 1 = -1.3$. The 2 in $2 w$ is the two paths.
 #
 # </details>
-#
-# And a third way, which knows no calculus: move w a little to both sides and see how the loss changes.
+
+# %% [markdown]
+# And a third way, which knows no calculus: move $w$ a little to both sides and see how the loss changes.
 
 # %%
 x, w, b = 1.0, 0.5, 0.1
@@ -95,6 +96,8 @@ def L(w):
 step = 1e-5
 numeric = (L(w + step) - L(w - step)) / (2 * step)
 print(f"L = {L(w):.4f}, slope measured {numeric:.6f}")
+
+# %% tags=["check"]
 assert np.isclose(L(w), 0.4225)
 assert np.isclose(numeric, -1.3)
 
@@ -111,36 +114,36 @@ ax.legend()
 plt.show()
 
 # %% [markdown]
-# Forgetting one of the two paths is the classic mistake with this model. With many weights it often still goes
-# downhill, only not in the steepest direction, so the training looks healthy and ends somewhere else. That is why we
+# Forgetting one of the two paths is the classic mistake with this model. Nothing crashes: here the step is half as
+# long and still leads downhill, so the training looks healthy. With many weights it leads elsewhere. That is why we
 # check.
 #
 # <a id="two"></a>
 # ## 2. Two features, one neuron, and the ReLU
 #
-# Now n = 2, m = 1, with a ReLU: W = [1, -0.5], b = [0.1, 0], a single example x = [0.6, 0.3], importance 1. We count
-# from 0, as Python does: W_0 = 1 belongs to feature 0 and W_1 = -0.5 to feature 1.
+# Now $n = 2$, $m = 1$, with a ReLU: $W = [1, -0.5]$, $b = [0.1, 0]$, a single example $x = [0.6, 0.3]$, importance 1.
+# We count from 0, as Python does: $W_0 = 1$ belongs to feature 0 and $W_1 = -0.5$ to feature 1.
 #
 # Forward:
-# - h = 1 · 0.6 + (-0.5) · 0.3 = 0.45
-# - z = [0.45 · 1 + 0.1, 0.45 · (-0.5) + 0] = [0.55, -0.225]
-# - y = ReLU(z) = [0.55, 0]
+# - $h = 1 \cdot 0.6 + (-0.5) \cdot 0.3 = 0.45$
+# - $z = [0.45 \cdot 1 + 0.1, 0.45 \cdot (-0.5) + 0] = [0.55, -0.225]$
+# - $y = \mathrm{ReLU}(z) = [0.55, 0]$
 #
-# Backward: what does the ReLU do? Where z > 0 it passes z on: slope 1. Where z < 0 its output is 0 whatever z does:
-# slope 0. So it lets the derivative through, or stops it:
-# - dy = 2 (y - x) = [-0.1, -0.6]
-# - **dz = dy where z > 0, else 0** = [-0.1, 0], and db = dz
+# Backward: what does the ReLU do? Where $z > 0$ it passes $z$ on: slope 1. Where $z < 0$ its output is 0 whatever $z$
+# does: slope 0. So it lets the derivative through, or stops it:
+# - $dy = 2 (y - x) = [-0.1, -0.6]$
+# - **$dz = dy$ where $z > 0$, else 0** = [-0.1, 0], and $db = dz$
 #
-# **Predict.** Output 1 is off, so its dz is 0. Is the derivative by W_1, the weight of feature 1, zero too?
+# **Predict.** Output 1 is off, so its $dz$ is 0. Is the derivative by $W_1$, the weight of feature 1, zero too?
 #
 # <details><summary>Answer</summary>
 #
-# No. In decoding W_1 is cut off, but it also encodes: it changes h, and h reaches output 0, which is on.
+# No. In decoding $W_1$ is cut off, but it also encodes: it changes $h$, and $h$ reaches output 0, which is on.
 #
-# - decode: h · dz = [0.45 · (-0.1), 0] = [-0.045, 0]
-# - dh = dz · W = -0.1 · 1 + 0 = -0.1
-# - encode: dh · x = [-0.1 · 0.6, -0.1 · 0.3] = [-0.06, -0.03]
-# - dW = [-0.105, -0.03]
+# - decode: $h \cdot dz = [0.45 \cdot (-0.1), 0] = [-0.045, 0]$
+# - $dh = dz \cdot W = -0.1 \cdot 1 + 0 = -0.1$
+# - encode: $dh \cdot x = [-0.1 \cdot 0.6, -0.1 \cdot 0.3] = [-0.06, -0.03]$
+# - $dW = [-0.105, -0.03]$
 #
 # </details>
 
@@ -148,29 +151,31 @@ plt.show()
 W, b, x = np.array([[1.0, -0.5]]), np.array([0.1, 0.0]), np.array([[0.6, 0.3]])
 dW, db = tms.backward(W, b, x, importance=1.0, activation="relu")
 print("dW =", dW, " db =", db)
+
+# %% tags=["check"]
 assert np.allclose(dW, [[-0.105, -0.03]])
 assert np.allclose(db, [-0.1, 0])
 
 # %% [markdown]
-# At exactly z = 0 the ReLU has a corner and no slope at all. The library takes 0 there, as nearly everyone does.
+# At exactly $z = 0$ the ReLU has a corner and no slope at all. The library takes 0 there, as nearly everyone does.
 #
 # <a id="matrices"></a>
 # ## 3. A whole batch: matrices
 #
-# With many examples nothing new happens, each row of x goes its way. Two rules turn the steps above into matrices:
+# With many examples nothing new happens, each row of $x$ goes its way. Two rules turn the steps above into matrices:
 #
-# - **Shapes tell where things go.** dW has the shape of W, (m, n). From h (batch, m) and dz (batch, n) there is one way
-#   to get it: hᵀ dz. This product also sums over the batch, as it should: all examples share W.
-# - The loss is a mean over the batch with importance I, so dy = 2 I (y - x) / batch.
+# - **Shapes tell where things go.** $dW$ has the shape of $W$, (m, n). From $h$ (batch, m) and $dz$ (batch, n) there
+#   is one way to get it: $h^\top dz$. This product also sums over the batch, as it should: all examples share $W$.
+# - The loss is a mean over the batch with importance $I$, so $dy = 2 I (y - x)$ / batch.
 #
-# In the table [z > 0] means 1 where z > 0 and 0 elsewhere: the *mask* of the ReLU.
+# In the table $[z > 0]$ means 1 where $z > 0$ and 0 elsewhere: the *mask* of the ReLU.
 #
 # | forward | backward, from the bottom up |
 # | --- | --- |
-# | h = x Wᵀ | encode path: dhᵀ x, shape (m, batch) times (batch, n) |
-# | z = h W + b | dh = dz Wᵀ; decode path: hᵀ dz; db = sum of the rows of dz |
-# | y = ReLU(z) | dz = dy · [z > 0] |
-# | L = mean of sum I (y - x)² | dy = 2 I (y - x) / batch |
+# | $h = x W^\top$ | encode path: $dh^\top x$, shape (m, batch) times (batch, n) |
+# | $z = h W + b$ | $dh = dz W^\top$; decode path: $h^\top dz$; $db$ = sum of the rows of $dz$ |
+# | $y = \mathrm{ReLU}(z)$ | $dz = dy \cdot [z > 0]$ |
+# | $L$ = mean of sum $I (y - x)^2$ | $dy = 2 I (y - x)$ / batch |
 
 
 # %%
@@ -203,15 +208,16 @@ assert all(
 )
 
 # %% [markdown]
-# Read `_layers` and `_backward` in [minitms/model.py](../minitms/model.py) now. You know the lines. What is new in them
-# (`.mT` for `.T`, and `...`) lets them work on a whole stack of models at once, and serves the paper's other models:
-# the hidden layer may have a ReLU f as well, and E, the W that encodes, may differ from D, the W that decodes.
+# Read `_layers` and `_backward` in [minitms/model.py](../minitms/model.py) now. You know the lines. What is new in
+# them (`.mT` for `.T`, and `...`) lets them work on a whole stack of models at once, and serves the paper's other
+# models: the hidden layer may have a ReLU $f$ as well, and $E$, the $W$ that encodes, may differ from $D$, the $W$
+# that decodes.
 #
 # <a id="prove"></a>
 # ## 4. Prove it
 #
 # Agreeing with the library proves little if the library is wrong. `check_grad` needs only the loss. It moves the
-# parameters a little to both sides, as we did with w, and compares. Parameters that belong together go into a dict.
+# parameters a little to both sides, as we did with $w$, and compares. Parameters that belong together go into a dict.
 
 
 # %%
@@ -257,24 +263,25 @@ else:
 # <a id="adam"></a>
 # ## 5. Adam: from a gradient to a step
 #
-# Plain descent would move each weight by -η times its gradient. *Adam* gives each weight a step of about the same
-# length, η, whatever the size of its gradient. It keeps two running means, of the gradient g and of its square:
+# Plain descent would move each weight by $-\eta$ times its gradient. *Adam* gives each weight a step of about the same
+# length, $\eta$, whatever the size of its gradient. It keeps two running means, of the gradient $g$ and of its square:
 #
-# - p ← 0.9 p + 0.1 g
-# - q ← 0.999 q + 0.001 g²
-# - w ← w - η · (p / (1 - 0.9ᵗ)) / (√(q / (1 - 0.999ᵗ)) + 10⁻⁸)
+# - $p \leftarrow 0.9 p + 0.1 g$
+# - $q \leftarrow 0.999 q + 0.001 g^2$
+# - $w \leftarrow w - \eta \cdot (p / (1 - 0.9^t)) / (\sqrt{q / (1 - 0.999^t)} + 10^{-8})$
 #
-# The divisions by 1 - 0.9ᵗ and 1 - 0.999ᵗ make up for p and q starting at 0, and 10⁻⁸ prevents a division by 0. Where g
-# keeps changing its sign, p averages that away and the steps get shorter. (In `tms.train` a `schedule` lets η fall
-# during the training: `"cosine"`, the default, goes to 0 along half a wave, `"constant"` not at all.) Kingma and Ba,
-# and the code of the library, call the two means m and v.
+# The divisions by $1 - 0.9^t$ and $1 - 0.999^t$ make up for $p$ and $q$ starting at 0, and $10^{-8}$ prevents a
+# division by 0. Where $g$ keeps changing its sign, $p$ averages that away and the steps get shorter. (In `tms.train` a
+# `schedule` lets $\eta$ fall during the training: `"cosine"`, the default, goes to 0 along half a wave, `"constant"`
+# not at all.) Kingma and Ba, and the code of the library, call the two means $m$ and $v$.
 #
-# **Predict.** At the first step, t = 1, how far does a weight with g = 0.02 move if η = 0.01? And one with g = -300?
+# **Predict.** At the first step, $t = 1$, how far does a weight with $g = 0.02$ move if $\eta = 0.01$? And one with
+# $g = -300$?
 #
 # <details><summary>Answer</summary>
 #
-# p / (1 - 0.9) = 0.1 g / 0.1 = g, and √(q / (1 - 0.999)) = √(g²) = |g|. So each moves by η · g / |g| = 0.01, against
-# the sign of its gradient: the first by -0.01, the second by +0.01.
+# $p / (1 - 0.9) = 0.1 g / 0.1 = g$, and $\sqrt{q / (1 - 0.999)} = \sqrt{g^2} = \lvert g\rvert$. So each moves by
+# $\eta \cdot g / \lvert g\rvert = 0.01$, against the sign of its gradient: the first by -0.01, the second by +0.01.
 #
 # </details>
 
@@ -290,6 +297,8 @@ def adam(w, g, p, q, t, rate):
 zero, g = np.zeros(2), np.array([0.02, -300.0])
 moved, _, _ = adam(zero, g, zero, zero, t=1, rate=0.01)
 print("moved by", moved)
+
+# %% tags=["check"]
 assert np.allclose(moved, [-0.01, 0.01])
 
 # %% [markdown]
@@ -345,6 +354,8 @@ start, early = exact(W0, b0), exact(*after[100])  # * hands over W and b
 ours, theirs = exact(W, b), exact(run.W[0], run.b[0])
 print(f"exact loss at the start {start:.4f}, after 100 steps {early:.4f},")
 print(f"after {steps} steps {ours:.4f}; the library's {theirs:.4f}")
+
+# %% tags=["check"]
 assert abs(ours / theirs - 1) < 0.05
 assert ours < 0.5 * start
 assert abs(early / ours - 1) < 0.05  # after step 100 hardly anything happens
@@ -359,7 +370,6 @@ ax.plot(
     label="ours, each batch",
 )
 # The library keeps the loss of at most 200 batches, spread evenly over the training.
-assert len(run.steps) == 200
 plots.loss_curve(
     ax, run.steps, run.history[0], label="the library, 200 of its batches", color="C1"
 )
@@ -372,6 +382,9 @@ ax.plot(
 ax.legend()
 plt.show()
 
+# %% tags=["check"]
+assert len(run.steps) == 200
+
 # %% [markdown]
 # The loss is drawn on a logarithmic axis. Why is the curve flat after about 100 steps? The descent is over: the exact
 # loss after 100 steps is nearly that at the end. What is left is the price of sharing, since five features in two
@@ -381,11 +394,11 @@ plt.show()
 # <a id="fast"></a>
 # ## 7. The same, fast
 #
-# NumPy is quick because its loops are *compiled*: translated into the processor's own instructions. But each line of
-# `my_backward` makes a pass over memory and a new array for the result, and with a small batch much of the time is
-# Python's own bookkeeping. The remedy is one loop over the examples in which everything stays in the processor, and
-# *Numba*, a compiler for Python functions, to translate it. In Python the loop reads like this, each line one of those
-# above:
+# (About Numba, not about gradients: skip it if you like.) NumPy is quick because its loops are *compiled*: translated
+# into the processor's own instructions. But each line of `my_backward` makes a pass over memory and a new array for
+# the result, and with a small batch much of the time is Python's own bookkeeping. The remedy is one loop over the
+# examples in which everything stays in the processor, and *Numba*, a compiler for Python functions, to translate it.
+# In Python the loop reads like this, each line one of those above:
 
 
 # %%
@@ -469,14 +482,17 @@ assert np.allclose(compiled[1], matrices[1])
 # %% [markdown]
 # Why is the second call so fast? For 256 times the examples NumPy needs far less than 256 times as long: much of its
 # time goes to the bookkeeping of each call, however little there is to compute. In the compiled loops no Python is
-# left: no objects, no look-ups, no new arrays as long as the batch. h stays in the processor, in its own small memory,
-# from the moment it is computed until it is used for the last time. The compiled loops of the library
-# ([minitms/fast/gradient.py](../minitms/fast/gradient.py)) do more, above all:
+# left: no objects, no look-ups, no new arrays as long as the batch. $h$ stays in the processor, in its own small
+# memory, from the moment it is computed until it is used for the last time. The compiled loops of the library do more,
+# above all:
 #
-# - they draw the random examples a few hundred at a time, right where they are used, and never keep them;
+# - they draw the random examples some hundred at a time, right where they are used, and never keep them
+#   ([fast/draws.py](../minitms/fast/draws.py));
 # - they turn the order around, so that the innermost loop runs over *examples*: then the processor does several of them
-#   (4 to 16, depending on the processor) with one instruction;
-# - where few features are on, they compute with these alone.
+#   with one instruction ([fast/gradient.py](../minitms/fast/gradient.py));
+# - where few features are on, they compute with these alone ([fast/gram.py](../minitms/fast/gram.py)).
+#
+# [A table](../minitms/fast/README.md) says which line of the readable code each file repeats.
 #
 # A fast program that computes something else is worth nothing. So the library keeps both: `engine="numpy"` is the loop
 # you can read, `engine="numba"` the fast one, and given the same seed they take the same path.
@@ -503,8 +519,6 @@ assert difference < 1e-9
 # <a id="vary"></a>
 # ## 8. What to vary
 #
-# The `assert` lines in the cells hold for the values given, and may fail with yours.
-#
 # - Plant other mistakes in part 4: leave out the mask, the 2, the division by the batch. What does the check say?
 # - Batches of 16 and of 16384 in part 7, with the times not rounded (print what `timed` returns, without `about`): how
 #   much faster than NumPy are the compiled loops?
@@ -528,11 +542,11 @@ def attempt(check, answer):
 
 
 # %% [markdown]
-# **Exercise 1.** Write the backward pass of the *linear* model, y = z. (Which two lines of `my_backward` change?)
+# **Exercise 1.** Write the backward pass of the *linear* model, $y = z$. (Which two lines of `my_backward` change?)
 #
 # <details><summary>Hint</summary>
 #
-# y = z, so dz = dy, and in the forward part there is no `np.maximum`.
+# $y = z$, so $dz = dy$, and in the forward part there is no `np.maximum`.
 #
 # </details>
 
@@ -564,8 +578,8 @@ def check_backward_linear(backward_linear):
 attempt(check_backward_linear, backward_linear)
 
 # %% [markdown]
-# **Exercise 2.** Add a penalty on large weights to the loss: L + λ · (sum of all W²). The number λ, the same for all
-# weights, is the argument `penalty`. Write the gradient, with the ReLU.
+# **Exercise 2.** Add a penalty on large weights to the loss: $L + \lambda \cdot$ (sum of all $W^2$). The number
+# $\lambda$, the same for all weights, is the argument `penalty`. Write the gradient, with the ReLU.
 #
 # <details><summary>Hint</summary>
 #
@@ -602,13 +616,13 @@ def check_backward_with_penalty(backward_with_penalty):
 attempt(check_backward_with_penalty, backward_with_penalty)
 
 # %% [markdown]
-# **Exercise 3.** An adversary does not touch the weights; she changes the *input* x a little so that the loss grows as
-# much as possible. Write dx, the gradient of the loss by x, with the ReLU. Careful: x enters in two places.
+# **Exercise 3.** An adversary does not touch the weights; she changes the *input* $x$ a little so that the loss grows
+# as much as possible. Write $dx$, the gradient of the loss by $x$, with the ReLU. Careful: $x$ enters in two places.
 #
 # <details><summary>Hint</summary>
 #
-# x is what the model sees (h = x Wᵀ gives dh W) and also what the output is compared with (L = sum of I (y - x)², where
-# the derivative by that x is -dy).
+# $x$ is what the model sees ($h = x W^\top$ gives $dh\, W$) and also what the output is compared with ($L$ = sum of
+# $I (y - x)^2$, where the derivative by that $x$ is $-dy$).
 #
 # </details>
 
@@ -623,10 +637,17 @@ def gradient_by_x(W, b, x, importance):
 def check_gradient_by_x(gradient_by_x):
     rng = np.random.default_rng(7)  # some outputs are off, some are on
     W, b, importance = rng.normal(size=(2, 4)), rng.normal(size=4), rng.random(4)
+    x = rng.random((7, 4))
+    y = tms.forward(W, b, x)
+    dy = 2 * importance * (y - x) / len(x)
+    through_the_model, got = dy * (y > 0) @ W.T @ W, gradient_by_x(W, b, x, importance)
+    assert not np.allclose(got, through_the_model), "x stands in y - x as well: one place is missing"
+    assert not np.allclose(got, -dy), "the model sees x as well: one place is missing"
+    assert not np.allclose(got, through_the_model + dy), "right but for a sign: it is y - x, minus x"
     check_grad(
         lambda p: tms.loss(W, b, p["x"], importance),
         lambda p: {"x": gradient_by_x(W, b, p["x"], importance)},
-        {"x": rng.random((7, 4))},
+        {"x": x},
     )
 
 

@@ -23,12 +23,12 @@
 #
 # | letter | what it is | shape |
 # | --- | --- | --- |
-# | x, z, y | input, before and after the activation | (batch, n) |
-# | h | hidden values | (batch, m) |
+# | $x$, $z$, $y$ | input, before and after the activation | (batch, n) |
+# | $h$ | hidden values | (batch, m) |
 # | W1 | encoder | (m, n) |
 # | W2 | decoder | (n, m) |
-# | b | bias | (n,) |
-# | I, α | importance; slope of the activation below 0 (`LEAK` in the code) | (n,); a number |
+# | $b$ | bias | (n,) |
+# | $I$, $\alpha$ | importance; slope of the activation below 0 (`LEAK` in the code) | (n,); a number |
 
 # %%
 try:
@@ -57,17 +57,17 @@ rng = np.random.default_rng(0)
 #
 # $$ h = x\,W_1^\top \qquad z = h\,W_2^\top + b \qquad y = z \text{ where } z > 0,\; \alpha z \text{ elsewhere} $$
 #
-# By hand, with one number each: x = 0.5, w1 = 1, w2 = -1, b = 0.1, α = 0.1.
+# By hand, with one number each: $x = 0.5$, $w_1 = 1$, $w_2 = -1$, $b = 0.1$, $\alpha = 0.1$.
 #
-# - Forward: h = 0.5, z = -0.5 + 0.1 = -0.4, y = 0.1 · (-0.4) = -0.04, L = (y - x)² = (-0.54)² = 0.2916.
-# - Backward: dy = 2 (y - x) = -1.08. The activation has slope α here: dz = 0.1 · (-1.08) = -0.108, and db = dz.
-#   Then dw2 = h · dz = -0.054, dh = w2 · dz = 0.108, dw1 = x · dh = 0.054.
+# - Forward: $h = 0.5$, $z = -0.5 + 0.1 = -0.4$, $y = 0.1 \cdot (-0.4) = -0.04$, $L = (y - x)^2 = (-0.54)^2 = 0.2916$.
+# - Backward: $dy = 2 (y - x) = -1.08$. The activation has slope $\alpha$ here: $dz = 0.1 \cdot (-1.08) = -0.108$, and
+#   $db = dz$. Then $dw_2 = h \cdot dz = -0.054$, $dh = w_2 \cdot dz = 0.108$, $dw_1 = x \cdot dh = 0.054$.
 #
-# **Predict.** If z were +0.4, what would dz be?
+# **Predict.** If $z$ were +0.4, what would $dz$ be?
 #
 # <details><summary>Answer</summary>
 #
-# y = 0.4, dy = 2 (0.4 - 0.5) = -0.2. The slope is 1: dz = dy = -0.2.
+# $y = 0.4$, $dy = 2 (0.4 - 0.5) = -0.2$. The slope is 1: $dz = dy = -0.2$.
 #
 # </details>
 
@@ -135,26 +135,28 @@ print(
 # <a id="how"></a>
 # ## 2. How a check works, and why it is not obvious
 #
-# The idea is that of tutorial 2: move a parameter by h to both sides, see how the loss changes. (In this part h is the
-# length of a step, not a hidden value.) This is called a *central difference*:
+# The idea is that of tutorial 2: move a parameter by $h$ to both sides, see how the loss changes. (In this part $h$ is
+# the length of a step, not a hidden value.) This is called a *central difference*:
 #
 # $$ \frac{L(w + h) - L(w - h)}{2h} \approx \frac{dL}{dw} $$
 #
-# How small should h be? **Predict.** What happens to the error as h gets smaller and smaller?
+# How small should $h$ be? **Predict.** What happens to the error as $h$ gets smaller and smaller?
 #
 # <details><summary>Answer</summary>
 #
-# At first it shrinks with h², as Taylor's formula says. Then it grows again, like 1/h: a computer rounds L to 16
-# digits, and if L(w + h) and L(w - h) agree in the first 12, only 4 are left in the difference.
+# At first it shrinks with $h^2$, as Taylor's formula says. Then it grows again, like $1/h$: a computer rounds $L$ to 16
+# digits, and if $L(w + h)$ and $L(w - h)$ agree in the first 12, only 4 are left in the difference.
 #
 # </details>
-#
-# The second curve in the picture uses four points, two on each side, weighted so that the error in h² cancels:
+
+# %% [markdown]
+# The second curve in the picture uses four points, two on each side, weighted so that the error in $h^2$ cancels:
 #
 # $$ \frac{8\,(L(w + h) - L(w - h)) - (L(w + 2h) - L(w - 2h))}{12h} $$
 #
-# As long as no z changes its sign, the loss along a straight line is a polynomial of degree 4 (z is quadratic, since W1
-# meets W2, and is squared), and for such a polynomial this formula is exact at any h, but for rounding. (Try L = w³.)
+# As long as no $z$ changes its sign, the loss along a straight line is a polynomial of degree 4 ($z$ is quadratic,
+# since W1 meets W2, and is squared), and for such a polynomial this formula is exact at any $h$, but for rounding.
+# (Try $L = w^3$.)
 
 # %%
 n, m, batch = 4, 2, 6
@@ -224,14 +226,16 @@ print(
     f"smallest error with two points {abs(two_points / slope - 1).min():.0e}, "
     f"with four {abs(four_points / slope - 1).min():.0e}"
 )
+
+# %% tags=["check"]
 assert abs(two_points / slope - 1).min() < 1e-7
 assert (abs(four_points / slope - 1)[(hs > 1e-4) & ~crossed] < 1e-9).all()
 assert (abs(four_points / slope - 1)[crossed] > 1e-4).all()
 
 # %% [markdown]
-# From the left, rounding falls like 1/h. Then the error with two points grows like h². At the dotted line some z
-# changes its sign between the points, and no formula can help. `check_grad` finds a good h by itself, for each
-# parameter, and accepts only as much error as the rounding at that h explains. A checker with a fixed h and a fixed
+# From the left, rounding falls like $1/h$. Then the error with two points grows like $h^2$. At the dotted line some $z$
+# changes its sign between the points, and no formula can help. `check_grad` finds a good $h$ by itself, for each
+# parameter, and accepts only as much error as the rounding at that $h$ explains. A checker with a fixed $h$ and a fixed
 # tolerance is either too strict for some functions, or so lax that mistakes of a percent slip through.
 #
 # <a id="mistakes"></a>
@@ -266,12 +270,14 @@ def verdict(backward, params, x, importance):
 
 problem = verdict(wrong_mask, params, x, importance)
 print(problem)
+
+# %% tags=["check"]
 assert problem.hints.get("W1") == "mask"
 
 # %% [markdown]
 # The first line has the place, the two numbers, and a cause where the pattern of the errors allows one. Then each wrong
-# parameter with its worst entries. `kinks` is a function that gives the numbers with a corner at 0, here all z; with
-# that the check can try what happens where every z is positive.
+# parameter with its worst entries. `kinks` is a function that gives the numbers with a corner at 0, here all $z$; with
+# that the check can try what happens where every $z$ is positive.
 #
 # **The second: a sum in place of a mean.** The division by the batch is forgotten. **Predict.** Which parameters will
 # be wrong, and by which factor?
@@ -300,12 +306,14 @@ def sum_not_mean(params, x, importance):
 
 problem = verdict(sum_not_mean, params, x, importance)
 print("batch", batch, "-", first_line(problem))
+
+# %% tags=["check"]
 assert problem.hints == {"W1": "factor", "W2": "factor", "b": "factor"}
 assert np.isclose(problem.analytic / problem.numeric, batch)
 
 # %% [markdown]
-# **The third: a transpose.** hᵀ dz in place of dzᵀ h. With m = 2 and n = 4 the shape gives it away. But with m = n the
-# shapes fit, everything runs, and the model learns nonsense.
+# **The third: a transpose.** $h^\top dz$ in place of $dz^\top h$. With $m = 2$ and $n = 4$ the shape gives it away.
+# But with $m = n$ the shapes fit, everything runs, and the model learns nonsense.
 
 
 # %%
@@ -322,6 +330,8 @@ square = {
 }
 problem = verdict(transposed, square, x, importance)
 print("m = n = 4:   ", first_line(problem))
+
+# %% tags=["check"]
 assert problem.hints == {"W2": "transpose"}
 
 # %% [markdown]
@@ -336,8 +346,8 @@ print("right")
 # <a id="kinks"></a>
 # ## 4. Kinks
 #
-# At z = 0 the leaky ReLU has slope α on the left and 1 on the right. If a parameter makes some z exactly 0, there is no
-# gradient, and a check that said "right" or "wrong" would be talking nonsense. It says something else:
+# At $z = 0$ the leaky ReLU has slope $\alpha$ on the left and 1 on the right. If a parameter makes some $z$ exactly 0,
+# there is no gradient, and a check that said "right" or "wrong" would be talking nonsense. It says something else:
 
 # %%
 at_kink = {"W1": params["W1"], "W2": np.zeros((n, m)), "b": np.zeros(n)}  # every z is 0
@@ -364,21 +374,24 @@ else:
 
 # %%
 all_on = params | {"b": np.full(n, 10.0)}
-assert (pre_activation(all_on, x) > 0).all()
 print(
     "wrong mask, all z > 0:",
     verdict(wrong_mask, all_on, x, importance) or "no complaint",
 )
 assert verdict(wrong_mask, all_on, x, importance) is None
 
+# %% tags=["check"]
+assert (pre_activation(all_on, x) > 0).all()
+
 # %% [markdown]
 # So we need many points, of many shapes, with zeros and with equal numbers among them. That is what
 # [Hypothesis](https://hypothesis.readthedocs.io) is for: it draws cases, and when one fails, it looks for the simplest
 # one that fails too.
 #
-# First the smallest example. The function below claims something of one number z (and something false: that the leaky
-# ReLU is the plain one). The lines with @ above it, *decorators*, hand it to Hypothesis. From then on a call without
-# arguments runs it again and again, each time with another z. What to draw, `st.integers(-100, 100)`, is a *strategy*.
+# First the smallest example. The function below claims something of one number $z$ (and something false: that the
+# leaky ReLU is the plain one). The lines with @ above it, *decorators*, hand it to Hypothesis. From then on a call
+# without arguments runs it again and again, each time with another $z$. What to draw, `st.integers(-100, 100)`, is a
+# *strategy*.
 
 # %%
 from hypothesis import Phase, given, settings
@@ -399,13 +412,13 @@ else:
     raise AssertionError("Hypothesis should have found a case")
 
 # %% [markdown]
-# Any z below 0 refutes the claim, and of those we got the simplest. For a gradient, a case is more than one number. So
-# below we put a strategy together: in `cases`, `draw` takes one value from a strategy, and `@st.composite` makes the
-# whole a strategy too. `minitms.testing.strategies` knows how to draw weights, biases, batches and importances. The
-# lines in `@settings` only say how to go about it; skip them at first.
+# Any $z$ below 0 refutes the claim, and of those we got the simplest. For a gradient, a case is more than one number.
+# So below we put a strategy together: in `cases`, `draw` takes one value from a strategy, and `@st.composite` makes
+# the whole a strategy too. `minitms.testing.strategies` knows how to draw weights, biases, batches and importances.
+# The lines in `@settings` only say how to go about it; skip them at first.
 #
 # The simplest numbers are zeros, and that is where the kinks are. To set such cases aside would be to lose most.
-# So the bias is drawn last, and away from its kinks: z = a + b is 0 where b = -a, for each example. (With
+# So the bias is drawn last, and away from its kinks: $z = a + b$ is 0 where $b = -a$, for each example. (With
 # `strategies.arrays` the entries of an array differ too, which losses with a maximum or a sorting in them need.)
 
 # %%
@@ -462,9 +475,9 @@ for wrong in (wrong_mask, sum_not_mean):
 
 # %% [markdown]
 # These are the simplest failing cases that were found: small shapes, round numbers. A case like that can be followed
-# with pen and paper, and it says something: the wrong mask, for instance, needs no more than a single z below 0. (About
-# the settings: leave `derandomize=True` out in your own tests, and new cases are tried each time. `deadline=None`
-# matters wherever the first call compiles something.)
+# with pen and paper, and it says something: the wrong mask, for instance, needs no more than a single $z$ below 0.
+# (About the settings: leave `derandomize=True` out in your own tests, and new cases are tried each time.
+# `deadline=None` matters wherever the first call compiles something.)
 #
 # <a id="torch"></a>
 # ## 6. A function in PyTorch
@@ -476,8 +489,8 @@ for wrong in (wrong_mask, sum_not_mean):
 # <details><summary>Answer</summary>
 #
 # Of two plain Python numbers, `torch.where` makes a tensor of PyTorch's default type, float32. There 0.1 is
-# 0.10000000149. So everything below zero is off by a relative 1.5 · 10⁻⁸: too little for any tolerance that was chosen
-# by feeling, and plain to see for one that follows the rounding.
+# 0.10000000149. So everything below zero is off by a relative $1.5 \cdot 10^{-8}$: too little for any tolerance that
+# was chosen by feeling, and plain to see for one that follows the rounding.
 #
 # </details>
 
@@ -614,8 +627,8 @@ assert prove(backward_numba) is None
 # - Add a mistake of 0.1 % to a single entry of dW1. Is it found?
 # - Leave `kinks` out of `verdict`. Which message changes?
 #
-# The `assert` lines hold for the settings as they are (the numbers by hand are for α = 0.1). If one stops you, put a #
-# in front of it.
+# The `assert` lines hold for the settings as they are (the numbers by hand are for $\alpha = 0.1$). If one stops you,
+# put a # in front of it.
 #
 # <a id="exercises"></a>
 # ## 9. Exercises
@@ -642,12 +655,13 @@ def attempt(check, answer):
 
 
 # %% [markdown]
-# **Exercise 1.** A smooth activation: y = softplus(z) = log(1 + eᶻ), with one W for both uses, z = x Wᵀ W + b. Write
-# its backward pass.
+# **Exercise 1.** A smooth activation: $y = \mathrm{softplus}(z) = \log(1 + e^z)$, with one $W$ for both uses,
+# $z = x W^\top W + b$. Write its backward pass.
 #
 # <details><summary>Hint</summary>
 #
-# The derivative of log(1 + eᶻ) is eᶻ / (1 + eᶻ) = 1 / (1 + e⁻ᶻ). All else is as in tutorial 2. Remember the two paths.
+# The derivative of $\log(1 + e^z)$ is $e^z / (1 + e^z) = 1 / (1 + e^{-z})$. All else is as in tutorial 2. Remember the
+# two paths.
 #
 # </details>
 
@@ -675,14 +689,14 @@ def check_backward_softplus(backward_softplus):
 attempt(check_backward_softplus, backward_softplus)
 
 # %% [markdown]
-# **Exercise 2.** The model of section 7 of the paper has a second ReLU, on the hidden values: h = ReLU(x Wᵀ),
-# y = ReLU(h W + b). A colleague wrote the backward pass below. Find out with `check_grad` where it is wrong, and mend
-# it.
+# **Exercise 2.** The model of section 7 of the paper has a second ReLU, on the hidden values:
+# $h = \mathrm{ReLU}(x W^\top)$, $y = \mathrm{ReLU}(h W + b)$. A colleague wrote the backward pass below. Find out with
+# `check_grad` where it is wrong, and mend it.
 #
 # <details><summary>Hint</summary>
 #
 # `attempt(check_mended, colleague)`, below the check, shows what it says of the colleague. Then follow the derivative
-# from y back to W, and note each ReLU on the way. Is there one mask for each?
+# from $y$ back to $W$, and note each ReLU on the way. Is there one mask for each?
 #
 # </details>
 
@@ -727,8 +741,8 @@ attempt(check_mended, mended)
 #
 # <details><summary>Hint</summary>
 #
-# Loop over `np.ndindex(w.shape)`. Change one entry of a copy by +h and by -h. For these functions h = 1e-5 is a fair
-# choice (look at the picture in part 2).
+# Loop over `np.ndindex(w.shape)`. Change one entry of a copy by +h and by -h. For these functions $h = 10^{-5}$ is a
+# fair choice (look at the picture in part 2).
 #
 # </details>
 

@@ -23,12 +23,12 @@
 #
 # | letter | what it is | shape |
 # | --- | --- | --- |
-# | Ŵ_i | W_i divided by its length | (m,) |
-# | D_i | share of a dimension that feature i has, its *dimensionality* | a number in [0, 1] |
-# | D* | dimensions for each learned feature of a model, m / (sum of all squared lengths) | a number |
-# | h_i | leverage score of feature i, the most that D_i can be | a number in [0, 1] |
-# | k, d | corners of a *polytope*, a body of any dimension, and the dimensions that it lies in | numbers |
-# | s | density of all features | a number |
+# | $\hat W_i$ | $W_i$ divided by its length | (m,) |
+# | $D_i$ | share of a dimension that feature $i$ has, its *dimensionality* | a number in [0, 1] |
+# | $D^*$ | dimensions for each learned feature of a model, $m$ / (sum of all squared lengths) | a number |
+# | $h_i$ | leverage score of feature $i$, the most that $D_i$ can be | a number in [0, 1] |
+# | $k$, $d$ | corners of a *polytope*, a body of any dimension, and the dimensions that it lies in | numbers |
+# | $s$ | density of all features | a number |
 
 # %%
 try:
@@ -52,28 +52,29 @@ rng = np.random.default_rng(0)
 # <a id="hand"></a>
 # ## 1. Shares by hand
 #
-# How much of a dimension does a feature have? Look along its direction Ŵ_i and ask what lies there: its own squared
-# length, and the squares of what the others have along it, (Ŵ_i · W_j)². Its share is its own part of all that:
+# How much of a dimension does a feature have? Look along its direction $\hat W_i$ and ask what lies there: its own
+# squared length, and the squares of what the others have along it, $(\hat W_i \cdot W_j)^2$. Its share is its own part
+# of all that:
 #
 # $$ D_i = \frac{|W_i|^2}{\sum_j (\hat W_i \cdot W_j)^2} \qquad \text{the sum is over all } j, i \text{ included} $$
 #
 # A pentagon, all lengths 1. The product of two directions is the cosine of the angle between them:
 #
-# | feature j | angle | cosine | square |
+# | feature $j$ | angle | cosine | square |
 # | --- | --- | --- | --- |
-# | i itself | 0° | 1 | 1 |
+# | $i$ itself | 0° | 1 | 1 |
 # | two neighbours | 72° | 0.309 | 0.0955 each |
 # | two across | 144° | -0.809 | 0.6545 each |
 #
-# The squares add up to 1 + 0.191 + 1.309 = 2.5, so D_i = 1 / 2.5 = 2/5.
+# The squares add up to $1 + 0.191 + 1.309 = 2.5$, so $D_i = 1 / 2.5 = 2/5$.
 #
-# **Predict.** What is D_i of a feature in a pair of opposites (a *digon*)? In a triangle? In a tetrahedron, where every
-# cosine is -1/3?
+# **Predict.** What is $D_i$ of a feature in a pair of opposites (a *digon*)? In a triangle? In a tetrahedron, where
+# every cosine is -1/3?
 #
 # <details><summary>Answer</summary>
 #
-# Digon: 1 / (1 + 1) = 1/2. Triangle, cosines -1/2: 1 / (1 + 2/4) = 2/3. Tetrahedron: 1 / (1 + 3/9) = 3/4. In each case
-# it is the number of dimensions over the number of corners, d/k: 1/2, 2/3, 3/4; and 2/5 for the pentagon.
+# Digon: $1 / (1 + 1) = 1/2$. Triangle, cosines -1/2: $1 / (1 + 2/4) = 2/3$. Tetrahedron: $1 / (1 + 3/9) = 3/4$. In
+# each case it is the number of dimensions over the number of corners, $d/k$: 1/2, 2/3, 3/4; and 2/5 for the pentagon.
 #
 # </details>
 
@@ -92,9 +93,9 @@ for name, corners in POLYTOPES.items():
     assert np.allclose(D, d / k)
 
 # %% [markdown]
-# The *square antiprism* is new: two squares one above the other, the upper one turned by 45°, at heights of ±1/√3,
-# where all eight corners have the same share: eight features in three dimensions, 3/8 each. That is more features for
-# each dimension than any other in the list.
+# The *square antiprism* is new: two squares one above the other, the upper one turned by 45°, at heights of
+# $\pm1/\sqrt{3}$, where all eight corners have the same share: eight features in three dimensions, 3/8 each. That is
+# more features for each dimension than any other in the list.
 #
 # <a id="sum"></a>
 # ## 2. They add up
@@ -121,21 +122,21 @@ for sixth in ([0.5, 0.0], [1.0, 0.0], [0.0, 3.0]):
     assert np.isclose(h.sum(), 2)
 
 # %% [markdown]
-# The second row is the *leverage score* h_i, known from statistics: the part of feature i's variance that a **linear**
-# read-out of the hidden values can explain at best, if all features are independent and vary equally. (A ReLU can do
-# better where features are sparse; superposition lives on that.) The scores always add up to the rank of W, here 2, and
-# no D_i is above its h_i. (Fred Zhang pointed this out in a comment to the paper; the docstring of `tms.leverage` has
-# the proof, in three lines.) So the shares cannot add up to more than the dimensions there are. They add up to the rank
-# exactly if every W_i is an eigenvector of W Wᵀ, as for all shapes of part 1, and also if several of them are put into
-# orthogonal dimensions.
+# The second row is the *leverage score* $h_i$, known from statistics: the part of feature i's variance that a
+# **linear** read-out of the hidden values can explain at best, if all features are independent and vary equally. (A
+# ReLU can do better where features are sparse; superposition lives on that.) The scores always add up to the rank of
+# $W$, here 2, and no $D_i$ is above its $h_i$. (Fred Zhang pointed this out in a comment to the paper; the docstring
+# of `tms.leverage` has the proof, in three lines.) So the shares cannot add up to more than the dimensions there are.
+# They add up to the rank exactly if every $W_i$ is an eigenvector of $W W^\top$, as for all shapes of part 1, and also
+# if several of them are put into orthogonal dimensions.
 #
 # <a id="names"></a>
 # ## 3. Names from products
 #
-# A model with m = 8 does not show us its pentagons: they lie at some angle in eight dimensions, and their corners have
-# numbers in no order. But two things do not change when vectors are rotated: their lengths and the products W_i · W_j
-# between them. So everything about the shape of a cluster is in its *Gram matrix* WᵀW, and a shape can be recognised if
-# there is an order of the features in which that matrix is the one of the shape.
+# A model with $m = 8$ does not show us its pentagons: they lie at some angle in eight dimensions, and their corners
+# have numbers in no order. But two things do not change when vectors are rotated: their lengths and the products
+# $W_i \cdot W_j$ between them. So everything about the shape of a cluster is in its *Gram matrix* $W^\top W$, and a
+# shape can be recognised if there is an order of the features in which that matrix is the one of the shape.
 
 # %%
 rotation = np.linalg.qr(rng.normal(size=(8, 8)))[0]
@@ -169,8 +170,8 @@ for W in (polygon(6), pentagon[:, :4], longer):
 # %% [markdown]
 # A model has many features, of which some are not learned, and the rest fall into *clusters*: groups in which each is
 # connected with another by a product that is not near 0. `tms.feature_clusters` draws a line between two features if
-# |W_i · W_j| is above 0.2, and calls a cluster what hangs together. Features shorter than 0.5 are left out.
-# `tms.feature_polytopes` names each cluster, and gives every feature the name of its own.
+# $\lvert W_i \cdot W_j\rvert$ is above 0.2, and calls a cluster what hangs together. Features shorter than 0.5 are
+# left out. `tms.feature_polytopes` names each cluster, and gives every feature the name of its own.
 
 # %%
 W = np.zeros((4, 9))
@@ -180,6 +181,8 @@ W[3, 7] = 1  # a feature alone in the fourth; feature 8 stays 0
 print("clusters:", tms.feature_clusters(W))
 print("names:   ", tms.feature_polytopes(W).tolist())
 print("shares:  ", tms.dimensionality(W).round(2))
+
+# %% tags=["check"]
 assert tms.feature_clusters(W).tolist() == [0, 0, 0, 0, 0, 5, 5, 7, -1]
 assert np.isclose(tms.dimensionality(W).sum(), 4)
 
@@ -190,7 +193,7 @@ assert np.isclose(tms.dimensionality(W).sum(), 4)
 # Now a model that nobody arranged: 80 features in 8 dimensions, all of the same importance, at three densities, from
 # six random starts each.
 #
-# **Predict.** At 1/s = 2 and 3, features meet often: which shape will they prefer? Which at 1/s = 4.5?
+# **Predict.** At $1/s = 2$ and 3, features meet often: which shape will they prefer? Which at $1/s = 4.5$?
 #
 # <details><summary>Answer</summary>
 #
@@ -215,26 +218,28 @@ def counted(names):
 for c, restart in enumerate(run.best().restart):
     print(f"1/s = {inverse[c]:g}, the best start: {counted(names[restart, c])}")
     print(f"    D* = {tms.dimensions_per_feature(run.W[restart, c]):.3f}, sum of D = {D[restart, c].sum():.2f}")
-    assert np.isclose(D[restart, c].sum(), 8, atol=0.1)
-    assert inverse[c] > 3 or np.sum(names[restart, c] == "digon") >= 14
 print()
 for restart in run.loss[:, -1].argsort():
     print(f"1/s = {inverse[-1]:g}, loss {run.loss[restart, -1]:.4f}: {counted(names[restart, -1])}")
     others = names[restart, -1] == "other"
     print(f"    the {others.sum()} others have {D[restart, -1][others].sum():.2f} dimensions together")
 
+# %% tags=["check"]
+for c, restart in enumerate(run.best().restart):
+    assert np.isclose(D[restart, c].sum(), 8, atol=0.1)
+    assert inverse[c] > 3 or np.sum(names[restart, c] == "digon") >= 14
+
 # %% [markdown]
-# A learned feature has a length of about 1, so the sum of squared lengths counts them: D* at 1/s = 3 is about 8/16.
-# There eight digons fill the eight dimensions, and 64 of the 80 features are left out. At 2 seven digons fill seven; in
-# the eighth many short features share what is left (the tail in the picture below), and a single one may be longer than
-# 0.5. At 4.5 no two starts agree. Each makes a mixture of its own, with hardly a difference in loss, so which is best
-# is nearly a matter of chance; "other" are larger bodies, in four dimensions, for which our list has no name. Let us
-# look at the start in which most features have one.
+# A learned feature has a length of about 1, so the sum of squared lengths counts them: $D^*$ at $1/s = 3$ is about
+# 8/16. There eight digons fill the eight dimensions, and 64 of the 80 features are left out. At 2 seven digons fill
+# seven; in the eighth many short features share what is left (the tail in the picture below), and a single one may be
+# longer than 0.5. At 4.5 no two starts agree. Each makes a mixture of its own, with hardly a difference in loss, so
+# which is best is nearly a matter of chance; "other" are larger bodies, in four dimensions, for which our list has no
+# name. Let us look at the start in which most features have one.
 
 # %%
 named = np.isin(names[:, -1], list(POLYTOPES)).sum(axis=1)
 chosen = named.argmax()
-assert named[chosen] >= 8
 
 fig, axes = plt.subplots(1, 2, figsize=(9, 3.4), width_ratios=[1.2, 1])
 for level, text in ((1, "1"), (3 / 4, "3/4"), (2 / 3, "2/3"), (1 / 2, "1/2"), (2 / 5, "2/5"), (3 / 8, "3/8")):
@@ -257,6 +262,9 @@ members = [clusters == label for label in np.unique(clusters[clusters >= 0])]
 print("features in each cluster:  ", np.array([cluster.sum() for cluster in members]))
 print("sum of their D:            ", np.array([D[chosen, -1][cluster].sum() for cluster in members]).round(2))
 print("D of the first feature:    ", np.array([D[chosen, -1][cluster][0] for cluster in members]).round(2))
+
+# %% tags=["check"]
+assert named[chosen] >= 8
 
 # %% [markdown]
 # On the right red is positive and blue negative. Each block on the diagonal is a cluster (the features within it stand
@@ -283,8 +291,8 @@ for name, corners in POLYTOPES.items():
 
 # %% [markdown]
 # More features a dimension, but at a price. If no two were ever on together, antiprisms would save most; only features
-# that meet speak for the others. So what does a shape save? A feature that is not stored costs its variance. So
-# the saving for each dimension is (k/d) times (variance less the loss of a stored feature). When features meet, now and
+# that meet speak for the others. So what does a shape save? A feature that is not stored costs its variance. So the
+# saving for each dimension is $(k/d)$ times (variance less the loss of a stored feature). When features meet, now and
 # then two are on together, and negative interference hurts too; `replacement_density` takes all that into account,
 # exactly, and finds the density at which two shapes save the same.
 #
@@ -304,15 +312,17 @@ at = {}
 for i in range(4):
     at[order[i + 1]] = replacement_density(POLYTOPES[order[i]], POLYTOPES[order[i + 1]])
     print(f"{order[i]:12} -> {order[i + 1]:17} at s = {at[order[i + 1]]:.3f}, 1/s = {1 / at[order[i + 1]]:.2f}")
-assert list(at.values()) == sorted(at.values(), reverse=True)
-assert at["pentagon"] < 1 / 3 < at["digon"]  # s = 1/3 is in the realm of the digon
-assert 1 / 4.5 < at["pentagon"]  # s = 1/4.5 is just outside
 for density in (1 / 1.5, 1 / 3, 1 / 4.5):
     saved = {name: saving_per_dimension(corners, density) for name, corners in POLYTOPES.items()}
     print(f"1/s = {1 / density:g}, saved: " + ", ".join(f"{name} {value:.4f}" for name, value in saved.items()))
 
+# %% tags=["check"]
+assert list(at.values()) == sorted(at.values(), reverse=True)
+assert at["pentagon"] < 1 / 3 < at["digon"]  # s = 1/3 is in the realm of the digon
+assert 1 / 4.5 < at["pentagon"]  # s = 1/4.5 is just outside
+
 # %% [markdown]
-# So at 1/s = 2 and 3 digons are best, and at 4.5 pentagons, if by little: digons and antiprisms are close behind, so
+# So at $1/s = 2$ and 3 digons are best, and at 4.5 pentagons, if by little: digons and antiprisms are close behind, so
 # mixtures of the three cost next to nothing more. That is what our models learned. Triangles and tetrahedra would be
 # best for denser features, but there they save hardly more than a feature alone in its dimension (*single*), and a
 # model of many features seldom finds them. [The findings](../figures/README.md) have all that for 400 features and
@@ -326,10 +336,8 @@ for density in (1 / 1.5, 1 / 3, 1 / 4.5):
 # - `seed=1`: other mixtures, and one start with nine digons in eight dimensions. They overlap by less than the
 #   threshold, so most have a share of 0.44.
 # - `n=4, n_hidden=3`, `inverse = np.array([1.5, 1.5, 1.5])`, `restarts=64`, `seed=1`: a tetrahedron, which few starts
-#   find (the sums of D are 3, not 8).
+#   find (the sums of $D$ are 3, not 8).
 # - `tolerance=0.02` in `tms.feature_polytopes`: antiprisms and some pentagons lose their names. And with `0.3`?
-#
-# The `assert` lines hold for the settings as they are. If one stops a cell, put a # in front of it.
 #
 # <a id="exercises"></a>
 # ## 7. Exercises
@@ -349,13 +357,13 @@ def attempt(check, answer):
 
 
 # %% [markdown]
-# **Exercise 1.** Compute all D_i of a W from the formula in part 1, without `tms.dimensionality`. A feature that is
+# **Exercise 1.** Compute all $D_i$ of a $W$ from the formula in part 1, without `tms.dimensionality`. A feature that is
 # zero has share 0.
 #
 # <details><summary>Hint</summary>
 #
-# G = WᵀW holds all products. |W_i|² is G[i, i], and (Ŵ_i · W_j)² is G[i, j]² / G[i, i]. So D_i = G[i, i]² / sum of
-# G[i, j]² over j. Where G[i, i] is 0, divide by 1.
+# $G = W^\top W$ holds all products. $\lvert W_i\rvert^2$ is G[i, i], and $(\hat W_i \cdot W_j)^2$ is
+# $G[i, j]^2 / G[i, i]$. So $D_i = G[i, i]^2$ / sum of $G[i, j]^2$ over $j$. Where G[i, i] is 0, divide by 1.
 #
 # </details>
 
@@ -379,13 +387,13 @@ def check_shares(shares):
 attempt(check_shares, shares)
 
 # %% [markdown]
-# **Exercise 2.** Build a W in which every feature has the share that is asked for: a list of names of polytopes, with
+# **Exercise 2.** Build a $W$ in which every feature has the share that is asked for: a list of names of polytopes, with
 # corners of length 1, each in dimensions of its own.
 #
 # <details><summary>Hint</summary>
 #
-# `POLYTOPES[name]` has shape (d, k). Make a W of zeros with as many rows and columns as all of them together have, and
-# fill in one block after the other, along the diagonal.
+# `POLYTOPES[name]` has shape (d, k). Make a $W$ of zeros with as many rows and columns as all of them together have,
+# and fill in one block after the other, along the diagonal.
 #
 # </details>
 
@@ -411,12 +419,12 @@ def check_build(build):
 attempt(check_build, build)
 
 # %% [markdown]
-# **Exercise 3.** Compute the leverage scores of part 2. The projection on the rows of W is the matrix
-# P = Wᵀ (W Wᵀ)⁻¹ W, with the inverse, or where there is none the pseudo-inverse; h_i is P[i, i].
+# **Exercise 3.** Compute the leverage scores of part 2. The projection on the rows of $W$ is the matrix
+# $P = W^\top (W W^\top)^{-1} W$, with the inverse, or where there is none the pseudo-inverse; $h_i$ is P[i, i].
 #
 # <details><summary>Hint</summary>
 #
-# `np.linalg.pinv(W)` is the *pseudo-inverse*, of shape (n, m). `np.linalg.pinv(W) @ W` is P.
+# `np.linalg.pinv(W)` is the *pseudo-inverse*, of shape (n, m). `np.linalg.pinv(W) @ W` is $P$.
 #
 # </details>
 

@@ -11,7 +11,7 @@
 # - find the jumps of a trained model by code, and the drop of the loss at the last;
 # - predict where a model puts features that come together, or that exclude one another, and check it.
 #
-# **You need** [tutorial 0](00_start_here.ipynb), the share of a dimension, D_i, from
+# **You need** [tutorial 0](00_start_here.ipynb), the share of a dimension, $D_i$, from
 # [tutorial 1](01_introduction.ipynb), and the losses by hand of part 1 of
 # [tutorial 3](03_demonstrating_superposition.ipynb); derivatives.
 #
@@ -24,10 +24,10 @@
 #
 # | letter | what it is | shape |
 # | --- | --- | --- |
-# | v | variance of a feature, s/3 - s²/4 | a number |
-# | w, w₀ | the weight of the only feature of a model, and its start | numbers |
-# | t | time: the number of steps times the learning rate | a number |
-# | D_i | share of a dimension of feature i, here along the training | (T,), one for each of T moments |
+# | $v$ | variance of a feature, $s/3 - s^2/4$ | a number |
+# | $w$, $w_0$ | the weight of the only feature of a model, and its start | numbers |
+# | $t$ | time: the number of steps times the learning rate | a number |
+# | $D_i$ | share of a dimension of feature $i$, here along the training | (T,), one for each of T moments |
 # | set | features with the same label, here those that come together | a label a feature, (n,) |
 
 # %%
@@ -50,14 +50,14 @@ plt.style.use(plots.STYLE)
 # <a id="hand"></a>
 # ## 1. A stair by hand
 #
-# The smallest model there is: one feature, one dimension, one weight w, no bias. Its output is w² x (which is never
-# negative, so the ReLU does nothing), its error (1 - w²) x. The mean of x² is s/3. So
+# The smallest model there is: one feature, one dimension, one weight $w$, no bias. Its output is $w^2 x$ (which is
+# never negative, so the ReLU does nothing), its error $(1 - w^2) x$. The mean of $x^2$ is $s/3$. So
 #
 # $$ L = \frac{s}{3}\,(1 - w^2)^2 \qquad\qquad \frac{\partial L}{\partial w} = -\frac{4s}{3}\,w\,(1 - w^2) $$
 #
-# The weight stands in front of its own slope: where w is small, it moves slowly *because* it is small. At s = 1 and
-# w = 0.1 the slope is -4/3 · 0.1 · 0.99 = -0.132; at w = 0.01 about a tenth of it. The library says the same, and its
-# loss is exact: nothing is sampled.
+# The weight stands in front of its own slope: where $w$ is small, it moves slowly *because* it is small. At $s = 1$
+# and $w = 0.1$ the slope is $-4/3 \cdot 0.1 \cdot 0.99 = -0.132$; at $w = 0.01$ about a tenth of it. The library says
+# the same, and its loss is exact: nothing is sampled.
 
 # %%
 s = 1.0
@@ -68,20 +68,21 @@ for w in (0.1, 0.01):
     assert np.isclose(by_hand, dW[0, 0])
 
 # %% [markdown]
-# In small steps downhill, w changes by dw/dt = (4s/3) w (1 - w²). While w is small, that is growth in proportion, as of
-# money in a bank: w = w₀ e^(4st/3). For all times, look at u = w²: du/dt = 2 w dw/dt = (8s/3) u (1 - u). That is the
-# logistic equation, growth in proportion up to a limit, and its solution is an S-shaped curve:
+# In small steps downhill, $w$ changes by $dw/dt = (4s/3) w (1 - w^2)$. While $w$ is small, that is growth in
+# proportion, as of money in a bank: $w = w_0 e^{4st/3}$. For all times, look at $u = w^2$:
+# $du/dt = 2 w dw/dt = (8s/3) u (1 - u)$. That is the logistic equation, growth in proportion up to a limit, and its
+# solution is an S-shaped curve:
 #
 # $$ w^2 = \frac{1}{1 + (1/w_0^2 - 1)\,e^{-8st/3}} $$
 #
-# **Predict.** One model starts at w₀ = 0.1, another at 0.01, a third at 0.001. How do their losses look over time? How
-# much longer does each wait than the one before?
+# **Predict.** One model starts at $w_0 = 0.1$, another at 0.01, a third at 0.001. How do their losses look over time?
+# How much longer does each wait than the one before?
 #
 # <details><summary>Answer</summary>
 #
-# All three wait at L = s/3 and then fall within about the same time: a plateau and a stair. Each tenfold smaller start
-# takes ln(10) / (4s/3) longer to grow tenfold, always the same: at s = 1, 1.73. The smaller the start, the longer the
-# plateau, and the stair looks the steeper beside it.
+# All three wait at $L = s/3$ and then fall within about the same time: a plateau and a stair. Each tenfold smaller
+# start takes ln(10) / $(4s/3)$ longer to grow tenfold, always the same: at $s = 1$, 1.73. The smaller the start, the
+# longer the plateau, and the stair looks the steeper beside it.
 #
 # </details>
 
@@ -110,22 +111,23 @@ plt.show()
 # <a id="two"></a>
 # ## 2. Two features, two stairs
 #
-# Now two features share one dimension, with biases, at s = 0.2. We know three things that a model can do from
+# Now two features share one dimension, with biases, at $s = 0.2$. We know three things that a model can do from
 # [tutorial 3](03_demonstrating_superposition.ipynb): answer both with their mean, which costs the variance of each
-# (2 v); keep one and answer the other with its mean (v); store both as a pair of opposites, which errs only where both
-# are on (s²/3). With s = 0.2, v = 0.0667 - 0.01 = 0.0567.
+# ($2 v$); keep one and answer the other with its mean ($v$); store both as a pair of opposites, which errs only where
+# both are on $(s^2/3)$. With $s = 0.2$, $v = 0.0667 - 0.01 = 0.0567$.
 #
-# **Predict.** The start is W = [0.02, -0.001], b = s/2. Which levels does the loss visit, and what do D_0 and D_1 do?
+# **Predict.** The start is $W = [0.02, -0.001]$, $b = s/2$. Which levels does the loss visit, and what do $D_0$ and
+# $D_1$ do?
 #
 # <details><summary>Answer</summary>
 #
-# 2 v = 0.1133 at first, while both are small. Feature 0 began ahead and is the first to have grown: v = 0.0567.
+# $2 v = 0.1133$ at first, while both are small. Feature 0 began ahead and is the first to have grown: $v = 0.0567$.
 # Feature 1 waits: here, too, slopes are in proportion to weights, so that both grow by about the same factor, and when
-# feature 0 has come to 1, feature 1 is still at about a twentieth. But v is no resting place, since the pair costs
-# only s²/3 = 0.0133: feature 1 goes on growing in the opposite direction.
+# feature 0 has come to 1, feature 1 is still at about a twentieth. But $v$ is no resting place, since the pair costs
+# only $s^2/3 = 0.0133$: feature 1 goes on growing in the opposite direction.
 #
-# D_0 = 1 and D_1 = 0 from the start (to within a few thousandths), since D_i compares lengths and does not see that
-# both are small. They stay there over the first stair, and at the second one both jump to 1/2.
+# $D_0 = 1$ and $D_1 = 0$ from the start (to within a few thousandths), since $D_i$ compares lengths and does not see
+# that both are small. They stay there over the first stair, and at the second one both jump to 1/2.
 #
 # </details>
 
@@ -159,17 +161,20 @@ axes[1].set(xlabel="step", ylabel="share of a dimension, D_i")
 axes[1].legend()
 plt.show()
 print("W at the end", W[-1].round(3), " D", D[-1].round(3), f" loss {L[-1]:.4f}")
+
+# %% tags=["check"]
+flattest = 100 + np.argmin(L[100:180] - L[101:181])
+least = minimise_expected_loss([[1.0, -1.0]], [0.0, 0.0], s).loss
 assert np.allclose(D[-1], 0.5, atol=0.01)
 assert W[-1, 0, 0] * W[-1, 0, 1] < 0
 assert abs(L[0] / (2 * v) - 1) < 0.01
-flattest = 100 + np.argmin(L[100:180] - L[101:181])
 assert abs(L[flattest] / v - 1) < 0.1
 assert L[-1] < s**2 / 3  # lengths and biases of its own: a little better than by hand
-least = minimise_expected_loss([[1.0, -1.0]], [0.0, 0.0], s).loss
 assert np.isclose(L[-1], least, rtol=1e-3)  # Newton's method ends there too
 
 # %% [markdown]
-# Three levels, two stairs, one jump. The pair ends a little *below* s²/3, since lengths and biases need not be 1 and 0.
+# Three levels, two stairs, one jump. The pair ends a little *below* $s^2/3$, since lengths and biases need not be 1
+# and 0.
 #
 # The start decides. Had feature 1 begun at +0.001, it would have grown on the same side as feature 0, where there is a
 # local minimum. (From +0.0001, or from 0, it ends in the pair all the same: while feature 0 grows, its bias lags
@@ -181,13 +186,15 @@ for start in (0.001, 0.0001, 0.0):
     W, b = descend([[0.02, start]], [s / 2, s / 2], s, steps=1000)
     ends[start] = W[-1, 0], tms.expected_loss(W[-1], b[-1], s) / v
     print(f"feature 1 from {start:<6}: W {W[-1, 0].round(3)}, loss / v = {ends[start][1]:.3f}")
+
+# %% tags=["check"]
 assert (ends[0.001][0] > 0).all()
 assert 0.9 < ends[0.001][1] < 1
 assert ends[0.0001][0][1] < 0
 assert ends[0.0][0][1] < 0
 
 # %% [markdown]
-# From +0.001 both have the same sign, and the loss has hardly fallen below v. That is one reason why training is
+# From +0.001 both have the same sign, and the loss has hardly fallen below $v$. That is one reason why training is
 # started more than once. (Without a bias, a solution of this kind is even the best one at high density:
 # [figures](../figures/README.md#a-phase-that-only-the-missing-bias-makes-one-neuron-two-features).)
 #
@@ -195,17 +202,17 @@ assert ends[0.0][0][1] < 0
 # ## 3. A hundred features
 #
 # In section 5 the paper does the same with many features: a model whose features end as digons. We take 100 features in
-# 6 dimensions at s = 0.45, three starts at a tenth of the usual size, Adam at a constant rate, on samples this time.
-# `snapshots` says after which steps W and b are kept; `run.snapshots.W` is (start, T, m, n).
+# 6 dimensions at $s = 0.45$, three starts at a tenth of the usual size, Adam at a constant rate, on samples this time.
+# `snapshots` says after which steps $W$ and $b$ are kept; `run.snapshots.W` is (start, T, m, n).
 #
-# **Predict.** The start is b = 0 and W nearly 0. At which level does the loss start, where does it rest, and where does
-# it end? (Leave what a digon costs as an unknown.)
+# **Predict.** The start is $b = 0$ and $W$ nearly 0. At which level does the loss start, where does it rest, and where
+# does it end? (Leave what a digon costs as an unknown.)
 #
 # <details><summary>Answer</summary>
 #
-# It starts at 100 · s/3 = 15, with b = 0. Then the model is linear and keeps 6 of 100 dimensions, as PCA would: 94 v.
-# Five dimensions become digons (each gains v minus what a digon costs); the sixth stays shared by the other 90:
-# 89 v + 5 digons.
+# It starts at $100 \cdot s/3 = 15$, with $b = 0$. Then the model is linear and keeps 6 of 100 dimensions, as PCA
+# would: $94 v$. Five dimensions become digons (each gains $v$ minus what a digon costs); the sixth stays shared by the
+# other 90: 89 v + 5 digons.
 #
 # </details>
 
@@ -263,19 +270,19 @@ plt.show()
 
 # %% [markdown]
 # In colour are the features that end up represented; partners have one colour. The loss axis is cut off above. (The
-# first spike of D_i means nothing: it compares lengths, however small.)
+# first spike of $D_i$ means nothing: it compares lengths, however small.)
 #
-# First all features get a little, and the loss rests at 94 v. Then one feature after the other jumps, and the grey ones
-# lose what they had. Partners rarely jump together: the first of a pair overshoots, to 0.6 or 0.7 if it is far ahead,
-# until its partner jumps to the opposite side and both end at 1/2. Where such a partner comes late and alone, the loss
-# has a stair of its own; where jumps follow each other closely, the stairs run together. The paper shows one run with
-# digons, and suspects that the smooth loss curves of larger models are many small jumps run together.
+# First all features get a little, and the loss rests at $94 v$. Then one feature after the other jumps, and the grey
+# ones lose what they had. Partners rarely jump together: the first of a pair overshoots, to 0.6 or 0.7 if it is far
+# ahead, until its partner jumps to the opposite side and both end at 1/2. Where such a partner comes late and alone,
+# the loss has a stair of its own; where jumps follow each other closely, the stairs run together. The paper shows one
+# run with digons, and suspects that the smooth loss curves of larger models are many small jumps run together.
 #
 # And the start? Adam takes steps of about the same length, whatever the slope, so the very first plateau is short. What
 # a small start lengthens under Adam is the rest at the linear solution.
 #
 # Which of the jumps is the last one, and what does the loss do there? A simple way to find a jump is the last moment at
-# which D_i was still below 0.3.
+# which $D_i$ was still below 0.3.
 
 # %%
 for k in range(3):
@@ -292,10 +299,16 @@ for k in range(3):
         f"{moments[last]:,}; at the last one the loss falls by {before - after:.3f} "
         "in 500 steps"
     )
+
+# %% tags=["check"]
+for k in range(3):
+    kept = np.flatnonzero(represented[k])
+    below = D[k][:, kept] < 0.3
+    last = (len(moments) - 1 - below[::-1].argmax(axis=0)).max()
     assert len(kept) % 2 == 0  # digons
     assert abs(D[k, -1, kept] - 0.5).max() < 0.02
     rest = loss[k, -21] - loss[k, -1]  # in the last 500 steps nothing jumps
-    assert before - after > abs(rest) + 0.005
+    assert loss[k, max(last - 10, 0)] - loss[k, min(last + 10, len(moments) - 1)] > abs(rest) + 0.005
 resting = loss[:, moments == 1000]
 for level, got in ((linear, resting), (digons, loss[:, -1])):
     assert abs(got - level).max() < (linear - digons) / 4
@@ -316,8 +329,8 @@ for level, got in ((linear, resting), (digons, loss[:, -1])):
 #
 # <details><summary>Answer</summary>
 #
-# Together: 0.1, the pair is on when either feature is. Excluding: 0.1 + 0.1 = 0.2, since they never overlap. Papers and
-# courses mean by density sometimes the one and sometimes the other; a factor of 2 for pairs.
+# Together: 0.1, the pair is on when either feature is. Excluding: $0.1 + 0.1 = 0.2$, since they never overlap. Papers
+# and courses mean by density sometimes the one and sometimes the other; a factor of 2 for pairs.
 #
 # </details>
 
@@ -337,7 +350,7 @@ for pattern in ("together", "at_most_one"):
 # Now we train two pairs in two dimensions. There is room for two antipodal pairs, that is sure. But who will be
 # opposite whom? (In the pictures one colour is one pair; a dot is its first feature, a ring its second.)
 #
-# **Predict.** (a) Together, s = 0.1. (b) At most one, s = 0.1. (c) Together again, but s = 0.5.
+# **Predict.** (a) Together, $s = 0.1$. (b) At most one, $s = 0.1$. (c) Together again, but $s = 0.5$.
 #
 # <details><summary>Answer</summary>
 #
@@ -375,6 +388,8 @@ for ax, (pattern, s) in zip(axes, cases, strict=True):
     )
     partners[pattern, s] = cosines, best.loss
 plt.show()
+
+# %% tags=["check"]
 assert np.allclose(partners["together", 0.1][0], 0, atol=0.1)
 assert np.allclose(partners["at_most_one", 0.1][0], -1, atol=0.01)
 assert partners["at_most_one", 0.1][1] < 1e-6
@@ -383,13 +398,13 @@ assert np.allclose(partners["together", 0.5][0], 1, atol=0.05)
 # %% [markdown]
 # When does (a) turn into (c)? Each arrangement is two neurons with two features each, so it can be worked out by hand.
 #
-# - *Crossed*, (a): a neuron holds two independent features as opposites: s²/3, twice.
-# - *Collapsed*, (c): a neuron holds a pair (x₀, x₁) that comes together, in the direction [1, 1]/√2. Both outputs are
-#   (x₀ + x₁)/2, the errors ±(x₀ - x₁)/2. The mean of (x₀ - x₁)² for two uniform numbers is 1/6. So L = s · 2 · 1/4 ·
-#   1/6 = s/12, twice.
+# - *Crossed*, (a): a neuron holds two independent features as opposites: $s^2/3$, twice.
+# - *Collapsed*, (c): a neuron holds a pair $(x_0, x_1)$ that comes together, in the direction $[1, 1]/\sqrt{2}$. Both
+#   outputs are $(x_0 + x_1)/2$, the errors $\pm(x_0 - x_1)/2$. The mean of $(x_0 - x_1)^2$ for two uniform numbers is
+#   1/6. So $L = s \cdot 2 \cdot 1/4$ · $1/6 = s/12$, twice.
 #
-# By these formulas they cost the same at 2 s²/3 = 2 s/12, that is at **s = 1/4**. Crossed neurons do a little better
-# than s²/3 with lengths and biases of their own, so the true change is at 0.254.
+# By these formulas they cost the same at $2 s^2/3 = 2 s/12$, that is at **$s = 1/4$**. Crossed neurons do a little
+# better than $s^2/3$ with lengths and biases of their own, so the true change is at 0.254.
 
 # %%
 half = np.full((1, 2), np.sqrt(0.5))
@@ -415,12 +430,14 @@ print(
     " W",
     ends.W[ends.loss.argmin()].round(3),
 )
+
+# %% tags=["check"]
 assert np.isclose(ends.loss.min(), 0.5 / 12)
 
 # %% [markdown]
-# W = [0.71, 0.71] (or its negative) is what principal component analysis would store, and it is what an earlier
+# $W = [0.71, 0.71]$ (or its negative) is what principal component analysis would store, and it is what an earlier
 # replication of the phase diagram found where theory has superposition: by a slip, its two features always came
-# together. Part 4 of [tutorial 4](04_phase_changes.ipynb) tells the story.
+# together. [Tutorial 4b](04b_the_slip_and_the_exact_loss.ipynb) tells the story.
 #
 # <a id="octahedron"></a>
 # ## 5. An octahedron in stages
@@ -430,10 +447,10 @@ assert np.isclose(ends.loss.min(), 0.5 / 12)
 #
 # | what is stored | loss |
 # | --- | --- |
-# | nothing, b = 0 | 6 · s/3 = 2 s |
-# | the sum of each set, in one direction | 2 sets · s · 2/12, the spread of three values around their mean: s/3 |
-# | the sums and, in the third dimension, one difference within each set | 2 sets · s · 1/12, what is left: s/6 |
-# | all six, three antipodal pairs of features that come independently | 3 · s²/3 = s² |
+# | nothing, $b = 0$ | $6 \cdot s/3 = 2 s$ |
+# | the sum of each set, in one direction | $2 s \cdot 2/12$, the spread of three values around their mean: $s/3$ |
+# | the sums and, in the third dimension, one difference in each set | $2 s \cdot 1/12$, what is left: $s/6$ |
+# | all six, three antipodal pairs of features that come independently | $3 \cdot s^2/3 = s^2$ |
 #
 # **Predict.** Six vectors in space, three pairs of opposites at right angles, are the corners of an octahedron. Will
 # opposites be from the same set or from different ones?
@@ -484,8 +501,8 @@ plt.show()
 
 # %% [markdown]
 # Both axes are logarithmic: equal lengths are equal *factors*, and the last 5,000 steps take no more room than the way
-# from step 1 to step 2. Some of the curves have a shoulder near s/6. All end 1 to 6 % above s²: in our sample both sets
-# are on in few examples only, so the last level is measured to a few per cent.
+# from step 1 to step 2. Some of the curves have a shoulder near $s/6$. All end 1 to 6 % above $s^2$: in our sample
+# both sets are on in few examples only, so the last level is measured to a few per cent.
 
 # %%
 rest = np.abs(np.log(loss / (s / 3))).argmin(axis=1)  # the moment nearest to s/3
@@ -505,11 +522,13 @@ for ax, moment in zip(axes, (0, rest[0], -1), strict=True):
     ax.set_title(f"step {kept[moment]:,}")
 fig.colorbar(plots.scale("gram"), ax=axes, shrink=0.8)
 plt.show()
-assert np.allclose(lengths, 3**-0.5, atol=0.1)
-assert np.allclose(loss[:, -1] / s**2, 1, atol=0.3)
+
+# %% tags=["check"]
 for found in opposites:
     assert len(found) == 3
     assert (labels[found[:, 0]] != labels[found[:, 1]]).all()
+assert np.allclose(lengths, 3**-0.5, atol=0.1)
+assert np.allclose(loss[:, -1] / s**2, 1, atol=0.3)
 
 # %% [markdown]
 # Left: nothing. Middle: two red blocks, each set is one thing. Right: the diagonal, six features; and three blue pairs,
@@ -521,14 +540,14 @@ for found in opposites:
 # <a id="vary"></a>
 # ## 6. What to vary
 #
-# The `assert` lines and the dashed levels hold for the values given, and may fail with yours.
+# The dashed levels, and the few `assert` lines, hold for the values given, and may fail with yours.
 #
 # - The size of the start in parts 3 and 5: 0.1, then 1, then 0.001. Which plateaus grow, and which do not?
 # - `s` in part 3: at 0.6 (how far do they get in 7,500 steps?), and at 0.2. At which level do the features end?
 # - The sets of part 5, in the first line of its cell: three sets of two, `[0, 0, 1, 1, 2, 2]`. Or none at all, with
 #   `sets = None` and `pattern = "independent"`: it is an octahedron again; how often are all opposites from different
 #   halves, one of features 0 to 2 and one of 3 to 5? (By chance alone it would be 2 in 5.)
-# - Three pairs that come together, in two dimensions, from s = 0.5 down to 0.02: how many directions are there?
+# - Three pairs that come together, in two dimensions, from $s = 0.5$ down to 0.02: how many directions are there?
 #
 # <a id="exercises"></a>
 # ## 7. Exercises
@@ -548,11 +567,11 @@ def attempt(check, answer):
 
 
 # %% [markdown]
-# **Exercise 1.** How long does the model of part 1 wait? Give the time t at which w² passes 1/2.
+# **Exercise 1.** How long does the model of part 1 wait? Give the time $t$ at which $w^2$ passes 1/2.
 #
 # <details><summary>Hint</summary>
 #
-# w² = 1/2 where the second term below the fraction line is 1: (1/w₀² - 1) e^(-8st/3) = 1. Solve for t.
+# $w^2 = 1/2$ where the second term below the fraction line is 1: $(1/w_0^2 - 1) e^{-8st/3} = 1$. Solve for $t$.
 #
 # </details>
 
@@ -579,8 +598,8 @@ def check_waiting_time(waiting_time):
 attempt(check_waiting_time, waiting_time)
 
 # %% [markdown]
-# **Exercise 2.** Find all jumps of one feature. It rests where D is at most `low` or at least `high`; a jump goes from
-# the last moment of rest on one side to the first moment of rest on the other, upwards or downwards.
+# **Exercise 2.** Find all jumps of one feature. It rests where $D$ is at most `low` or at least `high`; a jump goes
+# from the last moment of rest on one side to the first moment of rest on the other, upwards or downwards.
 #
 # <details><summary>Hint</summary>
 #
@@ -619,13 +638,13 @@ def check_jumps_of(jumps_of):
 attempt(check_jumps_of, jumps_of)
 
 # %% [markdown]
-# **Exercise 3.** What does it cost to store a set of k features that come together as their sum, all in one direction?
-# In part 4 it was s/12 for k = 2, in part 5 s/6 for k = 3.
+# **Exercise 3.** What does it cost to store a set of $k$ features that come together as their sum, all in one
+# direction? In part 4 it was $s/12$ for $k = 2$, in part $5 s/6$ for $k = 3$.
 #
 # <details><summary>Hint</summary>
 #
-# Each output is the mean of the k values, if each weight is 1/√k. While the set is on, the sum of the squared
-# differences from the mean of k independent numbers is (k - 1) times their variance, on average. The variance of a
+# Each output is the mean of the $k$ values, if each weight is $1/\sqrt{k}$. While the set is on, the sum of the squared
+# differences from the mean of $k$ independent numbers is ($k$ - 1) times their variance, on average. The variance of a
 # uniform number is 1/12.
 #
 # </details>

@@ -1,8 +1,14 @@
-"""Make the notebooks of the course from their sources: ``python tutorials/build.py [NN ...]``.
+"""Make the notebooks of the course from their sources: ``python tutorials/build.py [--work] [NN ...]``.
 
 ``NN_slug.py``, a script in percent format, is the source; ``NN_slug.ipynb`` is its executed reading copy, and the table
 of running times in ``README.md`` is measured by a run over all of them. Nothing in a notebook depends on the machine's
 paths or the date, so a second run without a change leaves the repository as it is. Needs the extra ``tutorials``.
+
+With ``--work`` it writes ``NN_slug_work.ipynb`` in place of these, copies to work in: without output, so that one can
+predict before one sees. Git ignores them.
+
+A cell of a source that is tagged "check" holds what the text says to its numbers. The tests run it where it stands; a
+notebook has none of them.
 """
 
 from __future__ import annotations
@@ -18,27 +24,39 @@ import nbformat
 from nbclient import NotebookClient
 
 HERE = Path(__file__).resolve().parent
+CHECK = {"tags": ["check"]}
 COMMAND = "python tutorials/build.py"
 TIMES = re.compile(r"(?<=<!-- running times -->\n).*?(?=<!-- end -->)", re.DOTALL)
 
 
 def sources() -> list[Path]:
     """The tutorials in their order."""
-    return sorted(HERE.glob("[0-9][0-9]_*.py"))
+    return sorted(HERE.glob("[0-9][0-9]*_*.py"))
 
 
-def notebook(source: Path) -> nbformat.NotebookNode:
-    """The notebook of a source, not executed, with metadata that never change."""
+def number(source: Path) -> str:
+    """The number of a tutorial, such as 04 or 04b."""
+    return source.stem.partition("_")[0]
+
+
+def notebook(source: Path, checks: bool = False) -> nbformat.NotebookNode:
+    """The notebook of a source, not executed, with or without the cells that check, and metadata that never change."""
     book = jupytext.read(source, fmt="py:percent")
+    book.cells = [cell for cell in book.cells if checks or not is_check(cell)]
     book.metadata = nbformat.from_dict({
         "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
         "language_info": {"name": "python", "file_extension": ".py"},
     })
-    for number, cell in enumerate(book.cells):
-        cell.id = f"cell-{number}"
-        cell.metadata = nbformat.from_dict({})
+    for place, cell in enumerate(book.cells):
+        cell.id = f"cell-{place}"
+        cell.metadata = nbformat.from_dict(CHECK if is_check(cell) else {})
     book.nbformat, book.nbformat_minor = 4, 5
     return book
+
+
+def is_check(cell) -> bool:
+    """Whether the tests alone run this cell."""
+    return cell.metadata.get("tags") == CHECK["tags"]
 
 
 def execute(book: nbformat.NotebookNode, source: Path, extra: str = "") -> list:
@@ -84,18 +102,22 @@ def rounded_up(seconds: float) -> int:
 
 def main(wanted: list[str]) -> None:
     """Build the tutorials whose number is wanted, or all."""
-    times = []
+    times, to_work = [], "--work" in wanted
+    wanted = [word for word in wanted if word != "--work"]
     for source in sources():
-        if wanted and source.name[:2] not in wanted:
+        if wanted and number(source) not in wanted:
             continue
         book = notebook(source)
+        if to_work:
+            nbformat.write(book, source.with_name(f"{source.stem}_work.ipynb"))
+            continue
         start = time.perf_counter()
         execute(book, source)
         times.append((source, time.perf_counter() - start))
         tidy(book)
         nbformat.write(book, source.with_suffix(".ipynb"))
         print(f"{source.with_suffix('.ipynb').name}: {times[-1][1]:.1f} s")
-    if not wanted:
+    if not wanted and not to_work:
         rows = [f"| [{source.stem}]({source.stem}.ipynb) | {rounded_up(seconds)} s |" for source, seconds in times]
         table = "\n".join(["| Tutorial | runs in less than |", "| --- | --- |", *rows]) + "\n"
         readme = HERE / "README.md"

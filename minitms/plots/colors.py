@@ -18,8 +18,8 @@ SCALES: dict[str, tuple[str | Colormap, float, float]] = {
 }
 # The paper's colours of a phase diagram, by norm and interference of the extra feature.
 NOT_LEARNED, DEDICATED, SUPERPOSED = to_rgb("#d9d9d9"), to_rgb("#2166ac"), to_rgb("#c4342f")
-# The earlier replication's colours: which of the two features the neuron represents.
-CLASS_COLORS = {"first": "#e66101", "superposed": "#ffffff", "extra": "#5e3c99", "neither": "#bdbdbd"}
+# The same of models with one neuron and two features, by their class: "first" has not learned the extra feature.
+CLASS_COLORS = {"first": "#d9d9d9", "superposed": "#c4342f", "extra": "#2166ac", "neither": "#e6ab02"}
 
 
 def scale(kind: str, low: float | None = None, high: float | None = None) -> ScalarMappable:
@@ -39,6 +39,12 @@ def scale(kind: str, low: float | None = None, high: float | None = None) -> Sca
     ------
     ValueError, TypeError
         If the kind is unknown, or the ends are not numbers, the lower one first.
+
+    Examples
+    --------
+    >>> import minitms as tms
+    >>> tms.plots.scale("gram").get_clim()
+    (-1.0, 1.0)
     """
     cmap, lowest, highest = _checks.lookup("kind", kind, SCALES)
     low = lowest if low is None else _checks.number("low", low)
@@ -64,6 +70,14 @@ def superposition_colors(norm: ArrayLike, interference: ArrayLike) -> np.ndarray
     ------
     ValueError, TypeError
         If the shapes differ, or a value is not finite or no number.
+
+    Examples
+    --------
+    >>> import minitms as tms
+    >>> tms.plots.superposition_colors([0.0, 1.0, 1.0], [0.0, 0.0, 1.0]).round(2)  # grey, blue, red
+    array([[0.85, 0.85, 0.85],
+           [0.13, 0.4 , 0.67],
+           [0.77, 0.2 , 0.18]])
     """
     norm, interference = (
         _checks.finite(name, _checks.real_array(name, array)).astype(np.float64)
@@ -77,7 +91,7 @@ def superposition_colors(norm: ArrayLike, interference: ArrayLike) -> np.ndarray
 
 
 def class_colors(classes: ArrayLike) -> np.ndarray:
-    """The earlier replication's colours of a phase diagram: orange first, purple extra, white superposed, grey neither.
+    """The colours of a phase diagram by class: grey first, blue extra, red superposed, as in the paper; ochre neither.
 
     Parameters
     ----------
@@ -92,6 +106,12 @@ def class_colors(classes: ArrayLike) -> np.ndarray:
     ------
     ValueError, TypeError
         If an entry is another word, or lies under a mask.
+
+    Examples
+    --------
+    >>> import minitms as tms
+    >>> tms.plots.class_colors(["first", "superposed"]).shape
+    (2, 3)
     """
     classes = _checks.plain_array("classes", classes)
     for word in np.unique(classes):

@@ -93,7 +93,7 @@ def phase_map(
                xlabel="relative importance of the extra feature", ylabel="density 1 - S")
         for axis in (ax.xaxis, ax.yaxis):
             axis.set_major_formatter("{x:g}")
-        ax.spines[:].set_visible(True)  # one of the colours is white
+        ax.spines[:].set_visible(True)  # one of the colours is light
         if diagram is not None:
             _boundaries(ax, diagram.activation)
         if alone and diagram is not None:

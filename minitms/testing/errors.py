@@ -16,6 +16,16 @@ class GradientError(AssertionError):
     hints : dict of str to str
         For each wrong parameter whose errors follow a known pattern, that pattern in one word, such as
         ``"factor"``, ``"sign"`` or ``"transpose"``; `minitms.testing.diagnosis` lists them. Others are left out.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from minitms.testing import GradientError, check_grad
+    >>> try:
+    ...     check_grad(lambda w: (w**2).sum(), lambda w: w, np.array([1.0, -2.0]))
+    ... except GradientError as error:
+    ...     print(error.parameter, error.hints)
+    w {'w': 'factor'}
     """
 
     parameter: str
@@ -48,6 +58,16 @@ class NotDifferentiableError(Exception):
     parameter : str
     index : tuple of int, or None
         The entry of the parameter, or of what `kinks` returned, at which the kink lies.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from minitms.testing import NotDifferentiableError, check_grad
+    >>> try:
+    ...     check_grad(lambda w: abs(w).sum(), np.sign, np.array([0.0, 1.0]))
+    ... except NotDifferentiableError as error:
+    ...     print(error.parameter, error.index)
+    w (0,)
     """
 
     parameter: str
@@ -63,8 +83,33 @@ class UnresolvedWarning(UserWarning):
 
     The report of `check_grad` then has ``ok`` False, and the reason for each parameter. `warnings.filterwarnings` makes
     an error of it.
+
+    Examples
+    --------
+    >>> import warnings
+    >>> from minitms.testing import UnresolvedWarning, check_grad
+    >>> with warnings.catch_warnings(record=True) as caught:
+    ...     warnings.simplefilter("always")
+    ...     report = check_grad(lambda w: 1e20 + w, lambda w: 1.0, 0.5)
+    >>> bool(report), caught[0].category is UnresolvedWarning
+    (False, True)
     """
 
 
 class MetamorphicError(AssertionError):
-    """A change of the problem did not have the effect on loss and gradient that it must have."""
+    """A change of the problem did not have the effect on loss and gradient that it must have.
+
+    Examples
+    --------
+    >>> import numpy as np, minitms as tms
+    >>> from minitms.testing import MetamorphicError, metamorphic
+    >>> def uneven(W, b, x, importance):
+    ...     L, dW, db = tms.loss_and_gradients(W, b, x, importance)
+    ...     return L, dW * [1, 2, 3], db
+    >>> W, b, x = np.array([[1.0, -0.5, 0.3]]), np.array([0.1, -0.2, 0.3]), np.eye(3) + 0.1
+    >>> try:
+    ...     metamorphic.check_permutation(uneven, W, b, x, np.ones(3))
+    ... except MetamorphicError as error:
+    ...     print("a feature is treated unlike the others")
+    a feature is treated unlike the others
+    """

@@ -58,7 +58,15 @@ def check_permutation(
     loss_and_gradients: LossAndGradients, W: WeightsLike, b: ArrayLike, x: ArrayLike, importance: ArrayLike, *,
     target: ArrayLike | None = None, seed: int = 0,
 ) -> None:  # fmt: skip
-    """Features have no order: permuting the columns of W, b, x and importance permutes dW and db, and keeps L."""
+    """Features have no order: permuting the columns of W, b, x and importance permutes dW and db, and keeps L.
+
+    Examples
+    --------
+    >>> import numpy as np, minitms as tms
+    >>> from minitms.testing import metamorphic
+    >>> W, b, x = np.array([[1.0, -0.5, 0.3], [0.2, 0.8, -0.6]]), np.array([0.1, -0.2, 0.3]), np.eye(3) + 0.1
+    >>> metamorphic.check_permutation(tms.loss_and_gradients, W, b, x, [1.0, 2.0, 3.0])
+    """
     problem = _inputs(W, b, x, importance, target)
     order = _cycle(len(problem.b), seed)
 
@@ -76,7 +84,15 @@ def check_neurons(
     loss_and_gradients: LossAndGradients, W: WeightsLike, b: ArrayLike, x: ArrayLike, importance: ArrayLike, *,
     target: ArrayLike | None = None, seed: int = 0,
 ) -> None:  # fmt: skip
-    """Neurons have no order: permuting the rows of W (of both, in a pair) permutes those of dW, and keeps L and db."""
+    """Neurons have no order: permuting the rows of W (of both, in a pair) permutes those of dW, and keeps L and db.
+
+    Examples
+    --------
+    >>> import numpy as np, minitms as tms
+    >>> from minitms.testing import metamorphic
+    >>> W, b, x = np.array([[1.0, -0.5, 0.3], [0.2, 0.8, -0.6]]), np.array([0.1, -0.2, 0.3]), np.eye(3) + 0.1
+    >>> metamorphic.check_neurons(tms.loss_and_gradients, W, b, x, [1.0, 2.0, 3.0])
+    """
     problem = _inputs(W, b, x, importance, target)
     order = _cycle(len(both(problem.W)[0]), seed)
     what = "permuting the neurons permutes the rows of dW and keeps the loss and db"
@@ -90,6 +106,13 @@ def check_rotation(
     """The hidden space has no axes: with an orthogonal Q, W -> Q W keeps L and db, and takes dW to Q dW.
 
     Holds for a linear hidden layer, where W enters as WᵀW only (untied, as DᵀE: E and D turn together).
+
+    Examples
+    --------
+    >>> import numpy as np, minitms as tms
+    >>> from minitms.testing import metamorphic
+    >>> W, b, x = np.array([[1.0, -0.5, 0.3], [0.2, 0.8, -0.6]]), np.array([0.1, -0.2, 0.3]), np.eye(3) + 0.1
+    >>> metamorphic.check_rotation(tms.loss_and_gradients, W, b, x, [1.0, 2.0, 3.0])
     """
     problem = _inputs(W, b, x, importance, target)
     m = len(both(problem.W)[0])
@@ -106,6 +129,13 @@ def check_rescaling(
     """A neuron may read louder and write softer: E -> s E and D -> D / s keep L and db, dE -> dE / s, dD -> s dD.
 
     Holds for untied weights, with one factor s above 0 for each neuron: a ReLU lets positive factors through.
+
+    Examples
+    --------
+    >>> import numpy as np, minitms as tms
+    >>> from minitms.testing import metamorphic
+    >>> W, b, x = np.array([[1.0, -0.5, 0.3], [0.2, 0.8, -0.6]]), np.array([0.1, -0.2, 0.3]), np.eye(3) + 0.1
+    >>> metamorphic.check_rescaling(tms.loss_and_gradients, (W, -W), b, x, [1.0, 2.0, 3.0])
     """
     problem = _inputs(W, b, x, importance, target)
     if not isinstance(problem.W, Weights):
@@ -125,6 +155,13 @@ def check_tying(
     """A tied W is a pair of equals: the gradient is the sum of those by encoder and decoder, of one loss and db.
 
     The function must take W as an array and as a pair. Of a pair, the encoder is taken for both.
+
+    Examples
+    --------
+    >>> import numpy as np, minitms as tms
+    >>> from minitms.testing import metamorphic
+    >>> W, b, x = np.array([[1.0, -0.5, 0.3], [0.2, 0.8, -0.6]]), np.array([0.1, -0.2, 0.3]), np.eye(3) + 0.1
+    >>> metamorphic.check_tying(tms.loss_and_gradients, W, b, x, [1.0, 2.0, 3.0])
     """
     problem = _inputs(W, b, x, importance, target)
     W, _ = both(problem.W)
@@ -138,7 +175,15 @@ def check_importance_scaling(
     loss_and_gradients: LossAndGradients, W: WeightsLike, b: ArrayLike, x: ArrayLike, importance: ArrayLike, *,
     target: ArrayLike | None = None, factor: float = 3.0,
 ) -> None:  # fmt: skip
-    """Loss and gradients are linear in the importance: `factor` times the importance gives `factor` times all three."""
+    """Loss and gradients are linear in the importance: `factor` times the importance gives `factor` times all three.
+
+    Examples
+    --------
+    >>> import numpy as np, minitms as tms
+    >>> from minitms.testing import metamorphic
+    >>> W, b, x = np.array([[1.0, -0.5, 0.3], [0.2, 0.8, -0.6]]), np.array([0.1, -0.2, 0.3]), np.eye(3) + 0.1
+    >>> metamorphic.check_importance_scaling(tms.loss_and_gradients, W, b, x, [1.0, 2.0, 3.0])
+    """
     problem = _inputs(W, b, x, importance, target)
     factor = _checks.number("factor", factor, above=0.0)
     expected = [each(lambda array: factor * array, result) for result in _call(loss_and_gradients, problem)]
@@ -154,6 +199,13 @@ def check_batch_additivity(
     """Examples do not see each other: a batch gives the mean of its two parts, weighted by their sizes.
 
     The parts are of unequal size where the batch allows it, which shows a wrong factor 1/batch. Needs two examples.
+
+    Examples
+    --------
+    >>> import numpy as np, minitms as tms
+    >>> from minitms.testing import metamorphic
+    >>> W, b, x = np.array([[1.0, -0.5, 0.3], [0.2, 0.8, -0.6]]), np.array([0.1, -0.2, 0.3]), np.eye(3) + 0.1
+    >>> metamorphic.check_batch_additivity(tms.loss_and_gradients, W, b, x, [1.0, 2.0, 3.0])
     """
     problem = _inputs(W, b, x, importance, target)
     batch = len(problem.x)
@@ -181,6 +233,13 @@ def check_stacking(
     """A stack gives what each of its models gives alone: W (models, m, n), b (models, n), x (models, batch, n).
 
     The models are variations of the given one: of other weights, biases, batches, importances and targets.
+
+    Examples
+    --------
+    >>> import numpy as np, minitms as tms
+    >>> from minitms.testing import metamorphic
+    >>> W, b, x = np.array([[1.0, -0.5, 0.3], [0.2, 0.8, -0.6]]), np.array([0.1, -0.2, 0.3]), np.eye(3) + 0.1
+    >>> metamorphic.check_stacking(tms.loss_and_gradients, W, b, x, [1.0, 2.0, 3.0])
     """
     problem = _inputs(W, b, x, importance, target)
     models = _checks.integer("models", models, at_least=1)
@@ -210,6 +269,13 @@ def check_all(
 
     Additivity needs at least two examples, and is left out for one. (Tying is left out since a function need not take
     both forms of W.)
+
+    Examples
+    --------
+    >>> import numpy as np, minitms as tms
+    >>> from minitms.testing import metamorphic
+    >>> W, b, x = np.array([[1.0, -0.5, 0.3], [0.2, 0.8, -0.6]]), np.array([0.1, -0.2, 0.3]), np.eye(3) + 0.1
+    >>> metamorphic.check_all(tms.loss_and_gradients, W, b, x, [1.0, 2.0, 3.0])
     """
     _checks.choice("hidden", hidden, _checks.ACTIVATIONS)
     problem = _inputs(W, b, x, importance, target)

@@ -33,6 +33,7 @@ from minitms import _checks
 from minitms._words import Activation
 from minitms.features import SparseFeatures
 from minitms.model import ACTIVATIONS
+from minitms.testing._off_kinks import MARGIN, apart, away_from, each_kink
 from minitms.weights import Weights, both
 
 try:
@@ -49,7 +50,6 @@ Stack: TypeAlias = tuple[int, ...] | st.SearchStrategy[tuple[int, ...]]
 
 MAX_FEATURES, MAX_HIDDEN, MAX_BATCH = 6, 4, 6
 WEIGHT_BOUND, BIAS_BOUND, IMPORTANCE_BOUND = 2.0, 1.0, 2.0
-MARGIN = 1 / 16
 TINY = 2.0**-20  # no number but 0 is smaller
 TARGETS = ("x", "abs", "given")
 # What `models` gives of all chains.
@@ -57,7 +57,19 @@ PLAIN: dict[str, Any] = {"hidden": "linear", "tied": True, "signed": False, "tar
 
 
 class Model(NamedTuple):
-    """A model with a batch: what `minitms.loss` and `minitms.backward` take, in their order, so ``loss(*model)``."""
+    """A model with a batch: what `minitms.loss` and `minitms.backward` take, in their order, so ``loss(*model)``.
+
+    Examples
+    --------
+    >>> import minitms as tms
+    >>> from hypothesis import given, settings
+    >>> from minitms.testing import strategies
+    >>> @settings(max_examples=5)
+    ... @given(strategies.models())
+    ... def test(model):
+    ...     assert tms.loss(*model).shape == ()
+    >>> test()
+    """
 
     W: np.ndarray           # (..., m, n)
     b: np.ndarray           # (..., n)
@@ -85,6 +97,12 @@ class Chain(NamedTuple):
             chain.params,
             kinks=lambda params: chain.at(params).pre_activations(),
         )
+
+    Examples
+    --------
+    >>> from minitms.testing import strategies
+    >>> strategies.chains(tied=True)  # for Hypothesis's @given
+    chains(tied=True)
     """
 
     W: np.ndarray | Weights     # (..., m, n), or a pair of such arrays
@@ -115,12 +133,31 @@ class Chain(NamedTuple):
 
 
 def named(W: np.ndarray | Weights, b: np.ndarray) -> dict[str, np.ndarray]:
-    """Weights and bias, or the gradients by them, as a dict of arrays: W and b, or encoder, decoder and b."""
+    """Weights and bias, or the gradients by them, as a dict of arrays: W and b, or encoder, decoder and b.
+
+    Examples
+    --------
+    >>> import numpy as np, minitms as tms
+    >>> from minitms.testing import strategies
+    >>> sorted(strategies.named(tms.Weights(np.eye(2), np.eye(2)), np.zeros(2)))
+    ['b', 'decoder', 'encoder']
+    """
     return {**(W._asdict() if isinstance(W, Weights) else {"W": W}), "b": b}
 
 
 def stacks(*, max_dims: int = 2, max_side: int = 3) -> st.SearchStrategy[tuple[int, ...]]:
-    """Shapes of a stack of models: ``()`` for one model, up to `max_dims` axes of 1 to `max_side` models each."""
+    """Shapes of a stack of models: ``()`` for one model, up to `max_dims` axes of 1 to `max_side` models each.
+
+    Examples
+    --------
+    >>> from hypothesis import given, settings
+    >>> from minitms.testing import strategies
+    >>> @settings(max_examples=5)
+    ... @given(strategies.weights(n=5, m=2, stack=strategies.stacks()))
+    ... def test(W):
+    ...     assert W.shape[-2:] == (2, 5)
+    >>> test()
+    """
     return st.lists(st.integers(1, max_side), max_size=max_dims).map(tuple)
 
 
@@ -158,32 +195,60 @@ def arrays(draw, *, shape, kinks=(0.0,), ties=False, bound=WEIGHT_BOUND):
     shape = shape if isinstance(shape, tuple) else (shape,)
     shape = tuple(_checks.integer("an axis of shape", side, at_least=1) for side in shape)
     bound = _checks.number("bound", bound, above=0.0)
-    kinks = _each_kink(kinks, shape)
-    return _apart(draw(_array(shape, -bound, bound)), kinks, ties, bound)
+    kinks = each_kink(kinks, shape)
+    return apart(draw(_array(shape, -bound, bound)), kinks, ties, bound)
 
 
 @st.composite
 def weights(draw, *, n=None, m=None, stack=(), bound=WEIGHT_BOUND):
-    """Weights W of shape (..., m, n), every entry in [-bound, bound]; about half of them have no entry near 0."""
+    """Weights W of shape (..., m, n), every entry in [-bound, bound]; about half of them have no entry near 0.
+
+    Examples
+    --------
+    >>> from minitms.testing import strategies
+    >>> strategies.weights(n=5, m=2)  # for Hypothesis's @given
+    weights(n=5, m=2)
+    """
     shape = (*_stack(draw, stack), _size(draw, "m", m, MAX_HIDDEN), _size(draw, "n", n, MAX_FEATURES))
     return draw(_near_zero_or_not(shape, bound))
 
 
 @st.composite
 def biases(draw, *, n=None, stack=(), bound=BIAS_BOUND):
-    """Biases b of shape (..., n), every entry in [-bound, bound]; about half of them have no entry near 0."""
+    """Biases b of shape (..., n), every entry in [-bound, bound]; about half of them have no entry near 0.
+
+    Examples
+    --------
+    >>> from minitms.testing import strategies
+    >>> strategies.biases(n=5)  # for Hypothesis's @given
+    biases(n=5)
+    """
     return draw(_near_zero_or_not((*_stack(draw, stack), _size(draw, "n", n, MAX_FEATURES)), bound))
 
 
 @st.composite
 def importances(draw, *, n=None, stack=(), bound=IMPORTANCE_BOUND):
-    """Importances I of shape (..., n), every entry in [0, bound]: they differ, since equal ones hide a missing I."""
+    """Importances I of shape (..., n), every entry in [0, bound]: they differ, since equal ones hide a missing I.
+
+    Examples
+    --------
+    >>> from minitms.testing import strategies
+    >>> strategies.importances(n=5)  # for Hypothesis's @given
+    importances(n=5)
+    """
     return draw(_array((*_stack(draw, stack), _size(draw, "n", n, MAX_FEATURES)), 0.0, bound))
 
 
 @st.composite
 def batches(draw, *, n=None, batch=None, stack=()):
-    """Batches x of shape (..., batch, n): each feature exactly 0, or in [TINY, 1)."""
+    """Batches x of shape (..., batch, n): each feature exactly 0, or in [TINY, 1).
+
+    Examples
+    --------
+    >>> from minitms.testing import strategies
+    >>> strategies.batches(n=5, batch=3)  # for Hypothesis's @given
+    batches(n=5, batch=3)
+    """
     shape = (*_stack(draw, stack), _size(draw, "batch", batch, MAX_BATCH), _size(draw, "n", n, MAX_FEATURES))
     value = st.floats(0, 1, exclude_max=True, allow_subnormal=False).map(_zero_if_tiny)
     return draw(hnp.arrays(np.float64, shape, elements=st.just(0.0) | value, fill=st.nothing()))
@@ -191,7 +256,14 @@ def batches(draw, *, n=None, batch=None, stack=()):
 
 @st.composite
 def features(draw, *, n=None, stack=()):
-    """`minitms.SparseFeatures` with a density in [0, 1] and an importance for each feature of each model."""
+    """`minitms.SparseFeatures` with a density in [0, 1] and an importance for each feature of each model.
+
+    Examples
+    --------
+    >>> from minitms.testing import strategies
+    >>> strategies.features(n=5)  # for Hypothesis's @given
+    features(n=5)
+    """
     n, stack = _size(draw, "n", n, MAX_FEATURES), _stack(draw, stack)
     density = draw(_array((*stack, n), 0.0, 1.0))
     return SparseFeatures(n, density, draw(importances(n=n, stack=stack)))
@@ -223,6 +295,17 @@ def chains(
     ------
     ValueError, TypeError
         If a size is not a whole number of at least 1, or a word is unknown.
+
+    Examples
+    --------
+    >>> import minitms as tms
+    >>> from hypothesis import given, settings
+    >>> from minitms.testing import strategies
+    >>> @settings(max_examples=5)
+    ... @given(strategies.chains(hidden="relu", tied=False))
+    ... def test(chain):
+    ...     assert tms.loss(**chain._asdict()) >= 0
+    >>> test()
     """
     n, m = _size(draw, "n", n, MAX_FEATURES), _size(draw, "m", m, MAX_HIDDEN)
     batch, stack = _size(draw, "batch", batch, MAX_BATCH), _stack(draw, stack)
@@ -250,7 +333,7 @@ def chains(
         example, feature = draw(st.integers(0, batch - 1)), draw(st.integers(0, n - 1))
         b[..., feature] = -decoded[..., example, feature]
     elif _checks.is_relu(activation):
-        b = _away_from(-decoded, b, margin)
+        b = away_from(-decoded, b, margin)
     t = None
     if target != "x":
         t = abs(x) if target == "abs" else draw(_array(x.shape, -1.0, 1.0))
@@ -267,6 +350,19 @@ def models(
     ----------
     n, m, batch, stack, activation, kinks
         As in `chains`.
+
+    Examples
+    --------
+    >>> import minitms as tms
+    >>> from hypothesis import given, settings
+    >>> from minitms.testing import check_grad, strategies
+    >>> @settings(max_examples=5)
+    ... @given(strategies.models(n=3, m=2, activation="relu"))
+    ... def test(model):
+    ...     def loss(W):
+    ...         return tms.loss(W, *model[1:])
+    ...     assert check_grad(loss, lambda W: tms.backward(W, *model[1:])[0], model.W)
+    >>> test()
     """
     plain = chains(n=n, m=m, batch=batch, stack=stack, activation=activation, kinks=kinks, **PLAIN)
     return plain.map(lambda chain: Model(*chain[:5]))
@@ -291,54 +387,11 @@ def _shift_off_kinks(E, x, sign, margin):
     """
     answer = (x * sign[..., None, :]).sum(axis=-1)[..., None]
     kinks = -_encode(E, x) / np.where(answer == 0, np.nan, answer)  # without any feature there is no way out, nor need
-    return _away_from(kinks, np.zeros(E.shape[:-1]), margin)[..., :, None] * sign[..., None, :]
-
-
-def _away_from(kinks, start, margin):
-    """The numbers nearest to start (..., k) that are at least `margin` away from all kinks (..., batch, k).
-
-    The start itself will do, or else one of the ends kink ± 2 margin: the outermost is always free. A kink that is
-    nowhere is NaN.
-    """
-    ends = 2 * margin  # clear of rounding, and b = 0 becomes a readable 1/8
-    candidates = np.concatenate([start[..., None, :], kinks + ends, kinks - ends], axis=-2)
-    taken = (np.abs(candidates[..., :, None, :] - kinks[..., None, :, :]) < margin).any(axis=-2)
-    distance = np.where(taken, np.inf, np.abs(candidates - start[..., None, :]))
-    nearest = np.nanargmin(distance, axis=-2)[..., None, :]
-    return np.take_along_axis(candidates, nearest, axis=-2)[..., 0, :]
+    return away_from(kinks, np.zeros(E.shape[:-1]), margin)[..., :, None] * sign[..., None, :]
 
 
 def _signs(shape):
     return hnp.arrays(np.float64, shape, elements=st.sampled_from([1.0, -1.0]), fill=st.nothing())
-
-
-def _each_kink(kinks, shape):
-    """The kinks of every entry, of shape (number of kinks, *shape)."""
-    if not isinstance(kinks, list | tuple) and np.ndim(kinks) == 0:
-        raise TypeError(f"kinks is {kinks!r}; expected a sequence, such as ({kinks!r},)")
-    kinks = [_checks.finite("kinks", _checks.real_array("kinks", kink)) for kink in kinks]
-    for kink in kinks:
-        if kink.ndim > len(shape) or any(k not in (1, n) for k, n in zip(kink.shape[::-1], shape[::-1], strict=False)):
-            raise ValueError(f"kinks holds an array of shape {kink.shape}; expected numbers, or arrays of {shape}")
-    return np.array([np.broadcast_to(kink, shape) for kink in kinks]).reshape(len(kinks), *shape)
-
-
-def _apart(wanted, kinks, ties, bound):
-    """The numbers nearest to `wanted`, within the bound, away from their kinks (k, *shape) and from each other.
-
-    Each number that is taken blocks 4 margins of the 2 bounds. The margin leaves room for all, so among the ends
-    taken ± 2 margin and the two bounds there is always a free one.
-    """
-    blocks = len(kinks) + (0 if ties else wanted.size)
-    margin = min(MARGIN, bound / (2 * (blocks + 1)))
-    ends, free = 2 * margin, []  # clear of rounding, and 0 becomes a readable 1/8
-    for value, taken in zip(wanted.ravel(), kinks.reshape(len(kinks), wanted.size).T, strict=True):
-        taken = np.concatenate([taken, [] if ties else free])
-        candidates = np.concatenate([[value], taken + ends, taken - ends, [bound, -bound]])
-        distance = np.abs(candidates[:, None] - taken).min(axis=1, initial=np.inf)
-        allowed = (distance >= margin) & (np.abs(candidates) <= bound)
-        free.append(candidates[np.where(allowed, np.abs(candidates - value), np.inf).argmin()])
-    return np.reshape(free, wanted.shape)
 
 
 def _near_zero_or_not(shape, bound):

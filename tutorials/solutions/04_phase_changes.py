@@ -10,8 +10,3 @@ def three_losses(s, r):
 
 def boundary_above_one(r):
     return 4 / (5 + 2 * r)
-
-
-def sample_stack(B, density, rng):
-    on = rng.random((B, len(density), 2)) < density[:, None]
-    return np.where(on, rng.random(on.shape), 0.0)
