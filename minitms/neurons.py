@@ -9,6 +9,9 @@ the same model.
     polysemantic    a neuron connected to several
     block           neurons and features that are connected, directly or through others, and to nothing else
 
+A neuron that reads features which are never below 0 is turned on by positive weights alone; W may hold long negative
+ones beside them, which turn it off. ``np.maximum(W, 0)`` in place of W counts the features that turn a neuron on.
+
 The counts hold for rotated weights of a linear hidden layer too, but mean nothing there: only with a nonlinear hidden
 layer is a rotated W another model.
 

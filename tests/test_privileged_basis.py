@@ -94,10 +94,11 @@ def test_pairs_of_neurons_are_counted():
     assert privileged_basis.different_pairs(both).tolist() == [8, 10]
 
 
-def test_a_neuron_that_is_never_on_is_not_monosemantic():
-    W = np.array([[1.0, 0.1, 0.0], [0.0, -1.0, 0.0], [0.5, -0.5, 0.0], [0.0, 0.0, 0.0]])
+def test_a_neuron_is_monosemantic_if_one_feature_turns_it_on():
+    W = np.array([[1.0, 0.1, -3.0], [0.0, -1.0, 0.0], [0.5, 0.4, -0.5], [0.0, 0.0, 0.0]])
     assert privileged_basis.monosemantic(W) == 1
-    assert tms.features_per_neuron(W).tolist() == [1, 1, 2, 0]
+    assert privileged_basis.monosemantic(W, 0.9) == 2
+    assert privileged_basis.turned_on(W).tolist() == [2, 1, 0]
 
 
 @pytest.mark.parametrize(
