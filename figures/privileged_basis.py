@@ -38,8 +38,9 @@ trial runs: weights below zero grow to {{longest:.1f}} times the largest positiv
 largest |weight| finds {{mono_weight}} monosemantic neurons, of which the late ones are none to the eye.
 
 **How sure.** One size of model. At low density the best of {{group}} differs between groups by up to
-{{groups_differ:.0%}} in loss, so the best of a thousand need not be the best there is; at 0.01 longer training may lower it too. The threshold is a choice, but
-hardly matters: with 0.2 and 0.5 in its place there are {{mono_low}} and {{mono_high}} monosemantic neurons.
+{{groups_differ:.0%}} in loss, so the best of a thousand need not be the best there is; at 0.01 longer training may
+lower it too. The threshold is a choice, but hardly matters: with 0.2 and 0.5 in its place there are {{mono_low}} and
+{{mono_high}} monosemantic neurons.
 """
 
 from types import SimpleNamespace

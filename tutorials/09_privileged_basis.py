@@ -234,20 +234,22 @@ else:
 #
 # </details>
 #
-# And how does one count what a neuron stands for? We say that neuron k is *connected* to feature i if |W_ki| is above
-# 0.3 times the neuron's largest |weight|: `tms.features_per_neuron` counts for each neuron, `tms.neurons_per_feature`
-# for each feature, and `tms.neuron_blocks` finds what hangs together. One feature: *monosemantic*; more:
-# *polysemantic*.
+# How does one count what a neuron stands for? Inputs are never below 0, so a feature turns a neuron on if its weight is
+# positive; we ask for 0.3 of the neuron's largest, so that specks do not count. If one feature turns it on, the neuron
+# is *monosemantic*, if several do, *polysemantic*. `tms.features_per_neuron(W)` counts the weights |W_ki| above 0.3 of
+# the largest in each row, and `tms.neurons_per_feature(W)` those in each column; given `np.maximum(W, 0)`, they count
+# what turns on, as we want. `tms.neuron_blocks(W)` finds which neurons and features hang together, by weights of either
+# sign.
 
 # %%
 W = np.array([[1.0, 1.0, -1.0, 0.0, 0.05], [1.0, -1.0, 1.0, 0.1, 0.0], [0.0, 0.0, 0.1, 1.0, 0.0]])
-print("features of each neuron:", tms.features_per_neuron(W))
-print("neurons of each feature:", tms.neurons_per_feature(W))
+positive = np.maximum(W, 0)
+print("features that turn on each neuron:", tms.features_per_neuron(positive))
+print("neurons that each feature turns on:", tms.neurons_per_feature(positive))
 for block in tms.neuron_blocks(W):
     print(f"neurons {block.neurons} share features {block.features}")
-print("turned on when one feature is on alone (row: feature):")
-print(np.maximum(W.T, 0))
-assert tms.features_per_neuron(W).tolist() == [3, 3, 1]
+assert tms.features_per_neuron(positive).tolist() == [2, 2, 1]
+assert tms.neurons_per_feature(positive).tolist() == [2, 1, 1, 1, 0]
 assert tms.neuron_blocks(W) == [((0, 1), (0, 1, 2)), ((2,), (3,))]
 
 # %% [markdown]
@@ -262,8 +264,8 @@ assert tms.neuron_blocks(W) == [((0, 1), (0, 1, 2)), ((2,), (3,))]
 #
 # <details><summary>Answer</summary>
 #
-# All five at 0.5; at 0.2 three, while the other two hold three features together as in part 3; then one or none, and
-# none. That is the paper's sequence, and what the next cell finds.
+# All five at 0.5; at 0.2 three, while the other two hold three features together as in part 3; at 0.07 and 0.03 none.
+# That is the paper's sequence, and what the next cell finds.
 #
 # </details>
 
@@ -272,24 +274,25 @@ density = np.array([0.5, 0.2, 0.07, 0.03])
 features = tms.SparseFeatures(n=10, density=density[:, None], importance=0.75 ** np.arange(10))
 run = tms.train(features, n_hidden=5, hidden="relu", steps=2500, batch_size=256, restarts=100, seed=0)
 best = run.best()
+counts = tms.features_per_neuron(np.maximum(run.W, 0))  # (restarts, K, m): how many features turn a neuron on
+mono = (counts == 1).sum(axis=-1)  # (restarts, K)
 for k, s in enumerate(density):
-    counts = np.sort(tms.features_per_neuron(best.W[k]))
-    kept = np.sum(tms.neurons_per_feature(best.W[k]) > 0)
+    kept = tms.features_represented(best.W[k])
     shapes = [f"{len(i)} in {len(n)}" for n, i in tms.neuron_blocks(best.W[k])]
-    print(f"density {s:<4}: features of each neuron {counts}, kept {kept}; blocks: {', '.join(sorted(shapes))}")
-mono = (tms.features_per_neuron(run.W) == 1).sum(axis=-1)  # (restarts, K)
+    print(f"density {s:<4}: {kept} features kept; turning on each neuron {np.sort(counts[best.restart[k], k])}; "
+          f"features in neurons: {', '.join(sorted(shapes))}")
 found = mono[best.restart, np.arange(4)]
 assert found[0] == 5
 assert found[-1] == 0
 assert (np.diff(found) <= 0).all()
 
 # %%
-COLORS = plots.scale("importance").to_rgba(np.linspace(1, 0, 10))
+COLORS = ["#332288", "#6699CC", "#88CCEE", "#44AA99", "#117733", "#999933", "#DDCC77", "#CC6677", "#882255", "#AA4499"]
 
 
 def stack(ax, W):
     """The paper's picture: |weights| of each neuron on top of one another. Pale: below zero."""
-    for place, k in enumerate(np.argsort(tms.features_per_neuron(W), kind="stable")):
+    for place, k in enumerate(np.argsort(tms.features_per_neuron(np.maximum(W, 0)), kind="stable")):
         height = 0.0
         for i in np.argsort(W[k] < 0, kind="stable"):
             pale = 0.25 if W[k, i] < 0 else 1
@@ -301,7 +304,7 @@ def stack(ax, W):
 fig, axes = plt.subplots(2, 4, figsize=(9, 5), height_ratios=[1.3, 1], sharey="row")
 for k, s in enumerate(density):
     stack(axes[0, k], best.W[k])
-    axes[0, k].set(title=f"density {s}", xticks=[], xlabel=f"neurons: {found[k]} of one feature")
+    axes[0, k].set(title=f"density {s}", xticks=[], xlabel=f"{found[k]} monosemantic")
     plots.weight_gram(axes[1, k], best.W[k], best.b[k])
 axes[0, 0].set_ylabel("|weights|")
 handles = [plt.Rectangle((0, 0), 1, 1, color=color) for color in COLORS]
@@ -309,9 +312,9 @@ fig.legend(handles, range(10), title="feature", loc="outside right upper")
 plt.show()
 
 # %% [markdown]
-# Each bar is a neuron, each colour a feature, the dark ones the most important. A bar of one colour is monosemantic.
-# The pale parts are weights below zero: such a feature turns the neuron off. So read the full colours alone, and the
-# last panel becomes simple. Which neurons does each feature turn **on**?
+# Each bar is a neuron, each colour a feature, 0 the most important. A bar of one colour is monosemantic. The pale parts
+# are weights below zero: such a feature turns the neuron off. So read the full colours alone, and even the last panel
+# becomes simple. Which neurons does each feature turn on there?
 
 # %%
 positive = np.maximum(best.W[-1], 0)
@@ -322,10 +325,12 @@ for i, neurons in enumerate(pairs):
 two = [neurons for neurons in pairs if len(neurons) == 2]
 print(f"{len(two)} features are pairs, {len(set(two))} of these pairs are different; five neurons have 5 · 4 / 2 = 10")
 assert len(two) >= 8
+print("neurons that each feature turns on at 0.07:", tms.neurons_per_feature(np.maximum(best.W[2], 0)))
 
 # %% [markdown]
 # A code of pairs: no neuron stands for one feature, and yet each feature can be told from the others by which two are
-# on. WᵀW, below the bars, shows little of that; it would look the same for rotated weights.
+# on. WᵀW, below the bars, shows little of that; it would look the same for rotated weights. At 0.07 there is another
+# code, for eight features: four of them turn on three of four neurons each, four others one of these and the fifth.
 #
 # <a id="many"></a>
 # ## 5. One run, or the best of many?
@@ -345,8 +350,8 @@ fig, axes = plt.subplots(1, 2, figsize=(9, 3))
 for k, s in enumerate(density):
     worse = 100 * (run.loss[:, k] / best.loss[k] - 1)
     axes[0].plot(np.sort(worse), np.linspace(0, 100, len(worse)), label=f"density {s}")
-    print(f"density {s:<4}: median loss {np.median(worse):.1f} % above the best; neurons of one feature: "
-          f"{mono[:, k].mean():.1f} on average, {found[k]} in the best")
+    print(f"density {s:<4}: median loss {np.median(worse):.1f} % above the best; "
+          f"monosemantic neurons: {mono[:, k].mean():.1f} on average, {found[k]} in the best")
 axes[0].set(xlabel="loss above that of the best, in %", ylabel="% of the runs with less", xlim=(-1, 60))
 axes[0].legend()
 axes[1].hist(pairs_of[:, -1], bins=np.arange(-0.5, 11), color="0.7", edgecolor="white")
@@ -358,8 +363,8 @@ print(f"all ten features are pairs in {np.mean(pairs_of[:, -1] == 10):.0%} of th
 assert np.mean(pairs_of[:, -1] == 10) < 0.5
 
 # %% [markdown]
-# One peer trained once, and reported that there are no pairs. In [the findings](../figures/README.md) the same is done
-# with a thousand runs at nine densities.
+# Another replication trained once, and did not see the pairs. [The findings](../figures/README.md) have a thousand runs
+# at each of nine densities.
 #
 # <a id="bias"></a>
 # ## 6. A bias on the neurons
@@ -398,7 +403,8 @@ assert plain.loss[-1] < best.loss[-1]
 #   hidden values positive. Look at the loss of single runs.
 # - `restarts=1` in part 4, with several seeds: what a single run would have told you.
 # - `n=6` and `n_hidden=4`: four neurons have six pairs. At which density do you find them?
-# - `threshold=0.2` and `0.5` in `tms.features_per_neuron`: which counts depend on it?
+# - `threshold=0.2` and `0.5` in `tms.features_per_neuron`: do the counts depend on it? And if it is given `run.W` with
+#   its negative weights?
 #
 # The `assert` lines hold for the settings as they are. If one stops a cell, put a # in front of it.
 #
@@ -453,27 +459,27 @@ attempt(check_gradient_of_c, gradient_of_c)
 
 # %% [markdown]
 # **Exercise 2.** Count the monosemantic neurons of each model of a stack, without `tms.features_per_neuron`. A neuron
-# whose weights are all 0 is none.
+# without a positive weight is none.
 #
 # <details><summary>Hint</summary>
 #
-# `abs(W).max(axis=-1, keepdims=True)` is each neuron's largest weight. Compare 0.3 of it with `abs(W)`, count along the
-# last axis, and then count the ones. Where all weights are 0 nothing is **above** 0.
+# With `positive = np.maximum(W, 0)`, `positive.max(axis=-1, keepdims=True)` is each neuron's largest. Compare 0.3 of it
+# with `positive`, count along the last axis, and then count the ones. Where all are 0 nothing is **above** 0.
 #
 # </details>
 
 
 # %%
 def monosemantic(W):
-    """How many rows k of W (..., m, n) have exactly one |W_ki| above 0.3 of their largest: shape (...)."""
+    """How many rows of W (..., m, n) have exactly one positive weight above 0.3 of their largest: shape (...)."""
     raise NotImplementedError
 
 
 # %%
 def check_monosemantic(monosemantic):
-    by_hand = np.array([[1.0, 0.2, 0.0], [1.0, -0.9, 0.0], [0.0, 0.0, 0.0]])
+    by_hand = np.array([[1.0, 0.2, -4.0], [1.0, 0.9, 0.0], [-1.0, 0.0, 0.0]])
     got = monosemantic(by_hand)
-    assert got == 1, f"rows (1, 0.2, 0), (1, -0.9, 0) and (0, 0, 0): got {got}; expected 1"
+    assert got == 1, f"rows (1, 0.2, -4), (1, 0.9, 0) and (-1, 0, 0): got {got}; expected 1"
     got = np.asarray(monosemantic(run.W))
     assert got.shape == run.loss.shape, f"the result has shape {got.shape}; expected {run.loss.shape}"
     assert (got == mono).all(), f"{(got != mono).sum()} of {mono.size} models have another number"

@@ -14,8 +14,9 @@ def gradient_of_c(W, b, c, x, importance):
 
 
 def monosemantic(W):
-    connected = abs(W) > 0.3 * abs(W).max(axis=-1, keepdims=True)
-    return (connected.sum(axis=-1) == 1).sum(axis=-1)
+    positive = np.maximum(W, 0)
+    on = positive > 0.3 * positive.max(axis=-1, keepdims=True)
+    return (on.sum(axis=-1) == 1).sum(axis=-1)
 
 
 def pair_code(m):
