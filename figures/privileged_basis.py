@@ -4,8 +4,8 @@
 W is another model, so each neuron can be asked what it stands for. One feature or several, and what decides it?
 (Section 7 of the paper; its picture is of the best of a thousand runs. Does that matter?)
 
-**Set-up.** n = {{n}} features, m = {{m}} neurons, importance 0.75^i, tied weights, nine densities, {{runs}} runs of
-{{steps}} steps of {{batch}} each, by Adam (0.01, cosine). A feature *turns on* a neuron if its weight is positive and
+**Set-up.** n = {{n}} features, m = {{m}} neurons, importance 0.75^i, tied weights, nine densities, {{runs}} runs at
+each, of {{steps}} steps of {{batch}} examples by Adam (0.01, cosine). A feature *turns on* a neuron if its weight is positive and
 above 0.3 of the neuron's largest positive one. A neuron is *monosemantic* if one feature turns it on, *polysemantic* if
 several do. Blocks are the connected parts of the graph of neurons and features, with an edge where |W_ki| is above 0.3
 of the neuron's largest |weight|. Claims are measured on the best of {{group}} runs in each of {{groups}} separate
@@ -35,7 +35,7 @@ says.
 **Compared with the paper.** The order is the paper's: monosemantic, three in two, eight in five, pairs. Its densities
 and counts are read off its picture, which shows |weights|. To count positive weights alone is our choice, made after
 trial runs: weights below zero grow to {{longest:.1f}} times the largest positive one of their neuron, so a share of the
-largest |weight| finds {{mono_weight}} monosemantic neurons, of which the late ones are none to the eye.
+largest |weight| finds {{mono_weight}} monosemantic neurons, and the last of them is none to the eye.
 
 **How sure.** One size of model. At low density the best of {{group}} differs between groups by up to
 {{groups_differ:.0%}} in loss, so the best of a thousand need not be the best there is; at 0.01 longer training may

@@ -95,7 +95,7 @@ def test_pairs_of_neurons_are_counted():
 
 
 def test_a_neuron_is_monosemantic_if_one_feature_turns_it_on():
-    W = np.array([[1.0, 0.1, -3.0], [0.0, -1.0, 0.0], [0.5, 0.4, -0.5], [0.0, 0.0, 0.0]])
+    W = np.array([[1.0, 0.1, -3.0], [-0.9, -1.0, 0.0], [0.5, 0.4, -0.5], [0.0, 0.0, 0.0]])
     assert privileged_basis.monosemantic(W) == 1
     assert privileged_basis.monosemantic(W, 0.9) == 2
     assert privileged_basis.turned_on(W).tolist() == [2, 1, 0]
