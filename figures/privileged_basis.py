@@ -97,7 +97,7 @@ CLAIMS = [
 
 
 def make(quick):
-    runs, steps, starts = (50, 300, 2) if quick else (RUNS, STEPS, STARTS)
+    runs, steps, starts = (15, 300, 2) if quick else (RUNS, STEPS, STARTS)
     run = train(runs, steps)
     first = runs // GROUPS * np.arange(GROUPS)[:, None]
     restart = run.loss.reshape(GROUPS, -1, len(DENSITY)).argmin(axis=1) + first
@@ -184,7 +184,7 @@ def with_bias(group, steps, starts):
         found["c"].append(run.c[best])
         found["biased"].append(loss[best])
         found["linear"].append(tms.loss(linear.W, linear.b, x, importance))
-    return SimpleNamespace(**{name: np.array(values) for name, values in found.items()})
+    return SimpleNamespace(starts=starts, **{name: np.array(values) for name, values in found.items()})
 
 
 # ------------------------------------------------------------------------------------------------- numbers and claims
@@ -323,7 +323,7 @@ def draw_runs(best, group, every, biased):
         place = np.arange(len(BIASED)) + 0.16 * (step - 1)
         bias.plot(np.tile(place, GROUPS), values.ravel(), "o", color=color, markersize=5, alpha=0.6, markeredgewidth=0,
                   label=text)
-    bias.set(title=f"loss, best of {size} (no bias) or {STARTS} starts, {GROUPS} groups", yscale="log", ylabel="loss",
+    bias.set(title=f"loss, best of {size} (no bias) or {biased.starts} starts, {GROUPS} groups", yscale="log", ylabel="loss",
              xticks=range(len(BIASED)), xticklabels=[f"{s:g}" for s in BIASED], xlabel="density 1 - S")
     bias.legend()
     return fig
