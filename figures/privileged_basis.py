@@ -5,9 +5,9 @@ W is another model, so each neuron can be asked what it stands for. One feature 
 (Section 7 of the paper; its picture is of the best of a thousand runs. Does that matter?)
 
 **Set-up.** n = {{n}} features, m = {{m}} neurons, importance 0.75^i, tied weights, nine densities, {{runs}} runs at
-each, of {{steps}} steps of {{batch}} examples by Adam (0.01, cosine). A feature *turns on* a neuron if its weight is positive and
-above 0.3 of the neuron's largest positive one. A neuron is *monosemantic* if one feature turns it on, *polysemantic* if
-several do. Blocks are the connected parts of the graph of neurons and features, with an edge where |W_ki| is above 0.3
+each, of {{steps}} steps of {{batch}} examples by Adam (0.01, cosine). A feature *turns on* a neuron if its
+weight is positive and above 0.3 of the neuron's largest positive one. A neuron is *monosemantic* if one feature turns
+it on, *polysemantic* if several do. Blocks are the connected parts of the graph of neurons and features, with an edge where |W_ki| is above 0.3
 of the neuron's largest |weight|. Claims are measured on the best of {{group}} runs in each of {{groups}} separate
 groups, some on the best of all {{runs}} too, as in the paper; the first picture shows these.
 
@@ -323,7 +323,7 @@ def draw_runs(best, group, every, biased):
         place = np.arange(len(BIASED)) + 0.16 * (step - 1)
         bias.plot(np.tile(place, GROUPS), values.ravel(), "o", color=color, markersize=5, alpha=0.6, markeredgewidth=0,
                   label=text)
-    bias.set(title=f"loss, best of {size} (no bias) or {biased.starts} starts, {GROUPS} groups", yscale="log", ylabel="loss",
-             xticks=range(len(BIASED)), xticklabels=[f"{s:g}" for s in BIASED], xlabel="density 1 - S")
+    bias.set(title=f"loss, best of {size} (no bias) or {biased.starts} starts, {GROUPS} groups", yscale="log",
+             ylabel="loss", xticks=range(len(BIASED)), xticklabels=[f"{s:g}" for s in BIASED], xlabel="density 1 - S")
     bias.legend()
     return fig
