@@ -7,9 +7,9 @@ W is another model, so each neuron can be asked what it stands for. One feature 
 **Set-up.** n = {{n}} features, m = {{m}} neurons, importance 0.75^i, tied weights, nine densities, {{runs}} runs at
 each, of {{steps}} steps of {{batch}} examples by Adam (0.01, cosine). A feature *turns on* a neuron if its
 weight is positive and above 0.3 of the neuron's largest positive one. A neuron is *monosemantic* if one feature turns
-it on, *polysemantic* if several do. Blocks are the connected parts of the graph of neurons and features, with an edge where |W_ki| is above 0.3
-of the neuron's largest |weight|. Claims are measured on the best of {{group}} runs in each of {{groups}} separate
-groups, some on the best of all {{runs}} too, as in the paper; the first picture shows these.
+it on, *polysemantic* if several do. Blocks are the connected parts of the graph of neurons and features, with an edge
+where |W_ki| is above 0.3 of the neuron's largest |weight|. Claims are measured on the best of {{group}} runs in each of
+{{groups}} separate groups, some on the best of all {{runs}} too, as in the paper; the first picture shows these.
 
 **What we see.** At density {{densities}} the best model has {{mono_best}} monosemantic neurons of five, and keeps
 {{kept_best}} features (|W_i| above 1/2). At 0.35 and 0.2 three features share two neurons, as (1, 1), (1, -1) and
