@@ -1,0 +1,528 @@
+# %% [markdown]
+# # 9. A privileged basis
+#
+# So far hidden dimensions were only coordinates: turn all vectors together, and the model is the same. Real networks
+# have *neurons*, hidden values that go through a ReLU each, and then it matters along which axes features lie. Section
+# 7 of the paper [*Toy Models of Superposition*](https://transformer-circuits.pub/2022/toy_model/index.html) (Elhage et
+# al., 2022) asks when a neuron stands for one feature, and when for many.
+#
+# **You will be able to**
+# - say what makes a basis *privileged*, and show it with two numbers;
+# - write the gradient of a model with a hidden ReLU: one line differs;
+# - count *monosemantic* and *polysemantic* neurons, and find the blocks in which features share neurons;
+# - say why the best of many runs shows what a single run does not;
+# - explain why a bias on the neurons undoes it all.
+#
+# **You need** [tutorial 1](01_introduction.ipynb), and [tutorial 2](02_the_gradient_by_hand.ipynb) for the gradient.
+#
+# **Contents**: [a rotation that matters](#rotation), [the gradient](#gradient), [three in two](#three),
+# [train](#train), [one run or many](#many), [a bias on the neurons](#bias), [what to vary](#vary),
+# [exercises](#exercises). Reading takes about 25 minutes; the [map](README.md) says how long the cells run, and has a
+# glossary.
+#
+# **Letters and shapes** (those of tutorial 2, and)
+#
+# | letter | what it is | shape |
+# | --- | --- | --- |
+# | a, da | hidden values before their ReLU, x Wᵀ, and the derivative of the loss by them | (batch, m) |
+# | h, dh | after it, ReLU(a) | (batch, m) |
+# | W_ki | weight between neuron k and feature i: row k of W belongs to neuron k | a number |
+# | c | a bias on the neurons (part 6 only) | (m,) |
+
+# %%
+try:
+    import minitms as tms
+except ModuleNotFoundError as error:
+    raise ModuleNotFoundError(
+        "minitms is missing; in a clone of its repository run: pip install -e ."
+    ) from error
+
+import matplotlib.pyplot as plt
+import numpy as np
+
+from minitms import plots
+from minitms.testing import GradientError, check_grad
+
+plt.style.use(plots.STYLE)
+rng = np.random.default_rng(0)
+
+# %% [markdown]
+# <a id="rotation"></a>
+# ## 1. A rotation that matters
+#
+# Two features in two dimensions, W the identity: y = x, with or without a ReLU in the middle, since x is never below 0.
+# Now turn both features by 45°:
+#
+# $$ W = \frac{1}{\sqrt 2} \begin{pmatrix} 1 & -1 \\ 1 & 1 \end{pmatrix} $$
+#
+# Without a hidden ReLU the output is WᵀW x, and WᵀW is still the identity: nobody can tell. With one, take x = (0, 1):
+#
+# | step | numbers |
+# | --- | --- |
+# | a = W x | (-0.71, 0.71) |
+# | h = ReLU(a) | (0, 0.71) |
+# | z = Wᵀ h | (0.5, 0.5) |
+#
+# Half of feature 1 is lost, and feature 0 seems to be on. So the axes of the hidden space are special: a feature along
+# one of them passes, one across them does not. Such a basis is called *privileged*, and its axes are *neurons*.
+#
+# **Predict.** And x = (1, 0)?
+#
+# <details><summary>Answer</summary>
+#
+# a = (0.71, 0.71), both positive, so the ReLU does nothing: y = (1, 0). Only what is below 0 is lost.
+#
+# </details>
+
+# %%
+turned = np.array([[1.0, -1.0], [1.0, 1.0]]) / np.sqrt(2)
+x = np.array([[0.0, 1.0], [1.0, 0.0]])
+for hidden in ("linear", "relu"):
+    print(f"hidden {hidden}:")
+    print(tms.forward(turned, np.zeros(2), x, hidden=hidden).round(2))
+assert np.allclose(tms.forward(turned, np.zeros(2), x), x)
+assert np.allclose(tms.forward(turned, np.zeros(2), x, hidden="relu"), [[0.5, 0.5], [1, 0]])
+
+# %% [markdown]
+# The second case is a rule: where no weight and no input is below 0, a is never below 0, and the model **is** the one
+# without a hidden ReLU. So a hidden ReLU can only do something through negative weights.
+
+# %%
+W, b, x = rng.random((5, 10)), rng.normal(size=10), rng.random((100, 10))
+difference = tms.forward(W, b, x, hidden="relu") - tms.forward(W, b, x, hidden="linear")
+print("largest difference:", abs(difference).max())
+assert abs(difference).max() == 0
+
+# %% [markdown]
+# <a id="gradient"></a>
+# ## 2. The gradient: one line differs
+#
+# The model of tutorial 2, with one step more:
+#
+# $$ a = x W^\top, \qquad h = \max(a, 0), \qquad z = h W + b, \qquad y = \max(z, 0) $$
+#
+# Backward, the new step does to dh what the output's ReLU does to dy. Where a > 0 it passes it on, elsewhere it stops
+# it:
+#
+# $$ \frac{\partial L}{\partial a} = \frac{\partial L}{\partial h} * [a > 0],
+# \qquad
+# \frac{\partial L}{\partial W} = \underbrace{h^\top \, dz}_{\text{decode}} + \underbrace{da^\top x}_{\text{encode}} $$
+#
+# Two features and one neuron, W = (1, -0.5), b = (0.1, 0), importance 1, as in tutorial 2.
+#
+# **Predict.** With x = (0.2, 0.6), what is dW?
+#
+# <details><summary>Answer</summary>
+#
+# Zero. a = 0.2 - 0.3 = -0.1, so h = 0, and nothing of W reaches the output: z = b. In decoding h = 0 multiplies dz, in
+# encoding [a > 0] = 0 multiplies dh. A neuron that is off learns nothing. One that is off for **all** examples is
+# *dead*: it stays so.
+#
+# </details>
+
+
+# %%
+def my_loss(W, b, x, importance):
+    a = x @ W.T
+    h = np.maximum(a, 0)
+    y = np.maximum(h @ W + b, 0)
+    return (importance * (y - x) ** 2).sum(axis=1).mean()
+
+
+def my_backward(W, b, x, importance):
+    a = x @ W.T
+    h = np.maximum(a, 0)
+    z = h @ W + b
+    y = np.maximum(z, 0)
+
+    dy = 2 * importance * (y - x) / len(x)  # (batch, n)
+    dz = dy * (z > 0)
+    db = dz.sum(axis=0)
+    dh = dz @ W.T  # (batch, m)
+    da = dh * (a > 0)  # the line that differs
+    return h.T @ dz + da.T @ x, db
+
+
+W, b = np.array([[1.0, -0.5]]), np.array([0.1, 0.0])
+dW, db = my_backward(W, b, np.array([[0.2, 0.6]]), 1.0)
+print("neuron off: dW =", dW, "db =", db)
+assert (dW == 0).all()
+dW, db = my_backward(W, b, np.array([[0.6, 0.3]]), 1.0)
+print("neuron on:  dW =", dW, "db =", db)
+assert np.allclose(dW, [[-0.105, -0.03]])  # as in tutorial 2: on, the ReLU does nothing
+
+# %% [markdown]
+# Now measure it, with nothing but the loss: move each weight a little to both sides.
+
+# %%
+features = tms.SparseFeatures(n=6, density=0.5, importance=0.8 ** np.arange(6))
+importance, x = features.importance, features.sample(32, seed=0)
+W, b = rng.normal(size=(3, 6)), 0.1 * rng.normal(size=6)
+dW, db = my_backward(W, b, x, importance)
+
+step, numeric = 1e-6, np.empty_like(W)
+for k, i in np.ndindex(W.shape):
+    up, down = W.copy(), W.copy()
+    up[k, i] += step
+    down[k, i] -= step
+    numeric[k, i] = (my_loss(up, b, x, importance) - my_loss(down, b, x, importance)) / (2 * step)
+print("hidden values that are off:", f"{(x @ W.T <= 0).mean():.0%}")
+print("measured and computed agree:", np.allclose(numeric, dW, atol=1e-8))
+assert np.allclose(numeric, dW, atol=1e-8)
+
+# %% [markdown]
+# `check_grad` does the same with more care, for both parameters at once. And it sees when the line is forgotten:
+
+
+# %%
+def loss(params):
+    return tms.loss(params["W"], params["b"], x, importance, hidden="relu")
+
+
+def gradient(params):
+    dW, db = my_backward(params["W"], params["b"], x, importance)
+    return {"W": dW, "b": db}
+
+
+print(check_grad(loss, gradient, {"W": W, "b": b}))
+
+
+def forgotten(params):
+    W, b = params["W"], params["b"]
+    h = np.maximum(x @ W.T, 0)
+    z = h @ W + b
+    dz = 2 * importance * (np.maximum(z, 0) - x) / len(x) * (z > 0)
+    return {"W": h.T @ dz + (dz @ W.T).T @ x, "b": dz.sum(axis=0)}
+
+
+try:
+    check_grad(loss, forgotten, {"W": W, "b": b})
+except GradientError as problem:
+    print(str(problem).splitlines()[0])
+else:
+    raise AssertionError("the check should have found this")
+
+# %% [markdown]
+# In the library it is the line `da = dh * f_slope(a)` of [minitms/model.py](../minitms/model.py), for both kinds of
+# hidden layer. The call is `tms.train(..., hidden="relu")`.
+#
+# <a id="three"></a>
+# ## 3. Three features in two neurons
+#
+# With two neurons, what is there beside a feature on each? Three features, as
+#
+# $$ W_0 = (1, 1), \qquad W_1 = (1, -1), \qquad W_2 = (-1, 1) $$
+#
+# W_1 and W_2 are opposite, a digon, and a digon needs only one dimension. W_0 has the other. But look what the
+# **neurons** do when one feature is on, with x_i = 1 and lengths as they are:
+#
+# | on | a | h | Wᵀ h |
+# | --- | --- | --- | --- |
+# | 0 | (1, 1) | (1, 1) | (2, 0, 0) |
+# | 1 | (1, -1) | (1, 0) | (1, 1, -1) |
+# | 2 | (-1, 1) | (0, 1) | (1, -1, 1) |
+#
+# Feature 1 turns on neuron 0 and tries to turn off neuron 1; feature 2 does the reverse, and feature 0 turns on both.
+#
+# **Predict.** In the last column, which output is wrong when feature 1 is on, and what can mend it?
+#
+# <details><summary>Answer</summary>
+#
+# Output 0: it should be 0 and is 1. (Output 2 is -1, which the output's ReLU makes 0.) A negative bias b_0 mends it in
+# part, and costs feature 0 as much, so its vector is made longer or the other two shorter. The price is paid whenever
+# one of the three is on, so it pays only if they seldom are.
+#
+# </details>
+#
+# How does one count what a neuron stands for? Inputs are never below 0, so a feature turns a neuron on if its weight is
+# positive; we ask for 0.3 of the neuron's largest, so that specks do not count. If one feature turns it on, the neuron
+# is *monosemantic*, if several do, *polysemantic*. `tms.features_per_neuron(W)` counts the weights |W_ki| above 0.3 of
+# the largest in each row, and `tms.neurons_per_feature(W)` those in each column; given `np.maximum(W, 0)`, they count
+# what turns on, as we want. `tms.neuron_blocks(W)` finds which neurons and features hang together, by weights of either
+# sign.
+
+# %%
+W = np.array([[1.0, 1.0, -1.0, 0.0, 0.05], [1.0, -1.0, 1.0, 0.1, 0.0], [0.0, 0.0, 0.1, 1.0, 0.0]])
+positive = np.maximum(W, 0)
+print("features that turn on each neuron:", tms.features_per_neuron(positive))
+print("neurons that each feature turns on:", tms.neurons_per_feature(positive))
+for block in tms.neuron_blocks(W):
+    print(f"neurons {block.neurons} share features {block.features}")
+assert tms.features_per_neuron(positive).tolist() == [2, 2, 1]
+assert tms.neurons_per_feature(positive).tolist() == [2, 1, 1, 1, 0]
+assert tms.neuron_blocks(W) == [((0, 1), (0, 1, 2)), ((2,), (3,))]
+
+# %% [markdown]
+# <a id="train"></a>
+# ## 4. Train
+#
+# The paper's model: ten features in five neurons, importance 0.75ⁱ. It took the best of a thousand runs; we take the
+# best of a hundred.
+#
+# **Predict.** Dense features cannot pay the price of part 3. At density 0.5, 0.2, 0.07, 0.03, how many of the five
+# neurons stand for one feature only?
+#
+# <details><summary>Answer</summary>
+#
+# All five at 0.5; at 0.2 three, while the other two hold three features together as in part 3; at 0.07 and 0.03 none.
+# That is the paper's sequence, and what the next cell finds.
+#
+# </details>
+
+# %%
+density = np.array([0.5, 0.2, 0.07, 0.03])
+features = tms.SparseFeatures(n=10, density=density[:, None], importance=0.75 ** np.arange(10))
+run = tms.train(features, n_hidden=5, hidden="relu", steps=2500, batch_size=256, restarts=100, seed=0)
+best = run.best()
+counts = tms.features_per_neuron(np.maximum(run.W, 0))  # (restarts, K, m): how many features turn a neuron on
+mono = (counts == 1).sum(axis=-1)  # (restarts, K)
+for k, s in enumerate(density):
+    kept = tms.features_represented(best.W[k])
+    shapes = [f"{len(i)} in {len(n)}" for n, i in tms.neuron_blocks(best.W[k])]
+    print(f"density {s:<4}: {kept} features kept; turning on each neuron {np.sort(counts[best.restart[k], k])}; "
+          f"features in neurons: {', '.join(sorted(shapes))}")
+found = mono[best.restart, np.arange(4)]
+assert found[0] == 5
+assert found[-1] == 0
+assert (np.diff(found) <= 0).all()
+
+# %%
+COLORS = ["#332288", "#6699CC", "#88CCEE", "#44AA99", "#117733", "#999933", "#DDCC77", "#CC6677", "#882255", "#AA4499"]
+
+
+def stack(ax, W):
+    """The paper's picture: |weights| of each neuron on top of one another. Pale: below zero."""
+    for place, k in enumerate(np.argsort(tms.features_per_neuron(np.maximum(W, 0)), kind="stable")):
+        height = 0.0
+        for i in np.argsort(W[k] < 0, kind="stable"):
+            pale = 0.25 if W[k, i] < 0 else 1
+            size = abs(W[k, i])
+            ax.bar(place, size, bottom=height, color=COLORS[i], alpha=pale, edgecolor="white", linewidth=0.3)
+            height += size
+
+
+fig, axes = plt.subplots(2, 4, figsize=(9, 5), height_ratios=[1.3, 1], sharey="row")
+for k, s in enumerate(density):
+    stack(axes[0, k], best.W[k])
+    axes[0, k].set(title=f"density {s}", xticks=[], xlabel=f"{found[k]} monosemantic")
+    plots.weight_gram(axes[1, k], best.W[k], best.b[k])
+axes[0, 0].set_ylabel("|weights|")
+handles = [plt.Rectangle((0, 0), 1, 1, color=color) for color in COLORS]
+fig.legend(handles, range(10), title="feature", loc="outside right upper")
+plt.show()
+
+# %% [markdown]
+# Each bar is a neuron, each colour a feature, 0 the most important. A bar of one colour is monosemantic. The pale parts
+# are weights below zero: such a feature turns the neuron off. So read the full colours alone, and even the last panel
+# becomes simple. Which neurons does each feature turn on there?
+
+# %%
+positive = np.maximum(best.W[-1], 0)
+on = positive > 0.3 * positive.max(axis=1, keepdims=True)
+pairs = [tuple(np.flatnonzero(on[:, i]).tolist()) for i in range(10)]
+for i, neurons in enumerate(pairs):
+    print(f"feature {i} turns on neurons {neurons}")
+two = [neurons for neurons in pairs if len(neurons) == 2]
+print(f"{len(two)} features are pairs, {len(set(two))} of these pairs are different; five neurons have 5 · 4 / 2 = 10")
+assert len(two) >= 8
+print("neurons that each feature turns on at 0.07:", tms.neurons_per_feature(np.maximum(best.W[2], 0)))
+
+# %% [markdown]
+# A code of pairs: no neuron stands for one feature, and yet each feature can be told from the others by which two are
+# on. WᵀW, below the bars, shows little of that; it would look the same for rotated weights. At 0.07 there is another
+# code, for eight features: four of them turn on three of four neurons each, four others one of these and the fifth.
+#
+# <a id="many"></a>
+# ## 5. One run, or the best of many?
+#
+# **Predict.** Had we trained once at each density, would we have seen the same?
+#
+# <details><summary>Answer</summary>
+#
+# At 0.5 nearly always. The sparser, the less: a start has to find a whole code, and most stop at an incomplete one, a
+# local minimum.
+#
+# </details>
+
+# %%
+pairs_of = (tms.neurons_per_feature(np.maximum(run.W, 0)) == 2).sum(axis=-1)  # (restarts, K)
+fig, axes = plt.subplots(1, 2, figsize=(9, 3))
+for k, s in enumerate(density):
+    worse = 100 * (run.loss[:, k] / best.loss[k] - 1)
+    axes[0].plot(np.sort(worse), np.linspace(0, 100, len(worse)), label=f"density {s}")
+    print(f"density {s:<4}: median loss {np.median(worse):.1f} % above the best; "
+          f"monosemantic neurons: {mono[:, k].mean():.1f} on average, {found[k]} in the best")
+axes[0].set(xlabel="loss above that of the best, in %", ylabel="% of the runs with less", xlim=(-1, 60))
+axes[0].legend()
+axes[1].hist(pairs_of[:, -1], bins=np.arange(-0.5, 11), color="0.7", edgecolor="white")
+axes[1].axvline(pairs_of[best.restart[-1], -1], color="#D55E00", label="the run with the lowest loss")
+axes[1].set(xlabel=f"features that are pairs, of ten, at density {density[-1]}", ylabel="runs")
+axes[1].set(xlim=(-0.5, 10.6), ylim=(0, 25))
+axes[1].legend(loc="upper left")
+plt.show()
+print(f"all ten features are pairs in {np.mean(pairs_of[:, -1] == 10):.0%} of the runs at density {density[-1]}")
+assert np.mean(pairs_of[:, -1] == 10) < 0.5
+
+# %% [markdown]
+# Another replication trained once, and did not see the pairs. [The findings](../figures/README.md) have a thousand runs
+# at each of nine densities.
+#
+# <a id="bias"></a>
+# ## 6. A bias on the neurons
+#
+# Why has the model no bias before its hidden ReLU? Add one, a = W x + c, and see what it allows. Let c be so large that
+# a is never below 0. Then h = a, and
+#
+# $$ z = W^\top h + b = W^\top W x + (W^\top c + b) $$
+#
+# Everything of c ends up in the output's bias, where it can be taken off again: with b' = b - Wᵀc the model **is** that
+# without a hidden ReLU, for any rotation of W. The paper reports that training finds this out and makes c positive.
+# (The findings repeat that.) So we take a model trained without hidden ReLU, and give it one:
+
+# %%
+plain = tms.train(features, n_hidden=5, steps=2500, batch_size=256, restarts=8, seed=0).best()
+W, b = plain.W[-1].astype(float), plain.b[-1].astype(float)
+x = features.sample(4096, seed=1)[-1]
+c = -np.minimum((x @ W.T).min(axis=0), 0)  # as large as needed for these examples
+moved = b - W.T @ c
+h = np.maximum(x @ W.T + c, 0)
+y = np.maximum(h @ W + moved, 0)
+print("c =", c.round(2))
+print("largest difference from the linear hidden layer:", f"{abs(y - tms.forward(W, b, x)).max():.1e}")
+print(f"loss {plain.loss[-1]:.5f}, against {best.loss[-1]:.5f} of the best without such a bias")
+assert np.allclose(y, tms.forward(W, b, x))
+assert plain.loss[-1] < best.loss[-1]
+
+# %% [markdown]
+# So neurons that stand for something are not what the loss asks for. They are what is left when the model cannot avoid
+# its ReLU.
+#
+# <a id="vary"></a>
+# ## 7. What to vary
+#
+# - `density = np.array([1.0, 0.35, 0.1, 0.01])` in part 4: at 1 the ReLU hardly matters, since many rotated W keep all
+#   hidden values positive. Look at the loss of single runs.
+# - `restarts=1` in part 4, with several seeds: what a single run would have told you.
+# - `n=6` and `n_hidden=4`: four neurons have six pairs. At which density do you find them?
+# - `threshold=0.2` and `0.5` in `tms.features_per_neuron`: do the counts depend on it? And if it is given `run.W` with
+#   its negative weights?
+#
+# The `assert` lines hold for the settings as they are. If one stops a cell, put a # in front of it.
+#
+# <a id="exercises"></a>
+# ## 8. Exercises
+#
+# Fill in each function and run the cell below it, which says "not yet" or "solved".
+
+
+# %%
+def attempt(check, answer):
+    """Say whether an answer is right, and if not yet, what is missing."""
+    try:
+        check(answer)
+    except Exception as problem:
+        print("not yet.", str(problem) or "Fill in the function first.")
+    else:
+        print("solved!")
+
+
+# %% [markdown]
+# **Exercise 1.** The model of part 6 has a third parameter, c. Write its gradient.
+#
+# <details><summary>Hint</summary>
+#
+# a = x Wᵀ + c, and c is in every row of a, as b is in every row of z. So dc is to da what db is to dz.
+#
+# </details>
+
+
+# %%
+def gradient_of_c(W, b, c, x, importance):
+    """Derivative of the loss by c (m,), for y = ReLU(ReLU(x Wᵀ + c) W + b) and the loss of part 2."""
+    raise NotImplementedError
+
+
+# %%
+def check_gradient_of_c(gradient_of_c):
+    data = tms.SparseFeatures(n=6, density=0.5).sample(32, seed=3)
+    draw = np.random.default_rng(3)
+    W, b, c = draw.normal(size=(3, 6)), 0.1 * draw.normal(size=6), 0.3 * draw.normal(size=3)
+    weights = 0.8 ** np.arange(6)
+
+    def loss_of(c):
+        y = np.maximum(np.maximum(data @ W.T + c, 0) @ W + b, 0)
+        return (weights * (y - data) ** 2).sum(axis=1).mean()
+
+    check_grad(loss_of, lambda c: gradient_of_c(W, b, c, data, weights), c)
+
+
+attempt(check_gradient_of_c, gradient_of_c)
+
+# %% [markdown]
+# **Exercise 2.** Count the monosemantic neurons of each model of a stack, without `tms.features_per_neuron`. A neuron
+# without a positive weight is none.
+#
+# <details><summary>Hint</summary>
+#
+# With `positive = np.maximum(W, 0)`, `positive.max(axis=-1, keepdims=True)` is each neuron's largest. Compare 0.3 of it
+# with `positive`, count along the last axis, and then count the ones. Where all are 0 nothing is **above** 0.
+#
+# </details>
+
+
+# %%
+def monosemantic(W):
+    """How many rows of W (..., m, n) have exactly one positive weight above 0.3 of their largest: shape (...)."""
+    raise NotImplementedError
+
+
+# %%
+def check_monosemantic(monosemantic):
+    by_hand = np.array([[1.0, 0.2, -4.0], [1.0, 0.9, 0.0], [-1.0, 0.0, 0.0]])
+    got = monosemantic(by_hand)
+    assert got == 1, f"rows (1, 0.2, -4), (1, 0.9, 0) and (-1, 0, 0): got {got}; expected 1"
+    got = np.asarray(monosemantic(run.W))
+    assert got.shape == run.loss.shape, f"the result has shape {got.shape}; expected {run.loss.shape}"
+    assert (got == mono).all(), f"{(got != mono).sum()} of {mono.size} models have another number"
+
+
+attempt(check_monosemantic, monosemantic)
+
+# %% [markdown]
+# **Exercise 3.** Build a code of pairs for m neurons: one feature for each pair of neurons, which turns on these two
+# and turns off all others. With only one feature on at a time, its two neurons alone are to be on.
+#
+# <details><summary>Hint</summary>
+#
+# `itertools.combinations(range(m), 2)` gives all pairs. Start from a W of -1 with m rows and a column for each pair,
+# and write 1 at the two neurons.
+#
+# </details>
+
+
+# %%
+def pair_code(m):
+    """W of shape (m, m (m - 1) / 2): positive at the two neurons of each pair, negative elsewhere."""
+    raise NotImplementedError
+
+
+# %%
+def check_pair_code(pair_code):
+    for m in (3, 4, 5):
+        W = np.asarray(pair_code(m))
+        n = m * (m - 1) // 2
+        assert W.shape == (m, n), f"m = {m}: W has shape {W.shape}; expected {(m, n)}"
+        on = W > 0  # feature i alone turns on the neurons of column i
+        assert (on.sum(axis=0) == 2).all(), f"m = {m}: features turn on {on.sum(axis=0)} neurons; expected 2 each"
+        assert (W < 0).sum() == (m - 2) * n, f"m = {m}: a neuron outside the pair is not turned off"
+        assert len({tuple(neurons) for neurons in on.T.tolist()}) == n, f"m = {m}: a pair is used twice"
+        own = np.einsum("ki,ki->i", W, np.maximum(W, 0))
+        others = W.T @ np.maximum(W, 0) - np.diag(own)
+        assert (others.max(axis=0) < own).all(), f"m = {m}: another output is as large as the feature's own"
+
+
+attempt(check_pair_code, pair_code)
+
+# %% [markdown]
+# **Next:** [the findings](../figures/README.md), where every figure of the paper is repeated and each claim measured;
+# or back to [the map](README.md).
