@@ -63,7 +63,7 @@ def exercises(source):
 
 def test_there_are_tutorials():
     assert [source.name[:2] for source in SOURCES] == [f"{number:02}" for number in range(len(SOURCES))]
-    assert len(SOURCES) == 8
+    assert len(SOURCES) == 9
 
 
 @pytest.mark.parametrize("source", SOURCES, ids=lambda source: source.stem)
