@@ -67,6 +67,7 @@ KNOWN = {
     "gradient through δ": (NOT, "the model also learns where to send the attacks; see the text"),
 }
 SPARSER = ("density 0.25", "as above", "density 0.03")
+BUDGET_AXIS = {"xlabel": "budget in training, % of the mean |x|", "xticks": [0, 20, 40, 60, 80, 100]}
 AT = {round(100 * budget): k for k, budget in enumerate(BUDGETS)}  # place of a budget in %
 
 CLAIMS = [
@@ -228,28 +229,26 @@ def make(quick):
 
 
 def draw(budgets, W, clean, damage, few, varied):
-    fig, axes = plt.subplots(2, 2, figsize=(8.3, 6.4), width_ratios=[1.25, 1])
-    percent = 100 * budgets
-    draw_shares(axes[0, 0], percent, W)
-    count, size = learned(W).sum(-1) / W.shape[-2], 1 / tms.dimensions_per_feature(W)
-    for ax, curves in (
-        (axes[0, 1], [(count, "#0072B2", "learned features"), (size, "#009E73", "|W|²$_F$")]),
-        (axes[1, 0], [(clean, "#0072B2", "clean examples: loss, over that of the mean answer"),
-                      (damage / damage[0], "#D55E00", f"attack of {100 * TEST:.0f} %: damage, over that at budget 0")]),
+    fig, ((shares, count), (price, choices)) = plt.subplots(2, 2, figsize=(8.3, 6.4), width_ratios=[1.25, 1])
+    percent, m, n = 100 * budgets, *W.shape[-2:]
+    draw_shares(shares, percent, W)
+    for ax, values, color, label in (
+        (count, learned(W).sum(axis=-1) / m, "#0072B2", "learned features"),
+        (count, tms.features_learned(W) / m, "#009E73", "|W|²$_F$, sum of squared lengths"),
+        (price, clean, "#0072B2", "clean examples: loss, over that of the mean answer"),
+        (price, damage / damage[0], "#D55E00", f"attack of {TEST:.0%}: damage, over that at budget 0"),
     ):
-        for values, color, label in curves:
-            ax.plot(percent, np.median(values, axis=1), "-o", color=color, markersize=3, label=label)
-            ax.fill_between(percent, values.min(axis=1), values.max(axis=1), color=color, alpha=0.25, linewidth=0)
-        ax.set(xlabel="budget of the attack in training, % of the mean |x|", ylim=(0, None))
+        ax.plot(percent, np.median(values, axis=1), "-o", color=color, markersize=3, label=label)
+        ax.fill_between(percent, values.min(axis=1), values.max(axis=1), color=color, alpha=0.25, linewidth=0)
+    count.set(title="features for each dimension", ylabel="divided by m")
+    price.set(title="the price, and what is gained")
+    for ax, level in ((count, 1), (price, 1 - m / n)):
+        ax.axhline(level, color="0.6", linestyle="--", linewidth=0.8, zorder=0)
+        ax.set(ylim=(0, None), **BUDGET_AXIS)
         ax.legend()
-    axes[0, 1].axhline(1, color="0.6", linestyle="--", linewidth=0.8, zorder=0)
-    axes[0, 1].set(title="for each of the m dimensions")
-    without = 1 - W.shape[-2] / W.shape[-1]
-    axes[1, 0].axhline(without, color="0.6", linestyle="--", linewidth=0.8, zorder=0)
-    axes[1, 0].annotate("m features, no superposition", (100, without), xytext=(0, -10), textcoords="offset points",
-                        ha="right", color="0.4", fontsize=8)
-    axes[1, 0].set(title="the price, and what is gained")
-    draw_choices(axes[1, 1], few, varied)
+    price.annotate("m features, no superposition", (100, 1 - m / n), xytext=(0, -10), textcoords="offset points",
+                   ha="right", color="0.4", fontsize=8)
+    draw_choices(choices, few, varied)
     return fig
 
 
@@ -258,25 +257,25 @@ def draw_shares(ax, percent, W):
     D, keep = tms.dimensionality(W), learned(W)
     for level, text in ((1, "1"), (1 / 2, "1/2, digon"), (1 / 3, "1/3"), (1 / 4, "1/4")):
         ax.axhline(level, color="0.85", linewidth=0.8, zorder=0)
-        ax.annotate(text, (percent[-1] + 4, level), color="0.4", fontsize=8, va="center")
+        ax.annotate(text, (percent[-1] + 5, level), color="0.4", fontsize=8, va="bottom")
     for k, budget in enumerate(percent):
         for seed in range(W.shape[1]):
             shares = D[k, seed, keep[k, seed]]
             place = budget + 6 * ((seed + 0.5) / W.shape[1] - 0.5)
             color = np.where(shares < ALONE, "#D55E00", "#0072B2")
             ax.scatter(np.full(len(shares), place), shares, s=7, c=color, alpha=0.6, linewidths=0)
-    ax.set(xlabel="budget of the attack in training, % of the mean |x|", ylabel="share of a dimension, D$_i$")
-    ax.set(title=f"every learned feature, {W.shape[1]} seeds", ylim=(0, 1.08), xlim=(-6, percent[-1] + 28))
-    ax.set_xticks(percent[::2])
+    ax.set(ylabel="share of a dimension, D$_i$", title=f"every learned feature, {W.shape[1]} seeds", **BUDGET_AXIS)
+    ax.set(ylim=(0, 1.08), xlim=(-6, percent[-1] + 28))
 
 
 def draw_choices(ax, few, varied):
     """How many of the learned features share, in %, for each choice and budget."""
     shared = 100 * np.array([fraction_sharing(W).mean(axis=-1) for W in varied.values()])
-    image = ax.imshow(shared, cmap="OrRd", vmin=0, vmax=150, aspect="auto")
+    ax.imshow(shared, cmap="OrRd", vmin=0, vmax=150, aspect="auto")
     for (row, column), value in np.ndenumerate(shared):
         ax.text(column, row, f"{value:.0f}", ha="center", va="center", fontsize=8)
-    ax.set(yticks=range(len(varied)), yticklabels=list(varied), xticks=range(len(few)), xlabel="budget in training, %")
-    ax.set(xticklabels=[f"{100 * budget:.0f}" for budget in few], title="learned features that share, %")
+    ax.set(yticks=range(len(varied)), yticklabels=list(varied), xticks=range(len(few)))
+    ax.set(xticklabels=[f"{100 * budget:.0f}" for budget in few], xlabel=BUDGET_AXIS["xlabel"],
+           title="learned features that share, %")
     ax.tick_params(length=0)
-    return image
+    ax.spines[:].set_visible(False)
