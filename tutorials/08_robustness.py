@@ -253,10 +253,10 @@ plt.show()
 
 # %% [markdown]
 # Dense models are as vulnerable as they must be. As superposition sets in, vulnerability rises with 1/D\*: to nearly
-# three times as much with one row for all examples, and to nine times with a row for each. How much of this is news? Part 2 showed that 1/D_i is built in for a single
-# output. What is not built in is what the other outputs add and the ReLU takes away. The
-# [findings](../figures/README.md#superposition-and-adversarial-examples) vary all choices, on a larger model and over
-# seeds.
+# three times as much with one row for all examples, and to nine times with a row for each. How much of this is news?
+# Part 2 showed that 1/D_i is built in for a single output. What is not built in is what the other outputs add and the
+# ReLU takes away. The [findings](../figures/README.md#superposition-and-adversarial-examples) vary all choices, on a
+# larger model and over seeds.
 #
 # <a id="training"></a>
 # ## 5. Adversarial training
