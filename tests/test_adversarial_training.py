@@ -82,26 +82,25 @@ def test_gradients_are_those_of_an_attack_within_the_budget(attack, monkeypatch)
         assert_allclose(seen["delta"], tms.worst_attack(W, b, x, 0.3).delta, atol=1e-12)
 
 
-def test_by_length_spares_features_that_are_not_stored():
+def test_the_worst_row_is_that_of_the_library():
+    for seed in range(8):
+        W, b, x, _ = model(seed)
+        for bias in (b, b - 3):  # -3 keeps all outputs off: no row does damage
+            assert_allclose(figure.worst_row(W, bias, x, 0.3), tms.worst_attack(W, bias, x, 0.3).delta, atol=1e-12)
+    low = figure.worst_row(np.array([[0.5, 0.0]]), np.zeros(2), np.array([[1.0, 0.0]]), 0.3)
+    assert_allclose(low, [[-0.3, 0]])  # an answer that is too low already is pushed down
+
+
+def test_by_length_spares_features_that_are_not_stored(monkeypatch):
     W, b, x, _ = model(2, n=30, batch=200)
     W[:, 3:] = 0
     W[0, 3] = 1e-3
-    targets = []
-    for attack in ("by length", "worst sign"):
-        rng = np.random.default_rng(0)
-        before = figure.rows
-
-        def rows(W, i, before=before):
-            targets.append(i)
-            return before(W, i)
-
-        figure.rows = rows
-        try:
-            figure.gradients(W, b, x, 0.3, attack, rng)
-        finally:
-            figure.rows = before
-    assert targets[0].max() <= 2
-    assert targets[-1].max() > 3
+    attacked, rows = [], figure.rows
+    monkeypatch.setattr(figure, "rows", lambda W, i: attacked.append(i) or rows(W, i))
+    figure.gradients(W, b, x, 0.3, "by length", np.random.default_rng(0))
+    assert np.max(attacked) <= 2
+    figure.gradients(W, b, x, 0.3, "worst sign", np.random.default_rng(0))
+    assert np.max(attacked) > 3
 
 
 def test_the_loop_is_adam_on_attacked_examples():
