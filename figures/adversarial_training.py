@@ -15,11 +15,11 @@ time, with {{choice_seeds}} seeds.
 *Learned* is here what is at least half as long as the longest feature of its model, since attacked features get
 shorter. A feature *shares* its dimension if D_i < 0.9. Superposition is *gone* if no learned feature shares.
 
-**What we see.** {{learned_0:.0f}} features in {{m}} dimensions without an attack, {{learned_20:.0f}} at a budget of
-20 %, {{learned_40:.0f}} at 40 %: digons, but for a few. At 50 % {{sharing_50:.0f}} still share; at 60 %
-{{learned_60:.0f}} are left, one a dimension, and superposition is gone, but for a stray feature or two in some seeds;
-from 70 % on it is gone in all. It goes in steps, as it does when features become denser. The paper's measure for a whole model, |W|²_F / m, would say so too early: it is {{size_50:.2f}} at 50 %,
-since all features get shorter.
+**What we see.** {{learned_0:.0f}} features in {{m}} dimensions without an attack, {{learned_20:.0f}} at a budget of 20
+%, {{learned_40:.0f}} at 40 %: digons, but for a few. At 50 % {{sharing_50:.0f}} still share; at 60 % {{learned_60:.0f}}
+are left, one a dimension, and superposition is gone, but for a stray feature or two in some seeds; from 70 % on it is
+gone in all. It goes in steps, as it does when features become denser. The paper's measure for a whole model, |W|²_F /
+m, would say so too early: it is {{size_50:.2f}} at 50 %, since all features get shorter.
 
 **What it costs.** In the third panel the mean answer costs 1, a model that keeps m features without superposition 0.9,
 and one trained without attacks {{clean_0:.2f}}. At 60 % clean examples cost {{clean_60:.3f}}, at 80 %
@@ -27,28 +27,30 @@ and one trained without attacks {{clean_0:.2f}}. At 60 % clean examples cost {{c
 robustness: the attack of 10 % of the [figure before](#superposition-and-adversarial-examples), a row for each example,
 does {{robust_40:.2f}} times the damage after training at 40 %.
 
-**What decides it.** *Density*: 60 % is enough at 0.25; at 0.03 it takes 100 %, and in one seed more. The mean of |x| is not
-the measure then; where superposition goes, δ is about as long as a single feature that is fully on, or longer. *Size*: in a model
-of 40 features in 4 dimensions it is 80 to 100 %. The *sign* hardly matters. At a third of the *learning rate* training
-is not over after {{steps:,}} steps, which looks as if more were needed; three times as many end as above. **Which output is attacked** decides most: drawn
-in proportion to |W_i|², so that only stored features are attacked, superposition never goes; features pair up as digons
-and get shorter. So it is attacks at outputs that the model has dropped that drive features apart: nine in ten of all,
-and their rows, however short, still give δ a direction. We have not worked out why they do. With the *gradient through
-δ*, which lets a model learn where the attacks go, most features still share at 100 %. *The worst of all rows* for each
-example is a stronger attack, as the paper suggests: at n = 40 it does nearly the same with 35 % as the other with 80 %,
-but from 40 % on hardly anything is learned that could share.
+**What decides it.** *Density*: 60 % is enough at 0.25; at 0.03 it takes 100 %, and in one seed more. The mean of |x| is
+not the measure then; where superposition goes, δ is about as long as a single feature that is fully on, or longer.
+*Size*: in a model of 40 features in 4 dimensions it is 80 to 100 %. The *sign* hardly matters. At a third of the
+*learning rate* training is not over after {{steps:,}} steps, which looks as if more were needed; three times as many
+end as above. **Which output is attacked** decides most: drawn in proportion to |W_i|², so that only stored features are
+attacked, superposition never goes; features pair up as digons and get shorter. So it is attacks at outputs that the
+model has dropped that drive features apart: nine in ten of all, and their rows, however short, still give δ a
+direction. We have not worked out why they do. With the *gradient through δ*, which lets a model learn where the attacks
+go, most features still share at 100 %. *The worst of all rows* for each example is a stronger attack, as the paper
+suggests: at n = 40 it does nearly the same with 35 % as the other with 80 %, but from 40 % on all that is left shares
+again.
 
-**Compared with the paper.** All it says is so: superposition falls, is still there at half of 80 %, and is gone at
-80 %. That 80 % are *needed* is not: in our first model 60 or 70 % are enough, in others it takes up to 100 %, and the
-paper does not state its size and density. Gorton and Lewis (2025, arXiv:2508.17456) report that adversarial training reduces
-superposition in toy models, and Bereska et al. (2025, arXiv:2512.13568) that in other tasks it can have the opposite
-effect; we did not repeat their experiments.
+**Compared with the paper.** All it says is so: superposition falls, is still there at half of 80 %, and is gone at 80
+%. That 80 % are *needed* is not: in our first model 60 or 70 % are enough, in others it takes up to 100 %, and the
+paper does not state its size and density. Gorton and Lewis (2025, arXiv:2508.17456) report that adversarial training
+reduces superposition in toy models, and Bereska et al. (2025, arXiv:2512.13568) that in other tasks it can have the
+opposite effect; we did not repeat their experiments.
 
 **How sure.** In the main model the seeds agree to within one of the budgets tried. The variations have two seeds, and
 the budgets of the last panel were chosen after trial runs, 35 % among them because the worst row succeeds there. "Gone"
 depends on two thresholds, for D_i and for what is learned; that three times the steps end alike at the lower learning
 rate was seen in one trial run. Above 80 % features are so short that a stray
 one is easily counted as learned.
+d as learned.
 """
 
 from types import SimpleNamespace
