@@ -39,8 +39,8 @@ go, most features still share at 100 %. *The worst of all rows* for each example
 suggests: at n = 40 it does nearly the same with 35 % as the other with 80 %, but from 40 % on all that is left shares
 again.
 
-**Compared with the paper.** All it says is so: superposition falls, is still there at half of 80 %, and is gone at 80
-%. That 80 % are *needed* is not: in our first model 60 or 70 % are enough, in others it takes up to 100 %, and the
+**Compared with the paper.** All it says is so: superposition falls, is still there at half of 80 %, and is gone at
+80 %. That 80 % are *needed* is not: in our first model 60 or 70 % are enough, in others it takes up to 100 %, and the
 paper does not state its size and density. Gorton and Lewis (2025, arXiv:2508.17456) report that adversarial training
 reduces superposition in toy models, and Bereska et al. (2025, arXiv:2512.13568) that in other tasks it can have the
 opposite effect; we did not repeat their experiments.
@@ -48,9 +48,7 @@ opposite effect; we did not repeat their experiments.
 **How sure.** In the main model the seeds agree to within one of the budgets tried. The variations have two seeds, and
 the budgets of the last panel were chosen after trial runs, 35 % among them because the worst row succeeds there. "Gone"
 depends on two thresholds, for D_i and for what is learned; that three times the steps end alike at the lower learning
-rate was seen in one trial run. Above 80 % features are so short that a stray
-one is easily counted as learned.
-d as learned.
+rate was seen in one trial run. Above 80 % features are so short that a stray one is easily counted as learned.
 """
 
 from types import SimpleNamespace
