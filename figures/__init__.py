@@ -59,6 +59,7 @@ NAMES = (
     "correlated_features",
     "learning_dynamics",
     "adversarial",
+    "adversarial_training",
     "privileged_basis",
     "double_descent",
 )

@@ -37,8 +37,8 @@ for it is mostly that of dropped features; counting kept ones only, {{kept_model
 over |δ|² is our measure; the attacked loss alone shows no such rise.
 
 **How sure.** The range over seeds is below an eighth of the median, but for one direction an example at 1/(1-S) = 4
-and 5, where digons give way. One size of model, and one budget relative to |x|. The paper's remark that adversarial
-training removes superposition only at large budgets is not tested here.
+and 5, where digons give way. One size of model, and one budget relative to |x|. What the paper says about adversarial
+training is tested [below](#adversarial-training-against-superposition).
 """
 
 from types import SimpleNamespace

@@ -355,6 +355,22 @@ def test_dead_outputs_have_no_attack(stack):
         tms.worst_attack(E, b, x, [0.1, 0, 0.1]).vulnerability  # noqa: B018
 
 
+@pytest.mark.parametrize("per", ["example", "model"])
+def test_outputs_that_a_bias_keeps_off_cannot_be_hurt(stack, per):
+    """No row of this length turns an output on: the answer is 0 before and after, and the vulnerability exactly 0."""
+    (E, D), _, x, budget = stack
+    b = np.full((3, 5), -50.0)
+    for W in (E, (E, D)):
+        found = tms.worst_attack(W, b, x, budget, per=per)
+        assert (found.delta == 0).all()
+        np.testing.assert_allclose(found.attacked, (x**2).sum(-1).mean(-1), rtol=1e-12)
+        assert (found.vulnerability == 0).all()
+        two_off = np.where(np.arange(5) < 2, -50.0, 0.0)  # and three not: as if the two did not count
+        half = tms.worst_attack(W, two_off, x, budget, per=per)
+        others = tms.worst_attack(W, two_off, x, budget, importance=[0, 0, 1, 1, 1], per=per)
+        np.testing.assert_allclose(half.excess, others.excess, rtol=1e-12, atol=1e-14)
+
+
 @pytest.mark.parametrize(
     ("given", "error", "message"),
     [
