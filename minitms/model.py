@@ -104,9 +104,8 @@ def forward(
     Examples
     --------
     >>> import minitms as tms
-    >>> tms.forward([[1.0, -1.0]], [0, 0], [[0.6, 0.0], [0.6, 0.3]])  # both on: each hides a part of the other
-    array([[0.6, 0. ],
-           [0.3, 0. ]])
+    >>> tms.forward([[1.0, -1.0]], [0, 0], [[0.6, 0.3]])  # both on: each hides a part of the other
+    array([[0.3, 0. ]])
     """
     W, b, x, *_ = arrays(ACTIVATIONS, W, b, x, 1.0, None, activation, hidden)
     return _layers(W, b, x, activation, hidden)[-1]
@@ -123,8 +122,7 @@ def loss(
 
     Parameters
     ----------
-    W, b, x, activation, hidden
-        As in `forward`.
+    W, b, x, activation, hidden : as in `forward`
     importance : array that broadcasts to (..., n), every value at least 0
     target : array of shape (..., batch, n): what y should be; None for x itself
 
@@ -158,8 +156,7 @@ def backward(
 
     Parameters
     ----------
-    W, b, x, importance, activation, hidden, target
-        As in `loss`.
+    W, b, x, importance, activation, hidden, target : as in `loss`
 
     Returns
     -------
@@ -168,8 +165,7 @@ def backward(
 
     Raises
     ------
-    ValueError, TypeError
-        As in `loss`.
+    ValueError, TypeError : as in `loss`
 
     Examples
     --------
@@ -186,7 +182,11 @@ def loss_and_gradients(
     W: WeightsLike, b: ArrayLike, x: ArrayLike, importance: ArrayLike = 1.0, activation: Activation = "relu", *,
     hidden: Activation = "linear", target: ArrayLike | None = None,
 ) -> tuple[np.ndarray, np.ndarray | Weights, np.ndarray]:  # fmt: skip
-    """`loss` and `backward` in one call, with one forward pass: L, dW and db, as these return them.
+    """`loss` and `backward` in one call, with one forward pass.
+
+    Returns
+    -------
+    L, dW, db : as these return them
 
     Examples
     --------
