@@ -236,7 +236,7 @@ class _Files:
         """FUNCTION-HOST-RECIPE.nbc: for what types and processor it was compiled, and from what."""
         versions = numba.__version__, llvmlite.__version__, sys.implementation.cache_tag
         host = _digest(key[:2], [_layout(type_) for type_ in key[0]], versions)  # the rest of the key is our recipe
-        return self.folder / f"{self.function.__qualname__.split('.')[-1]}-{host}-{self.recipe}.nbc"
+        return self.folder / f"{_name(self.function)}-{host}-{self.recipe}.nbc"
 
     def load(self, key):
         with contextlib.suppress(OSError):
@@ -261,6 +261,13 @@ class _Files:
 
     def flush(self):
         """Nothing to forget: no other recipe finds these files."""
+
+
+def _name(function) -> str:
+    """A function's name and, since another function may make many of that name, those of what it was made of."""
+    function = getattr(function, "py_func", function)
+    parts = [cell.cell_contents for cell in getattr(function, "__closure__", None) or ()]
+    return ".".join([function.__name__, *(_name(part) for part in parts if callable(part))])
 
 
 def _digest(*parts) -> str:
