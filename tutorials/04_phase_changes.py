@@ -246,8 +246,8 @@ assert cell["class"] == cell["theory_class"] == "superposed"
 # ## 3. A million models
 #
 # The same on a fine grid: the package brings the result of a sweep with ten runs in each cell, so that nobody has to
-# wait for it. Of each cell it holds the best run, as a diagram with one restart, weights rounded to three digits. (All of
-# it can be made anew: `python -m figures phase_changes`.)
+# wait for it. Of each cell it holds the best run: a diagram with one restart, its weights rounded to three digits. (All
+# of it can be made anew: `python -m figures phase_changes`.)
 #
 # The right picture has the paper's colours: how far the extra feature is represented (grey means not at all), and
 # whether it has the neuron to itself (blue) or shares it (red). The legend below belongs to the left picture only.

@@ -1,0 +1,340 @@
+"""Computing the absolute value in superposition
+
+**Question.** Superposition stores features. Can it compute with them, without taking them apart first: one function a
+feature, with fewer neurons than the function needs?
+
+**Set-up.** h = ReLU(E x), y = ReLU(Dᵀ h + b), E and D of their own, no hidden bias; y should be |x|, each x_i on with
+probability s and then uniform on [-1, 1]. Since |x| = ReLU(x) + ReLU(-x), a feature alone needs two neurons. n = {{n}},
+m = {{m}}, importance 0.8^i, seven densities; Adam at 0.01 with cosine decay, {{steps:,}} steps of {{batch}} examples,
+{{starts}} starts a density, of which the best is drawn; and two small models (below). The paper does not state its
+optimiser. A neuron may read c times as much and write 1/c as much and remain the same, so each is scaled to a largest
+|E_ki| of 1 before anything is drawn or counted. It is *monosemantic* if every other |E_ki| of its row is below 0.3
+(the paper judges by eye; the lower right panel also has 0.1 and 0.5).
+
+**What we see.** Top: three features and six neurons, and each feature takes exactly two, one a sign, in the best of
+{{three_starts}} starts. Bottom, each panel a density, a bar a neuron, sorted by its largest feature, as in the paper:
+of the best start {{mono_best}} of 40 neurons are monosemantic at s = 1, 0.3, 0.1, 0.03, 0.01, 0.003 and 0.001. Dense
+features get two neurons each, and the rest is not computed. As they get sparser, neurons are shared, those of the
+least important features first: at s = 0.1 the largest feature of a monosemantic neuron is number
+{{mono_place:.0f}} in the mean, that of a polysemantic one number {{poly_place:.0f}}. At s = 0.001 forty neurons
+compute |x| of {{computed_sparse:.0f}} features (median over starts; a feature counts if its mean squared error is below
+half of its variance), where two neurons a feature would do 20.
+
+**The asymmetric motif.** In n = 6, m = 10 (s = 0.2, importance 0.7^i) two neurons are missing, and feature 5 pays. A
+neuron of another feature reads it with the opposite sign, weakly, and writes it strongly; in the paper's numbers input
+(2, -1/2), output (1/2, 2). So the small one hardly disturbs the large one, but the large one shows up in the small
+one's output, four times as large as itself, unless a second neuron takes that away again. The code looks for just
+that: opposite signs, both ratios at least 2, both products of input and output within 1/2 to 3/2, and a second neuron
+that takes away at least half of the interference. It finds it in {{found_6:.0%}} of {{motif_starts}} starts, and in
+{{found_10:.0%}} with n = m = 10 (s = 0.35, importance 0.8^i); among the best of each ten starts in {{tens_6:.0%}} and
+{{tens_10:.0%}}. The input ratio is {{ratio:.1f}} in the median.
+
+**Compared with the paper.** All of it comes out, with one remark. The second neuron is said to make the positive
+interference negative. In our models it makes it *nothing*, to {{left:.1%}} (median) of what it was, as long as no other
+feature is on. It becomes strongly negative when the second neuron's own feature is on.
+
+**How sure.** Training is done at this length: at s = 0.01 and below half as many steps gave a loss that is
+{{gain:.2%}} higher (the largest of {{sparse_runs}} runs). Starts differ more: the worst of five is up to {{spread:.0%}}
+above the best. Features beyond about number 50 have an importance below 1e-5 and teach the model nothing. Losses at
+different densities are losses of different tasks, and say nothing about one another. The best model of each density
+comes with the package: `tms.load_example("absolute_value")`.
+"""
+
+from dataclasses import replace
+from types import SimpleNamespace
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.collections import PolyCollection
+
+import minitms as tms
+from figures import OURS, PAPER, THEORY, Claim, Result, always, at_least, at_most, exactly
+from minitms import plots
+
+N, M, STARTS, STEPS, BATCH = 100, 40, 5, 6000, 512
+DENSITIES = np.array([1, 0.3, 0.1, 0.03, 0.01, 0.003, 0.001])
+SPARSE = DENSITIES <= 0.01
+MOTIF = {6: (10, 0.2, 0.7), 10: (10, 0.35, 0.8)}  # n: m, density, decay of the importance
+FEATURES = ["#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00"]
+
+CLAIMS = [
+    Claim("by_hand", "two neurons a feature by hand, n = 1 to 20 = m/2: the loss", THEORY, exactly(0), "n", quick=True),
+    Claim("three", "n = 3, m = 6, s = 1, 0.3, 0.1: neurons that a feature has, best start", PAPER, exactly(2), "feature",
+          quick=True),
+    Claim("signs", "they are one a sign", PAPER, always(), "feature", quick=True),
+    Claim("three_loss", "n = 3, m = 6: the loss of the best start, which could be 0", THEORY, at_most(1e-6), "density"),
+    Claim("dense", "n = 100, m = 40, s = 1 and 0.3: share of monosemantic neurons", PAPER, at_least(0.9), "model"),
+    Claim("sparse", "s = 0.001: share of monosemantic neurons", PAPER, exactly(0), "model"),
+    Claim("falls", "from s = 0.3 to 0.001 there are never more monosemantic neurons at a lower density", PAPER, always(),
+          "step"),
+    Claim("important", "s = 0.1 and 0.03: monosemantic neurons have more important features than others", PAPER,
+          always(), "model"),
+    Claim("computed", "s = 0.001: features of which |x| is computed, more than there are neurons", PAPER, at_least(41),
+          "model"),
+    Claim("converged", "s = 0.01 and below: loss after half as many steps over the final loss, less 1", OURS,
+          at_most(0.02), "model"),
+    Claim("motif", "the asymmetric motif is there: starts of 100 that have it", PAPER, at_least(1), "set-up"),
+    Claim("ratio", "input weights of the motif, large over small: within a factor of two of the paper's 4", PAPER,
+          always(), "motif"),
+    Claim("removed", "what its second neuron leaves of the interference, as a share, only the large feature on", PAPER,
+          at_most(0.1), "motif"),
+]
+
+
+def make(quick):
+    n, m, densities, starts, steps = (20, 8, DENSITIES[::3], 2, 400) if quick else (N, M, DENSITIES, STARTS, STEPS)
+    three_starts, motif_starts = (8, 10) if quick else (20, 100)
+    run = train(n, m, densities[:, None], 0.8, steps, starts)
+    half = train(n, m, densities[densities <= 0.01][:, None], 0.8, steps // 2, starts)
+    three = train(3, 6, np.array([[1], [0.3], [0.1]]), 1, 1500 if quick else 4000, three_starts, 256)
+    small = {size: train(size, *rest, 1500 if quick else 4000, motif_starts, 256) for size, rest in MOTIF.items()}
+
+    mono = tms.features_per_neuron(run.W.encoder) == 1                             # (starts, densities, neurons)
+    share, place = mono.mean(axis=-1), places(run.W.encoder, mono)
+    final = run.loss[:, densities <= 0.01]
+    gain = half.loss / final - 1
+    best, best_three = run.best(), three.best()
+    held = abs(rescaled(best_three.W).encoder) > 0.3
+    found = {size: [motifs(*model) for model in zip(*one.W, one.b, strict=True)] for size, one in small.items()}
+    all_found = [motif for models in found.values() for model in models for motif in model]
+    computed = np.array([features_computed(*one, densities) for one in zip(*run.W, run.b, strict=True)])
+    middle = (densities == 0.1) | (densities == 0.03)
+    measured = {
+        "by_hand": [loss_by_hand(size) for size in range(1, 21)],
+        "three": held.sum(axis=-2), "signs": signs(best_three.W.encoder, held), "three_loss": best_three.loss,
+        "dense": share[:, densities >= 0.3], "sparse": share[:, -1], "falls": np.diff(share[:, densities <= 0.3]) <= 0,
+        "important": (place.mono < place.poly)[:, middle], "computed": computed[:, -1], "converged": gain,
+        "motif": [sum(map(bool, models)) for models in found.values()],
+        "ratio": [2 <= motif.ratio <= 8 for motif in all_found],
+        "removed": [motif.left for motif in all_found],
+    }
+    numbers = {
+        "n": n, "m": m, "starts": starts, "steps": steps, "batch": BATCH, "three_starts": three_starts,
+        "motif_starts": motif_starts, "densities": densities, "loss": run.loss, "half_loss": half.loss,
+        "gain": gain.max(), "spread": (run.loss.max(axis=0) / run.loss.min(axis=0)).max() - 1, "sparse_runs": gain.size,
+        "monosemantic": mono.sum(axis=-1), "mono_best": ", ".join(map(str, best_of(mono, best.restart).sum(axis=-1))),
+        "mono_place": np.nanmean(place.mono[:, densities == 0.1]), "computed": computed,
+        "poly_place": np.nanmean(place.poly[:, densities == 0.1]), "computed_sparse": np.median(computed[:, -1]),
+        "ratio": np.median([motif.ratio for motif in all_found]), "left": np.median([motif.left for motif in all_found]),
+    }
+    for size, models in found.items():
+        has = np.array(list(map(bool, models)))
+        order = small[size].loss.reshape(-1, 10).argmin(axis=1) + np.arange(0, len(has), 10)
+        numbers |= {f"found_{size}": has.mean(), f"tens_{size}": has[order].mean(), f"motifs_{size}": list(map(len, models))}
+    files = {"computation.png": draw_densities(best, densities, run.W.encoder),
+             "computation_motif.png": draw_motif(best_three, small[6], found[6])}
+    if not quick:
+        files["absolute_value.npz"] = lambda path: write_example(path, run)
+    return Result(files, measured, numbers)
+
+
+def train(n, m, density, decay, steps, starts, batch=BATCH):
+    """Models of |x| from random starts: one row of densities each, importance decay^i."""
+    features = tms.SparseFeatures(n, density, decay ** np.arange(n), signed=True, target="abs")
+    return tms.train(features, m, hidden="relu", tied=False, steps=steps, batch_size=batch, restarts=starts, seed=0)
+
+
+def rescaled(W):
+    """The same models, with a largest |E_ki| of 1 in each neuron."""
+    largest = abs(W.encoder).max(axis=-1, keepdims=True)
+    return tms.Weights(W.encoder / largest, W.decoder * largest)
+
+
+def loss_by_hand(n):
+    """Loss of the 2n neurons ReLU(x_i) and ReLU(-x_i), added up."""
+    x = tms.SparseFeatures(n, 0.5, signed=True).sample(1000, seed=n)
+    W = np.concatenate([np.eye(n), -np.eye(n)]), np.concatenate([np.eye(n), np.eye(n)])
+    return tms.loss(W, np.zeros(n), x, hidden="relu", target=abs(x))
+
+
+def signs(E, held):
+    """Whether the neurons that hold a feature are one of each sign."""
+    return ((held & (E > 0)).sum(axis=-2) == 1) & ((held & (E < 0)).sum(axis=-2) == 1)
+
+
+def places(E, mono):
+    """Mean number of the largest feature of monosemantic neurons and of the others; NaN where there are none."""
+    largest = abs(E).argmax(axis=-1).astype(float)
+
+    def mean(kind):
+        count = kind.sum(axis=-1)
+        return np.where(count > 0, (largest * kind).sum(axis=-1) / np.maximum(count, 1), np.nan)
+
+    return SimpleNamespace(mono=mean(mono), poly=mean(~mono))
+
+
+def best_of(values, restart):
+    """Values (starts, densities, ...) of the best start of each density."""
+    return values[restart, np.arange(len(restart))]
+
+
+def features_computed(E, D, b, densities, count=1024):
+    """How many outputs have a mean squared error below half of the variance of |x_i|; one model a density.
+
+    Most features are off in most examples, so the error is taken for each feature on and off in turn, then weighted.
+    """
+    found = []
+    for k, s in enumerate(densities):
+        x = tms.SparseFeatures(E.shape[-1], s, signed=True).sample(count, seed=1, dtype="float32")
+        value = np.random.default_rng(0).uniform(-1, 1, count)
+        error = 0
+        for weight, own in ((s, value), (1 - s, np.zeros(count))):
+            error = error + weight * np.array([squared_error((E[k], D[k]), b[k], x, i, own) for i in range(x.shape[1])])
+        found.append(np.sum(error < (s / 3 - s**2 / 4) / 2))
+    return found
+
+
+def squared_error(W, b, x, i, own):
+    """Mean squared error of output i if feature i has these values."""
+    x = x.copy()
+    x[:, i] = own
+    return np.mean((tms.forward(W, b, x, hidden="relu")[:, i] - abs(own)) ** 2)
+
+
+def motifs(E, D, b):
+    """Instances of the asymmetric superposition motif in one model.
+
+    Neuron p reads feature `large` strongly and `small` weakly with the opposite sign, and writes them the other way
+    round, so that both are answered about right. Then a `large` of p's sign comes out of p at output `small` as well,
+    stronger than it was. The motif is complete if another neuron takes at least half of that away.
+    """
+    found = []
+    for p, large, small in np.ndindex(len(E), *2 * E.shape[1:]):
+        reads, writes = E[p, [large, small]], D[p, [large, small]]
+        if large == small or reads.prod() >= 0 or writes.min() <= 0:
+            continue
+        ratio, answered = abs(reads[0] / reads[1]), abs(reads) * writes
+        if ratio < 2 or writes[1] < 2 * writes[0] or answered.min() < 0.5 or answered.max() > 1.5:
+            continue
+        paths = np.maximum(E[:, large] * np.sign(reads[0]), 0) * D[:, small]  # from `large` = ±1 to output `small`
+        q = paths.argmin()
+        if paths[q] <= -0.5 * paths[p]:
+            left = max(paths.sum() + b[small], 0) / paths[p]
+            found.append(SimpleNamespace(p=p, q=q, large=large, small=small, ratio=ratio, left=left))
+    return found
+
+
+def write_example(path, run):
+    """Write the best start of each density, small enough to come with the package: see `minitms.load_example`."""
+    best = run.best()
+    W = tms.Weights(*(part[None] for part in best.W))
+    settings = run.settings | {"restarts": 1}
+    replace(run, W=W, b=best.b[None], loss=best.loss[None], history=best.history[None, :, -1:], steps=run.steps[-1:],
+            settings=settings).save(path)
+
+
+# ------------------------------------------------------------------------------------------------------------ pictures
+
+
+def draw_densities(best, densities, encoders):
+    """Stacked bars of |E_ki|, a panel a density, and the share of monosemantic neurons."""
+    rows = -(-(len(densities) + 1) // 2)
+    fig, axes = plt.subplots(rows, 2, figsize=(8.3, 1.75 * rows))
+    for ax, E, s in zip(axes.flat, rescaled(best.W).encoder, densities, strict=False):
+        stack(ax, abs(E))
+        count = np.sum(tms.features_per_neuron(E) == 1)
+        ax.set(title=f"s = {s:g}: {count} of {len(E)} neurons monosemantic", xticks=[])
+    for ax in axes[:, 0]:
+        ax.set_ylabel("$|E_{ki}|$, stacked")
+    for ax in axes.flat[len(densities) :]:
+        ax.set_axis_off()
+    ax = axes.flat[len(densities)]
+    ax.set_axis_on()
+    for threshold, style in ((0.1, ":"), (0.3, "-"), (0.5, "--")):
+        share = (tms.features_per_neuron(encoders, threshold) == 1).mean(axis=-1)
+        ax.plot(densities, np.median(share, axis=0), style, color="0.2", label=f"threshold {threshold:g}")
+        if threshold == 0.3:
+            ax.plot(densities, share.T, "o", color="#0072B2", markersize=3, alpha=0.6, markeredgewidth=0)
+    ax.set(xscale="log", xlim=(1.3, densities.min() / 1.3), ylim=(-0.03, 1.03), xlabel="density s (sparser to the right)",
+           title="share of monosemantic neurons, every start")
+    ax.legend()
+    colors = plots.superposition_colors(np.ones(2), [0, 1])
+    handles = [plt.Rectangle((0, 0), 1, 1, color=color) for color in (*colors, "#f3ecd8")]
+    fig.legend(handles, ["feature alone in its neurons", "feature that shares them", "polysemantic neuron"],
+               loc="outside lower center", ncols=3, handlelength=1)
+    return fig
+
+
+def stack(ax, size):
+    """A bar a neuron, sorted by its largest feature, of one rectangle a feature, the largest at the bottom.
+
+    Blue: a feature alone in its neurons. Red: one whose neurons read as much of others as of itself.
+    """
+    size = size[np.argsort(size.argmax(axis=1), kind="stable")]
+    others = size.sum(axis=1, keepdims=True) - size
+    colors = plots.superposition_colors(np.ones(size.shape[1]), (size * others).sum(axis=0) / size.sum(axis=0))
+    order = np.argsort(-size, axis=1)
+    height = np.take_along_axis(size, order, axis=1)
+    top = height.cumsum(axis=1)
+    k, rank = np.nonzero(height > 0.01)
+    low, high = (top - height)[k, rank], top[k, rank]
+    corners = np.stack([[k - 0.4, low], [k + 0.4, low], [k + 0.4, high], [k - 0.4, high]]).transpose(2, 0, 1)
+    ax.add_collection(PolyCollection(corners, facecolors=colors[order[k, rank]], edgecolors="white", linewidths=0.2))
+    for poly in np.flatnonzero((size > 0.3).sum(axis=1) > 1):
+        ax.axvspan(poly - 0.5, poly + 0.5, color="#f3ecd8", zorder=0, linewidth=0)
+    ax.set(xlim=(-0.6, len(size) - 0.4), ylim=(0, 1.05 * top.max()))
+
+
+def draw_motif(three, run, found):
+    """Above: six neurons for three features. Below: a model with the motif, its two neurons, and what they do."""
+    fig = plt.figure(figsize=(8.3, 4.4))
+    grid = fig.add_gridspec(2, 4, width_ratios=[1, 1.5, 1, 1.2])
+    k = next(k for k in run.loss.argsort() if found[k])
+    motif, W = found[k][0], tms.Weights(*(part[k] for part in run.W))
+    E, D = rescaled(W)
+    order = np.lexsort((-E[np.arange(len(E)), abs(E).argmax(axis=1)], abs(E).argmax(axis=1)))
+    marked = {int(np.flatnonzero(order == neuron)[0]): name for neuron, name in ((motif.p, "p"), (motif.q, "q"))}
+    E3, D3 = (part[-1] for part in rescaled(three.W))
+    order3 = np.lexsort((-E3.sum(axis=1), abs(E3).argmax(axis=1)))
+    whole = [(E3[order3], D3[order3], "n = 3, m = 6", {}), (E[order], D[order], "n = 6, m = 10", marked)]
+    for column, (reads, writes, title, names) in enumerate(whole):
+        for row, (values, text) in enumerate(((reads, "reads $E_{ki}$"), (writes, "writes $D_{ki}$"))):
+            ax = fig.add_subplot(grid[row, column])
+            signed_stack(ax, values)
+            ax.set(title=title if row == 0 else "", ylabel=text, xlabel="neuron" if row else "")
+            ax.set(xticks=list(names), xticklabels=list(names.values()))
+    two_neurons(fig, grid, E, D, motif)
+    response(fig.add_subplot(grid[:, 3]), E, D, run.b[k], motif)
+    handles = [plt.Rectangle((0, 0), 1, 1, color=color) for color in FEATURES]
+    fig.legend(handles, [f"feature {i}" for i in range(6)], loc="outside lower center", ncols=6, handlelength=1)
+    return fig
+
+
+def signed_stack(ax, values):
+    """A bar a neuron: positive entries upwards, negative ones downwards, a colour a feature."""
+    for part in (np.maximum(values, 0), np.minimum(values, 0)):
+        bottom = part.cumsum(axis=1) - part
+        for i in range(values.shape[1]):
+            ax.bar(np.arange(len(values)), part[:, i], bottom=bottom[:, i], color=FEATURES[i], width=0.8)
+    ax.axhline(0, color="0.3", linewidth=0.6)
+
+
+def two_neurons(fig, grid, E, D, motif):
+    """Inputs and outputs of the two neurons, feature by feature; p scaled as the paper has it, to an input of 2."""
+    for row, (neuron, scale, name) in enumerate(((motif.p, 2, "p"), (motif.q, 2, "q"))):
+        ax = fig.add_subplot(grid[row, 2])
+        reads, writes = scale * E[neuron], D[neuron] / scale
+        shown = np.flatnonzero((abs(reads) > 0.15) | (abs(writes) > 0.15))
+        for place, values in ((0, reads), (1, writes)):
+            for j, i in enumerate(shown):
+                x = place + (j - (len(shown) - 1) / 2) * 0.25
+                ax.bar(x, values[i], width=0.22, color=FEATURES[i])
+                ax.annotate(f"{values[i]:.2g}", (x, values[i]), ha="center", fontsize=7,
+                            va="bottom" if values[i] > 0 else "top")
+        ax.axhline(0, color="0.3", linewidth=0.6)
+        ax.margins(y=0.2)
+        ax.set(xticks=[0, 1], xticklabels=["reads", "writes"], title=f"neuron {name}")
+
+
+def response(ax, E, D, b, motif):
+    """What the large feature alone does to the output of the small one."""
+    x = np.linspace(-1, 1, 201)
+    hidden = np.maximum(x[:, None] * E[:, motif.large], 0)
+    paths = hidden * D[:, motif.small]
+    ax.plot(x, paths[:, motif.p], color="#D55E00", label="through p")
+    ax.plot(x, paths[:, motif.q], color="#0072B2", label="through q")
+    ax.plot(x, paths.sum(axis=1) + b[motif.small], color="0.1", linewidth=2, label="all, with b")
+    ax.axhline(0, color="0.7", linewidth=0.6, zorder=0)
+    ax.set(xlabel=f"feature {motif.large}, alone", ylabel=f"$z_{motif.small}$, before the ReLU",
+           title=f"interference in output {motif.small}")
+    ax.legend()
