@@ -26,6 +26,9 @@ from minitms.model import backward as backward
 from minitms.model import forward as forward
 from minitms.model import loss as loss
 from minitms.model import loss_and_gradients as loss_and_gradients
+from minitms.neurons import features_per_neuron as features_per_neuron
+from minitms.neurons import neuron_blocks as neuron_blocks
+from minitms.neurons import neurons_per_feature as neurons_per_feature
 from minitms.phases import phase_diagram as phase_diagram
 from minitms.polytopes import feature_clusters as feature_clusters
 from minitms.polytopes import feature_polytopes as feature_polytopes
@@ -43,9 +46,10 @@ __version__ = "0.1.0"
 __all__ = [
     "Attack", "Checkpoint", "DivergenceError", "Examples", "PhaseDiagram", "SparseFeatures", "TrainingRun", "Weights",
     "backward", "classify", "dimensionality", "dimensions_per_feature", "expected_gradients", "expected_loss",
-    "explorer", "feature_clusters", "feature_norms", "feature_polytopes", "features_learned", "features_represented",
-    "forward", "interference", "leverage", "load_example", "loss", "loss_and_gradients", "phase_diagram", "plots",
-    "polytope", "testing", "theory", "train", "worst_attack",
+    "explorer", "feature_clusters", "feature_norms", "feature_polytopes", "features_learned", "features_per_neuron",
+    "features_represented", "forward", "interference", "leverage", "load_example", "loss", "loss_and_gradients",
+    "neuron_blocks", "neurons_per_feature", "phase_diagram", "plots", "polytope", "testing", "theory", "train",
+    "worst_attack",
 ]  # fmt: skip
 
 

@@ -118,6 +118,7 @@ TAKE_ARRAYS = {
     "dimensionality": lambda: tms.dimensionality(MASKED),
     "dimensions_per_feature": lambda: tms.dimensions_per_feature(MASKED),
     "features_represented": lambda: tms.features_represented(MASKED),
+    "features_per_neuron": lambda: tms.features_per_neuron(MASKED),
     "classify": lambda: tms.classify(MASKED),
     "train initial": lambda: train(initial=(MASKED, 0.0)),
     "phase_diagram densities": lambda: phase_diagram(densities=ONE),
@@ -160,6 +161,7 @@ def test_only_numbers_measure(value):
         lambda: train(learning_rate=value),
         lambda: train(weight_decay=value),
         lambda: tms.features_represented(W, threshold=value),
+        lambda: tms.features_per_neuron(W, threshold=value),
         lambda: DIAGRAM.at(value, 1.0),
     ):
         with pytest.raises(TypeError, match="expected a real number"):

@@ -28,7 +28,7 @@ NAMES = {
     "feature_norms", "interference", "dimensionality", "dimensions_per_feature", "features_represented",
     "expected_loss", "expected_gradients", "phase_diagram", "PhaseDiagram", "Weights", "Examples", "features_learned",
     "Checkpoint", "classify", "load_example", "feature_clusters", "feature_polytopes", "polytope", "leverage",
-    "Attack", "worst_attack",
+    "Attack", "worst_attack", "features_per_neuron", "neurons_per_feature", "neuron_blocks",
 }  # fmt: skip
 SHOWN = ("minitms.plots.", "minitms.theory.", "minitms.testing.gradient_check.", "minitms.polytopes.",
          "minitms.polytope_losses.")
