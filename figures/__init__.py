@@ -59,6 +59,7 @@ NAMES = (
     "correlated_features",
     "learning_dynamics",
     "adversarial",
+    "computation",
 )
 
 

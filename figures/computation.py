@@ -34,7 +34,7 @@ interference negative. In our models it makes it *nothing*, to {{left:.1%}} (med
 feature is on. It becomes strongly negative when the second neuron's own feature is on.
 
 **How sure.** Training is done at this length: at s = 0.01 and below half as many steps gave a loss that is
-{{gain:.2%}} higher (the largest of {{sparse_runs}} runs). Starts differ more: the worst of five is up to {{spread:.0%}}
+{{gain:.2%}} higher. Starts differ more: the worst of five is up to {{spread:.0%}}
 above the best. Features beyond about number 50 have an importance below 1e-5 and teach the model nothing. Losses at
 different densities are losses of different tasks, and say nothing about one another. The best model of each density
 comes with the package: `tms.load_example("absolute_value")`.
@@ -51,87 +51,118 @@ import minitms as tms
 from figures import OURS, PAPER, THEORY, Claim, Result, always, at_least, at_most, exactly
 from minitms import plots
 
-N, M, STARTS, STEPS, BATCH = 100, 40, 5, 6000, 512
+N, M, STARTS, STEPS, BATCH = 100, 40, 5, 8000, 512
 DENSITIES = np.array([1, 0.3, 0.1, 0.03, 0.01, 0.003, 0.001])
-SPARSE = DENSITIES <= 0.01
-MOTIF = {6: (10, 0.2, 0.7), 10: (10, 0.35, 0.8)}  # n: m, density, decay of the importance
+SMALL = {6: (10, 0.2, 0.7), 10: (10, 0.35, 0.8)}  # n: m, density, decay of the importance
 FEATURES = ["#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00"]
 
 CLAIMS = [
-    Claim("by_hand", "two neurons a feature by hand, n = 1 to 20 = m/2: the loss", THEORY, exactly(0), "n", quick=True),
-    Claim("three", "n = 3, m = 6, s = 1, 0.3, 0.1: neurons that a feature has, best start", PAPER, exactly(2), "feature",
+    Claim("exact", "two neurons a feature by hand, n = 1 to 20 = m/2: loss", THEORY, exactly(0), "n", quick=True),
+    Claim("three", "n = 3, m = 6, s = 1, 0.3, 0.1: neurons of each feature, best start", PAPER, exactly(2), "feature",
           quick=True),
     Claim("signs", "they are one a sign", PAPER, always(), "feature", quick=True),
-    Claim("three_loss", "n = 3, m = 6: the loss of the best start, which could be 0", THEORY, at_most(1e-6), "density"),
+    Claim("three_loss", "n = 3, m = 6: loss of the best start, which could be 0", THEORY, at_most(1e-6), "density"),
     Claim("dense", "n = 100, m = 40, s = 1 and 0.3: share of monosemantic neurons", PAPER, at_least(0.9), "model"),
     Claim("sparse", "s = 0.001: share of monosemantic neurons", PAPER, exactly(0), "model"),
-    Claim("falls", "from s = 0.3 to 0.001 there are never more monosemantic neurons at a lower density", PAPER, always(),
-          "step"),
+    Claim("falls", "there are never more monosemantic neurons at the next lower density", PAPER, always(), "step"),
     Claim("important", "s = 0.1 and 0.03: monosemantic neurons have more important features than others", PAPER,
           always(), "model"),
     Claim("computed", "s = 0.001: features of which |x| is computed, more than there are neurons", PAPER, at_least(41),
           "model"),
-    Claim("converged", "s = 0.01 and below: loss after half as many steps over the final loss, less 1", OURS,
-          at_most(0.02), "model"),
+    Claim("converged", "s = 0.01 and below: how much lower the loss is after twice as many steps", OURS,
+          at_most(0.05), "model"),
+    Claim("plain", "s = 0.01 and below: loss from ordinary starts, by the recipe of the other figures, over the best "
+          "of these", OURS, at_least(2), "model"),
+    Claim("pays", "best start, loss over that of m/2 features with two neurons each, n = 100, m = 40", OURS, at_most(1),
+          "density"),
+    Claim("pays_small", "the same for n = 6, m = 10 and n = 10, m = 10", OURS, at_most(1), "set-up"),
     Claim("motif", "the asymmetric motif is there: starts of 100 that have it", PAPER, at_least(1), "set-up"),
     Claim("ratio", "input weights of the motif, large over small: within a factor of two of the paper's 4", PAPER,
           always(), "motif"),
-    Claim("removed", "what its second neuron leaves of the interference, as a share, only the large feature on", PAPER,
+    Claim("removed", "what its second neuron leaves of the interference, as a share, if nothing else is on", PAPER,
           at_most(0.1), "motif"),
 ]
 
 
 def make(quick):
     n, m, densities, starts, steps = (20, 8, DENSITIES[::3], 2, 400) if quick else (N, M, DENSITIES, STARTS, STEPS)
-    three_starts, motif_starts = (8, 10) if quick else (20, 100)
-    run = train(n, m, densities[:, None], 0.8, steps, starts)
-    half = train(n, m, densities[densities <= 0.01][:, None], 0.8, steps // 2, starts)
-    three = train(3, 6, np.array([[1], [0.3], [0.1]]), 1, 1500 if quick else 4000, three_starts, 256)
-    small = {size: train(size, *rest, 1500 if quick else 4000, motif_starts, 256) for size, rest in MOTIF.items()}
+    sparse = densities <= 0.01
+    run, longer = (train(n, m, s[:, None], 0.8, steps=count, warmup=count // 6, batch_size=BATCH, restarts=restarts,
+                         initial=awake(n, m, restarts))
+                   for s, count, restarts in ((densities, steps, starts), (densities[sparse], 2 * steps, 2)))
+    plain = train(n, m, densities[sparse][:, None], 0.8, steps=steps // 2, batch_size=BATCH, restarts=3)
+    few = {"steps": 1500 if quick else 4000, "batch_size": 256}
+    three = train(3, 6, np.array([[1], [0.3], [0.1]]), 1, restarts=8 if quick else 20, **few)
+    small = {size: train(size, *rest, restarts=10 if quick else 100, **few) for size, rest in SMALL.items()}
 
     mono = tms.features_per_neuron(run.W.encoder) == 1                             # (starts, densities, neurons)
     share, place = mono.mean(axis=-1), places(run.W.encoder, mono)
-    final = run.loss[:, densities <= 0.01]
-    gain = half.loss / final - 1
+    gain = 1 - longer.loss / run.loss[:2, sparse]
     best, best_three = run.best(), three.best()
-    held = abs(rescaled(best_three.W).encoder) > 0.3
+    yardstick = loss_by_hand(n, m, densities, 0.8)
+    small_yardstick = [loss_by_hand(size, *rest) for size, rest in SMALL.items()]
     found = {size: [motifs(*model) for model in zip(*one.W, one.b, strict=True)] for size, one in small.items()}
-    all_found = [motif for models in found.values() for model in models for motif in model]
+    every = [motif for models in found.values() for model in models for motif in model]
     computed = np.array([features_computed(*one, densities) for one in zip(*run.W, run.b, strict=True)])
     middle = (densities == 0.1) | (densities == 0.03)
     measured = {
-        "by_hand": [loss_by_hand(size) for size in range(1, 21)],
-        "three": held.sum(axis=-2), "signs": signs(best_three.W.encoder, held), "three_loss": best_three.loss,
-        "dense": share[:, densities >= 0.3], "sparse": share[:, -1], "falls": np.diff(share[:, densities <= 0.3]) <= 0,
+        "exact": [exact_loss(size) for size in range(1, 21)],
+        "three": tms.neurons_per_feature(best_three.W.encoder), "signs": signs(best_three.W.encoder),
+        "three_loss": best_three.loss,
+        "dense": share[:, densities >= 0.3], "sparse": share[:, -1], "falls": np.diff(share) <= 0,
         "important": (place.mono < place.poly)[:, middle], "computed": computed[:, -1], "converged": gain,
+        "plain": plain.loss / best.loss[sparse], "pays": best.loss / yardstick,
+        "pays_small": [one.best().loss / by for one, by in zip(small.values(), small_yardstick, strict=True)],
         "motif": [sum(map(bool, models)) for models in found.values()],
-        "ratio": [2 <= motif.ratio <= 8 for motif in all_found],
-        "removed": [motif.left for motif in all_found],
+        "ratio": [2 <= motif.ratio <= 8 for motif in every], "removed": [motif.left for motif in every],
     }
     numbers = {
-        "n": n, "m": m, "starts": starts, "steps": steps, "batch": BATCH, "three_starts": three_starts,
-        "motif_starts": motif_starts, "densities": densities, "loss": run.loss, "half_loss": half.loss,
-        "gain": gain.max(), "spread": (run.loss.max(axis=0) / run.loss.min(axis=0)).max() - 1, "sparse_runs": gain.size,
-        "monosemantic": mono.sum(axis=-1), "mono_best": ", ".join(map(str, best_of(mono, best.restart).sum(axis=-1))),
-        "mono_place": np.nanmean(place.mono[:, densities == 0.1]), "computed": computed,
-        "poly_place": np.nanmean(place.poly[:, densities == 0.1]), "computed_sparse": np.median(computed[:, -1]),
-        "ratio": np.median([motif.ratio for motif in all_found]), "left": np.median([motif.left for motif in all_found]),
+        "n": n, "m": m, "starts": starts, "steps": steps, "batch": BATCH, "three_starts": len(three.loss),
+        "motif_starts": len(small[6].loss), "densities": densities, "loss": run.loss, "longer_loss": longer.loss,
+        "plain_loss": plain.loss, "loss_by_hand": yardstick, "gain": np.median(gain),
+        "spread": (run.loss.max(axis=0) / run.loss.min(axis=0)).max() - 1, "monosemantic": mono.sum(axis=-1),
+        "mono_best": ", ".join(map(str, best_of(mono, best.restart).sum(axis=-1))),
+        "mono_place": np.nanmean(place.mono[:, densities == 0.1]),
+        "poly_place": np.nanmean(place.poly[:, densities == 0.1]),
+        "computed": computed, "computed_sparse": np.median(computed[:, -1]),
+        "plain_low": measured["plain"].min(), "plain_high": measured["plain"].max(),
+        "pays_low": measured["pays"].min(), "pays_high": measured["pays"].max(),
+        "pays_6": measured["pays_small"][0], "pays_10": measured["pays_small"][1],
+        "ratio": np.median([motif.ratio for motif in every]), "left": np.median([motif.left for motif in every]),
     }
     for size, models in found.items():
         has = np.array(list(map(bool, models)))
-        order = small[size].loss.reshape(-1, 10).argmin(axis=1) + np.arange(0, len(has), 10)
-        numbers |= {f"found_{size}": has.mean(), f"tens_{size}": has[order].mean(), f"motifs_{size}": list(map(len, models))}
-    files = {"computation.png": draw_densities(best, densities, run.W.encoder),
+        tens = small[size].loss.reshape(-1, 10).argmin(axis=1) + np.arange(0, len(has), 10)
+        numbers |= {f"found_{size}": has.mean(), f"tens_{size}": has[tens].mean(),
+                    f"motifs_{size}": list(map(len, models))}
+    files = {"computation.png": draw_densities(run, plain, densities, yardstick, computed),
              "computation_motif.png": draw_motif(best_three, small[6], found[6])}
     if not quick:
         files["absolute_value.npz"] = lambda path: write_example(path, run)
     return Result(files, measured, numbers)
 
 
-def train(n, m, density, decay, steps, starts, batch=BATCH):
-    """Models of |x| from random starts: one row of densities each, importance decay^i."""
+def train(n, m, density, decay, **options):
+    """Models of |x| from random starts, by the recipe of all figures but for `options`; importance decay^i."""
     features = tms.SparseFeatures(n, density, decay ** np.arange(n), signed=True, target="abs")
-    return tms.train(features, m, hidden="relu", tied=False, steps=steps, batch_size=batch, restarts=starts, seed=0)
+    return tms.train(features, m, hidden="relu", tied=False, seed=0, **options)
+
+
+def awake(n, m, starts):
+    """Random starts in which every output hears its feature: D = |E|, so that z_i is never negative. b = 0."""
+    E = np.random.default_rng(0).normal(0, np.sqrt(2 / (n + m)), (starts, 1, m, n))
+    return (E, abs(E)), np.zeros(n)
+
+
+def by_hand(n, m):
+    """Two neurons a feature for the first m/2 features, and nothing for the others."""
+    half = np.eye(m // 2, n)
+    return np.concatenate([half, -half]), np.concatenate([half, half])
+
+
+def loss_by_hand(n, m, density, decay):
+    """What that costs if b is the mean of |x_i| for the others: their variances, times their importance."""
+    return (density / 3 - density**2 / 4) * np.sum(decay ** np.arange(m // 2, n))
 
 
 def rescaled(W):
@@ -140,15 +171,15 @@ def rescaled(W):
     return tms.Weights(W.encoder / largest, W.decoder * largest)
 
 
-def loss_by_hand(n):
-    """Loss of the 2n neurons ReLU(x_i) and ReLU(-x_i), added up."""
+def exact_loss(n):
+    """Loss of two neurons for each of n features."""
     x = tms.SparseFeatures(n, 0.5, signed=True).sample(1000, seed=n)
-    W = np.concatenate([np.eye(n), -np.eye(n)]), np.concatenate([np.eye(n), np.eye(n)])
-    return tms.loss(W, np.zeros(n), x, hidden="relu", target=abs(x))
+    return tms.loss(by_hand(n, 2 * n), np.zeros(n), x, hidden="relu", target=abs(x))
 
 
-def signs(E, held):
-    """Whether the neurons that hold a feature are one of each sign."""
+def signs(E):
+    """Whether each feature has two neurons, one of each sign."""
+    held = abs(E) > 0.3 * abs(E).max(axis=-1, keepdims=True)
     return ((held & (E > 0)).sum(axis=-2) == 1) & ((held & (E < 0)).sum(axis=-2) == 1)
 
 
@@ -226,28 +257,43 @@ def write_example(path, run):
 # ------------------------------------------------------------------------------------------------------------ pictures
 
 
-def draw_densities(best, densities, encoders):
-    """Stacked bars of |E_ki|, a panel a density, and the share of monosemantic neurons."""
-    rows = -(-(len(densities) + 1) // 2)
-    fig, axes = plt.subplots(rows, 2, figsize=(8.3, 1.75 * rows))
-    for ax, E, s in zip(axes.flat, rescaled(best.W).encoder, densities, strict=False):
+def draw_densities(run, plain, densities, yardstick, computed):
+    """Stacked bars of |E_ki|, a panel a density; then who is monosemantic, what is computed, and what it costs."""
+    *_, m, _ = run.W.encoder.shape
+    rows = -(-(len(densities) + 3) // 2)
+    fig, axes = plt.subplots(rows, 2, figsize=(8.3, 1.7 * rows))
+    for ax, E, s in zip(axes.flat, rescaled(run.best().W).encoder, densities, strict=False):
         stack(ax, abs(E))
-        count = np.sum(tms.features_per_neuron(E) == 1)
-        ax.set(title=f"s = {s:g}: {count} of {len(E)} neurons monosemantic", xticks=[])
+        ax.set(title=f"s = {s:g}: {np.sum(tms.features_per_neuron(E) == 1)} of {m} neurons monosemantic", xticks=[])
     for ax in axes[:, 0]:
         ax.set_ylabel("$|E_{ki}|$, stacked")
-    for ax in axes.flat[len(densities) :]:
-        ax.set_axis_off()
-    ax = axes.flat[len(densities)]
-    ax.set_axis_on()
+    dots = {"marker": "o", "linestyle": "", "color": "#0072B2", "markersize": 3, "markeredgewidth": 0}
+    alone, able, costs = axes.flat[len(densities) : len(densities) + 3]
     for threshold, style in ((0.1, ":"), (0.3, "-"), (0.5, "--")):
-        share = (tms.features_per_neuron(encoders, threshold) == 1).mean(axis=-1)
-        ax.plot(densities, np.median(share, axis=0), style, color="0.2", label=f"threshold {threshold:g}")
+        share = (tms.features_per_neuron(run.W.encoder, threshold) == 1).mean(axis=-1)
+        alone.plot(densities, np.median(share, axis=0), style, color="0.2", label=f"threshold {threshold:g}")
         if threshold == 0.3:
-            ax.plot(densities, share.T, "o", color="#0072B2", markersize=3, alpha=0.6, markeredgewidth=0)
-    ax.set(xscale="log", xlim=(1.3, densities.min() / 1.3), ylim=(-0.03, 1.03), xlabel="density s (sparser to the right)",
-           title="share of monosemantic neurons, every start")
-    ax.legend()
+            alone.plot(densities, share.T, **dots)
+    alone.set(ylim=(-0.03, 1.03), ylabel="share", title="monosemantic neurons, every start")
+    alone.legend()
+    able.plot(densities, computed.T, **dots)
+    for level, text in ((m // 2, "two neurons each"), (m, "neurons")):
+        able.axhline(level, color="0.7", linewidth=0.8, zorder=0)
+        able.annotate(text, (1.25, level), va="bottom", fontsize=7, color="0.4")
+    able.set(ylabel="features", ylim=(0, None), title="|x| computed, of how many features")
+    last = plain.loss.shape[1]
+    costs.plot(densities, (run.loss / yardstick).T, **dots)
+    costs.plot(densities[-last:], (plain.loss / yardstick[-last:]).T, "x", color="#D55E00", markersize=4)
+    for style in ({**dots, "label": "outputs awake at the start"},
+                  {"marker": "x", "linestyle": "", "color": "#D55E00", "label": "ordinary start"}):
+        costs.plot([], [], **{**style, "markersize": 4})
+    costs.axhline(1, color="0.3", linewidth=0.8)
+    costs.set(yscale="log", ylabel="by hand: 1", title="loss over that of two neurons a feature")
+    costs.set(yticks=[1, 3, 10, 30], yticklabels=[1, 3, 10, 30])
+    costs.yaxis.minorticks_off()
+    costs.legend()
+    for ax in (alone, able, costs):
+        ax.set(xscale="log", xlim=(1.3, densities.min() / 1.3), xlabel="density s, sparser to the right")
     colors = plots.superposition_colors(np.ones(2), [0, 1])
     handles = [plt.Rectangle((0, 0), 1, 1, color=color) for color in (*colors, "#f3ecd8")]
     fig.legend(handles, ["feature alone in its neurons", "feature that shares them", "polysemantic neuron"],
@@ -261,8 +307,10 @@ def stack(ax, size):
     Blue: a feature alone in its neurons. Red: one whose neurons read as much of others as of itself.
     """
     size = size[np.argsort(size.argmax(axis=1), kind="stable")]
-    others = size.sum(axis=1, keepdims=True) - size
-    colors = plots.superposition_colors(np.ones(size.shape[1]), (size * others).sum(axis=0) / size.sum(axis=0))
+    held = np.where(size > 0.1, size, 0)
+    others = held.sum(axis=1, keepdims=True) - held
+    mixed = (held * others).sum(axis=0) / np.maximum(held.sum(axis=0), 0.1)
+    colors = plots.superposition_colors(np.ones(size.shape[1]), mixed)
     order = np.argsort(-size, axis=1)
     height = np.take_along_axis(size, order, axis=1)
     top = height.cumsum(axis=1)
@@ -319,8 +367,9 @@ def two_neurons(fig, grid, E, D, motif):
             for j, i in enumerate(shown):
                 x = place + (j - (len(shown) - 1) / 2) * 0.25
                 ax.bar(x, values[i], width=0.22, color=FEATURES[i])
-                ax.annotate(f"{values[i]:.2g}", (x, values[i]), ha="center", fontsize=7,
-                            va="bottom" if values[i] > 0 else "top")
+                if abs(values[i]) > 0.1:
+                    ax.annotate(f"{values[i]:.2g}", (x, values[i]), ha="center", fontsize=7,
+                                va="bottom" if values[i] > 0 else "top")
         ax.axhline(0, color="0.3", linewidth=0.6)
         ax.margins(y=0.2)
         ax.set(xticks=[0, 1], xticklabels=["reads", "writes"], title=f"neuron {name}")
