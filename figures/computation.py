@@ -57,11 +57,11 @@ SMALL = {6: (10, 0.2, 0.7), 10: (10, 0.35, 0.8)}  # n: m, density, decay of the 
 FEATURES = ["#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00"]
 
 CLAIMS = [
-    Claim("exact", "two neurons a feature by hand, n = 1 to 20 = m/2: loss", THEORY, exactly(0), "n", quick=True),
+    Claim("exact", "two neurons a feature by hand, n = 1 to 20 = m/2: loss", THEORY, exactly(0), "size", quick=True),
     Claim("three", "n = 3, m = 6, s = 1, 0.3, 0.1: neurons of each feature, best start", PAPER, exactly(2), "feature",
           quick=True),
     Claim("signs", "they are one a sign", PAPER, always(), "feature", quick=True),
-    Claim("three_loss", "n = 3, m = 6: loss of the best start, which could be 0", THEORY, at_most(1e-6), "density"),
+    Claim("three_loss", "n = 3, m = 6: loss of the best start, which could be 0", THEORY, at_most(1e-6), "task"),
     Claim("dense", "n = 100, m = 40, s = 1 and 0.3: share of monosemantic neurons", PAPER, at_least(0.9), "model"),
     Claim("sparse", "s = 0.001: share of monosemantic neurons", PAPER, exactly(0), "model"),
     Claim("falls", "there are never more monosemantic neurons at the next lower density", PAPER, always(), "step"),
@@ -74,7 +74,7 @@ CLAIMS = [
     Claim("plain", "s = 0.01 and below: loss from ordinary starts, by the recipe of the other figures, over the best "
           "of these", OURS, at_least(2), "model"),
     Claim("pays", "best start, loss over that of m/2 features with two neurons each, n = 100, m = 40", OURS, at_most(1),
-          "density"),
+          "task"),
     Claim("pays_small", "the same for n = 6, m = 10 and n = 10, m = 10", OURS, at_most(1), "set-up"),
     Claim("motif", "the asymmetric motif is there: starts of 100 that have it", PAPER, at_least(1), "set-up"),
     Claim("ratio", "input weights of the motif, large over small: within a factor of two of the paper's 4", PAPER,
@@ -92,7 +92,8 @@ def make(quick):
                    for s, count, restarts in ((densities, steps, starts), (densities[sparse], 2 * steps, 2)))
     plain = train(n, m, densities[sparse][:, None], 0.8, steps=steps // 2, batch_size=BATCH, restarts=3)
     few = {"steps": 1500 if quick else 4000, "batch_size": 256}
-    three = train(3, 6, np.array([[1], [0.3], [0.1]]), 1, restarts=8 if quick else 20, **few)
+    count = 8 if quick else 20
+    three = train(3, 6, np.array([[1], [0.3], [0.1]]), 1, restarts=count, initial=awake(3, 6, count), **few)
     small = {size: train(size, *rest, restarts=10 if quick else 100, **few) for size, rest in SMALL.items()}
 
     mono = tms.features_per_neuron(run.W.encoder) == 1                             # (starts, densities, neurons)

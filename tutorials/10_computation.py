@@ -199,8 +199,8 @@ for name, array, gradient in zip(("E", "D", "b"), (E, D, b), mine, strict=True):
 # %%
 print(
     check_grad(
-        lambda E, D, b: my_loss(E, D, b),
-        lambda E, D, b: my_backward(E, D, b, x, abs(x), importance),
+        lambda model: my_loss(*model),
+        lambda model: my_backward(*model, x, abs(x), importance),
         (E, D, b),
     )
 )
