@@ -7,7 +7,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 import minitms as tms
-from figures import computation
+from figures import computation, motif
 
 RNG = np.random.default_rng(0)
 GRID = np.concatenate([np.eye(3), -np.eye(3)])
@@ -38,7 +38,7 @@ def test_the_loss_by_hand_is_the_mean_over_samples(density, decay):
 
 def test_rescaled_neurons_are_the_same_model():
     W, b = tms.Weights(*RNG.normal(size=(2, 5, 3))), RNG.normal(size=3)
-    scaled = computation.rescaled(W)
+    scaled = motif.rescaled(W)
     assert_allclose(abs(scaled.encoder).max(axis=1), 1)
     x = RNG.uniform(-1, 1, (20, 3))
     assert_allclose(tms.forward(scaled, b, x, hidden="relu"), tms.forward(W, b, x, hidden="relu"))
@@ -82,13 +82,13 @@ def test_half_of_a_feature_is_not_computed():
 
 def test_the_motif_is_found_with_its_two_neurons():
     E, D, b = borrowed()
-    (motif,) = computation.motifs(E, D, b)
-    assert (motif.p, motif.q, motif.large, motif.small) == (0, 3, 0, 1)
-    assert (motif.ratio, motif.left) == (4, 0)
+    (found,) = motif.motifs(E, D, b)
+    assert (found.p, found.q, found.large, found.small) == (0, 3, 0, 1)
+    assert (found.ratio, found.left) == (4, 0)
     y = tms.forward((E, D), b, GRID, hidden="relu")
     assert_allclose(y[:, 1], [0, 1, 0, 0, 1, 0])
     D[3, 1] = -12
-    assert computation.motifs(E, D, b)[0].left == 0.25
+    assert motif.motifs(E, D, b)[0].left == 0.25
 
 
 @pytest.mark.parametrize(
@@ -104,11 +104,11 @@ def test_the_motif_is_found_with_its_two_neurons():
 def test_what_is_no_motif(break_it):
     E, D, b = borrowed()
     break_it(E, D)
-    assert computation.motifs(E, D, b) == []
+    assert motif.motifs(E, D, b) == []
 
 
 def test_a_scaled_neuron_does_not_hide_the_motif():
     E, D, b = borrowed()
     scale = np.array([0.1, 1, 1, 7, 1])[:, None]
-    (motif,) = computation.motifs(scale * E, D / scale, b)
-    assert_allclose([motif.ratio, motif.left], [4, 0], atol=1e-12)
+    (found,) = motif.motifs(scale * E, D / scale, b)
+    assert_allclose([found.ratio, found.left], [4, 0], atol=1e-12)
