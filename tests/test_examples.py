@@ -27,7 +27,7 @@ def test_the_phase_diagram_is_the_best_of_a_million():
 
 def test_the_losses_of_the_phase_diagram_are_those_of_its_models():
     diagram, rng = tms.load_example("phase_changes"), np.random.default_rng(0)
-    for d, i in rng.integers(0, [1000, 100], (20, 2)):
+    for d, i in rng.integers([600, 0], [1000, 100], (20, 2)):  # denser than 0.16: samples tell enough
         cell = diagram.at(diagram.densities[d], diagram.importances[i])
         x = tms.SparseFeatures(2, diagram.densities[d]).sample(2**17, seed=int(d))
         sampled = tms.loss(cell["W"][0], cell["b"][0], x, [1, diagram.importances[i]])

@@ -261,8 +261,9 @@ assert tms.neurons_per_feature(E).tolist() == [2, 2, 2]
 #
 # <details><summary>Answer</summary>
 #
-# Nearly all at s = 1, none at 0.001. Errors in an important feature cost most, so these keep clear of interference
-# longest, and it is the less important ones that share.
+# All at s = 1, none at 0.001. Errors in an important feature cost most, so one expects that these keep clear of
+# interference longest, as the paper says. Here it is so at s = 0.01; where features are denser, the few neurons that are
+# shared are those of features of every importance.
 #
 # </details>
 
@@ -310,13 +311,15 @@ plt.show()
 
 # %% [markdown]
 # Above: the twelve largest |E_ki| of each neuron, one upon the other, neurons sorted by their largest feature. Below:
-# what the model answers if one feature alone is on; the broad grey line is |x|. At s = 1 the first twenty features have
-# a neuron for each half, and the rest get their mean. At s = 0.001 neurons read many features each, and still answer
-# more or less |x|, also for feature 30, which would have no neuron if nobody shared.
+# what the model answers if one feature alone is on; the broad grey line is |x|. At s = 1 each neuron works for one
+# feature, and what has no neurons gets its mean, s/2. There are enough for feature 19, but training gave it none, and
+# more than two to some others. At s = 0.001 neurons read many features each, and still answer |x|, also for feature 30,
+# which would have no neuron if nobody shared.
 #
 # Is that better? [The findings](../figures/README.md#computing-the-absolute-value-in-superposition) compare the loss of
 # these models with one made by hand, that gives two neurons each to the twenty most important features and answers the
-# others with their mean. A surprise waits there.
+# others with their mean. Where features are sparse, sharing wins; where they are denser, training does not even find
+# the model made by hand.
 #
 # <a id="motif"></a>
 # ## 5. Two features share a neuron
