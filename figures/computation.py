@@ -14,9 +14,10 @@ optimiser. A neuron may read c times as much and write 1/c as much and remain th
 **What we see.** Three features and six neurons: each feature takes exactly two, one a sign (second picture, left). A
 hundred features and forty neurons: {{mono_best}} of 40 neurons are monosemantic at s = 1, 0.3, 0.1, 0.03, 0.01, 0.003
 and 0.001, in the best start. With dense features every neuron reads one of the important ones, of which each has two
-neurons or, by misfortune of the start, more. With sparse ones every neuron is shared, and at s = 0.001 forty neurons compute |x| of {{computed_low}} to {{computed_high}} features (mean
-squared error below half of the variance), where two neurons each would do for 20. In between, many neurons have one
-large weight and several small ones: a primary feature and secondary ones.
+neurons or, by misfortune of the start, more. With sparse ones every neuron is shared, and at s = 0.001 forty neurons
+compute |x| of {{computed_low}} to {{computed_high}} features (mean squared error below half of the variance), where two
+neurons each would do for 20. In between, many neurons have one large weight and several small ones: a primary feature
+and secondary ones.
 
 **The asymmetric motif.** With n = 6 and m = 10 (s = 0.2, importance 0.7^i) two neurons are missing, and feature 5 pays.
 A neuron p of another feature reads it with the opposite sign, weakly, and writes it strongly. The paper's numbers are

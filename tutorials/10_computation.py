@@ -262,8 +262,8 @@ assert tms.neurons_per_feature(E).tolist() == [2, 2, 2]
 # <details><summary>Answer</summary>
 #
 # All at s = 1, none at 0.001. Errors in an important feature cost most, so one expects that these keep clear of
-# interference longest, as the paper says. Here it is so at s = 0.01; where features are denser, the few neurons that are
-# shared are those of features of every importance.
+# interference longest, as the paper says. Here it is so at s = 0.01; where features are denser, the few neurons that
+# are shared are those of features of every importance.
 #
 # </details>
 
