@@ -100,7 +100,7 @@ CLAIMS = [
 
 
 def make(quick):
-    n, m, densities, starts, steps = (20, 8, DENSITIES[::3], 2, 400) if quick else (N, M, DENSITIES, STARTS, STEPS)
+    n, m, densities, starts, steps = (20, 8, DENSITIES[::2], 2, 200) if quick else (N, M, DENSITIES, STARTS, STEPS)
     sparse = densities <= 0.01
     run, longer = (train(n, m, s[:, None], 0.8, steps=count, warmup=count // 6, batch_size=BATCH, restarts=restarts,
                          initial=awake(n, m, restarts))
