@@ -6,8 +6,8 @@ feature, with fewer neurons than the function needs?
 **Set-up.** h = ReLU(E x), y = ReLU(Dᵀ h + b), E and D of their own, no hidden bias; y should be |x|, each x_i on with
 probability s and then uniform on [-1, 1]. Since |x| = ReLU(x) + ReLU(-x), a feature alone needs two neurons. n = {{n}},
 m = {{m}}, importance 0.8^i, seven densities; Adam at 0.01 with warm-up and cosine decay, {{steps:,}} steps of {{batch}}
-examples, {{starts}} starts a density, of which the best is drawn. They start from a random E, D = |E| and b = 0, as does
-n = 3, m = 6 (best of {{three_starts}}); the models with the motif start as in the other figures. These small ones take
+examples, {{starts}} starts a density, of which the best is drawn. They start from a random E, D = |E| and b = 0, as
+does n = 3, m = 6 (best of {{three_starts}}); the models with the motif start as in the other figures. These small ones take
 4,000 steps of 256. The paper states neither optimiser nor start. A neuron may read c times as much and write 1/c as
 much and remain the same, so each is scaled to a largest |E_ki| of 1 before anything is drawn or counted. It is
 *monosemantic* if every other |E_ki| of its row is below 0.3 (the paper judges by eye; one panel has 0.1 and 0.5 too).
@@ -92,7 +92,8 @@ CLAIMS = [
     Claim("plain", "s = 0.01 and below: loss from ordinary starts, by the recipe of the other figures, over the best "
           "of these", OURS, at_least(2), "model"),
     Claim("pays", "best start, loss on fresh examples over that of m/2 features with two neurons each, n = 100, m = 40",
-          OURS, at_most(1), "task", expect=NOT, reason="it pays at s = 0.003 and 0.001; above, training does not find the model by hand"),
+          OURS, at_most(1), "task", expect=NOT,
+          reason="it pays at s = 0.003 and 0.001; above, training does not find the model by hand"),
     Claim("pays_small", "the same for n = 6, m = 10 and n = 10, m = 10", OURS, at_most(1), "set-up"),
     Claim("motif", "the asymmetric motif is there: starts of 100 that have it", PAPER, at_least(1), "set-up"),
     Claim("ratio", "input weights of the motif, large over small: within a factor of two of the paper's 4", PAPER,
