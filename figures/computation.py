@@ -4,14 +4,14 @@
 feature, with fewer neurons than the function needs?
 
 **Set-up.** h = ReLU(E x), y = ReLU(Dᵀ h + b), E and D of their own, no hidden bias; y should be |x|, each x_i on with
-probability s and then uniform on [-1, 1]. Since |x| = ReLU(x) + ReLU(-x), a feature alone needs two neurons. n = {{n}},
-m = {{m}}, importance 0.8^i, seven densities; Adam at 0.01 with warm-up and cosine decay, {{steps:,}} steps of
-{{batch}} examples, {{starts}} starts a density, of which the best is drawn. They start from a random E, D = |E| and b = 0,
-as does n = 3, m = 6 (best of {{three_starts}}); the models with the motif start as in the other figures. These small ones take
-4,000 steps of 256. The paper states neither optimiser nor start. A neuron may read c times as much and write 1/c as
-much and remain the same, so each is scaled to a largest |E_ki| of 1 before anything is drawn or counted. It is
-*monosemantic* if every other |E_ki| of its row is below 0.3 (the paper judges by eye; one panel has 0.1 and 0.5 too).
-Neurons are sorted by their largest feature, as in the paper.
+probability s and then uniform on [-1, 1]. Since |x| = ReLU(x) + ReLU(-x), a feature alone needs two neurons. n =
+{{n}}, m = {{m}}, importance 0.8^i, seven densities; Adam at 0.01 with warm-up and cosine decay, {{steps:,}} steps of
+{{batch}} examples, {{starts}} starts a density, of which the best is drawn. They start from a random E, D = |E| and b
+= 0, as does n = 3, m = 6 (best of {{three_starts}}); the models with the motif start as in the other figures. These
+small ones take 4,000 steps of 256. The paper states neither optimiser nor start. A neuron may read c times as much
+and write 1/c as much and remain the same, so each is scaled to a largest |E_ki| of 1 before anything is drawn or
+counted. It is *monosemantic* if every other |E_ki| of its row is below 0.3 (the paper judges by eye; one panel has
+0.1 and 0.5 too). Neurons are sorted by their largest feature, as in the paper.
 
 **What we see.** Three features and six neurons: each feature takes exactly two, one a sign (second picture, left). A
 hundred features and forty neurons: {{mono_best}} of 40 neurons are monosemantic at s = 1, 0.3, 0.1, 0.03, 0.01, 0.003
