@@ -61,6 +61,7 @@ NAMES = (
     "adversarial",
     "adversarial_training",
     "privileged_basis",
+    "computation",
     "double_descent",
 )
 
@@ -72,7 +73,8 @@ class Result:
     Parameters
     ----------
     files : mapping of file name -> matplotlib figure, or function of the path that writes the file
-        Each name begins with the figure's name. ``.png`` and ``.gif`` are shown in the findings, in this order.
+        Each name begins with the figure's name, but for ``.npz``, what `minitms.load_example` loads by that name, which
+        a full run leaves in the package. ``.png`` and ``.gif`` are shown in the findings, in this order.
         Equal runs must write equal bytes: no dates, seconds or host facts.
     measured : mapping of claim key -> values
         One number or an array of them (one a seed, say); NaN never holds. With ``quick``, only claims that have

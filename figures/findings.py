@@ -52,7 +52,7 @@ def prose(name):
 def save(folder, name, rows, result, quick):
     """Write a figure's files and its ``NAME.json`` into `folder`."""
     for file, content in result.files.items():
-        if not file.startswith(name):
+        if not file.startswith(name) and not file.endswith(".npz"):  # that is an example of the package
             raise ValueError(f"figure {name} writes {file!r}; expected a file name that begins with {name!r}")
         write_whole(place(folder, file), content if callable(content) else _png(content))
     record = {"quick": quick, "files": list(result.files), "claims": rows, "numbers": _plain(result.numbers)}

@@ -23,6 +23,8 @@ diagram"; why, is told in `broadcast_slip`. It deserves credit for the idea of t
 halves of the restarts the best class differs in {{halves:.2%}} of the cells.
 """
 
+from dataclasses import replace
+
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.patches import Patch
@@ -100,7 +102,7 @@ def make(quick):
         fig.legend(handles=handles, loc=("outside upper center", "outside lower center")[row], ncols=4, handlelength=1)
     files = {"phase_changes.png": fig}
     if not quick:
-        files["phase_changes.npz"] = lambda path: write_example(path, relu, classes)
+        files["phase_changes.npz"] = lambda path: write_example(path, relu)
     return Result(files, measured, numbers)
 
 
@@ -120,11 +122,11 @@ def boundary(diagram):
     return np.sqrt(s[last] * s[np.minimum(last + 1, len(s) - 1)])
 
 
-def write_example(path, diagram, classes):
+def write_example(path, diagram):
     """Write the best models, small enough to come with the package: see `minitms.load_example`."""
-    names = np.array(["first", "extra", "superposed", "neither"])
-    np.savez_compressed(
-        path, densities=diagram.densities, importances=diagram.importances, W=diagram.best().W.astype(np.float16),
-        classes=(classes[..., None] == names).argmax(axis=-1).astype(np.uint8), class_names=names,
-        activation=diagram.activation, restarts=len(diagram.loss), seed=diagram.seed, **diagram.settings,
-    )  # fmt: skip
+    best = diagram.best()
+    W, b = (array.astype(np.float16).astype(float) for array in (best.W, best.b))
+    importance = np.stack([np.ones_like(diagram.importances), diagram.importances], axis=-1)
+    loss = tms.expected_loss(W, b, diagram.densities[:, None, None], importance, diagram.activation)
+    loss = loss.astype(np.float32).astype(float)
+    replace(diagram, W=W[None], b=b[None], loss=loss[None]).save(path)

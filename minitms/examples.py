@@ -3,36 +3,41 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Literal, overload
 
-import numpy as np
+from minitms import _checks
+from minitms.diagram import PhaseDiagram
+from minitms.run import TrainingRun
 
 FOLDER = Path(__file__).parent / "data"
+LOADERS = {"absolute_value": TrainingRun.load, "phase_changes": PhaseDiagram.load}
 
 
-class Example(dict[str, np.ndarray]):
-    """Arrays by their names, whose repr tells their shapes only."""
-
-    def __repr__(self) -> str:
-        said = (f"{name} {array.shape}" if array.ndim else f"{name}={array.item()!r}" for name, array in self.items())
-        return f"Example({', '.join(said)})"
+@overload
+def load_example(name: Literal["absolute_value"]) -> TrainingRun: ...
 
 
-def load_example(name: Literal["phase_changes"]) -> Example:
-    """Load a result that comes with the package.
+@overload
+def load_example(name: Literal["phase_changes"]) -> PhaseDiagram: ...
+
+
+def load_example(name: Literal["absolute_value", "phase_changes"]) -> TrainingRun | PhaseDiagram:
+    """Load a result that comes with the package, as what its maker returns.
 
     Parameters
     ----------
-    name : "phase_changes"
-        The best of ten of each cell of a million one-neuron ReLU models, trained by ``python -m figures phase_changes``
-        at full size: densities (D,), importances (I,), W (D, I, 1, 2) in float16, classes (D, I) as indices into
-        class_names, and how they were trained: activation, restarts, steps, batch_size, learning_rate, seed.
+    name : "absolute_value" or "phase_changes"
+        "absolute_value": models that compute |x|, n = 100 features in m = 40 neurons, one at each of the densities 1,
+        0.3, 0.1, 0.03, 0.01, 0.003 and 0.001: the best of several starts, by ``python -m figures computation`` (Elhage
+        et al., section 8). A `TrainingRun`, as from `train` with one restart.
+        "phase_changes": a million one-neuron ReLU models, of which the best of ten of each cell is kept, by
+        ``python -m figures phase_changes`` (section 3). A `PhaseDiagram`, as from `phase_diagram` with one restart.
 
     Returns
     -------
-    arrays : dict of str -> array
-        Not a PhaseDiagram, which holds every restart with its bias and its loss: of a million models only the best W of
-        each cell is small enough to come along.
+    run : TrainingRun, or diagram : PhaseDiagram
+        With one restart, the best. The diagram's weights and biases are rounded to half precision, and its losses are
+        the exact ones of these, to the seven digits of single precision.
 
     Raises
     ------
@@ -41,17 +46,11 @@ def load_example(name: Literal["phase_changes"]) -> Example:
 
     Examples
     --------
-    >>> import matplotlib.pyplot as plt, minitms as tms
-    >>> example = tms.load_example("phase_changes")
-    >>> classes = example["class_names"][example["classes"]]
-    >>> classes.shape
-    (1000, 100)
-    >>> grid = example["densities"], example["importances"]
-    >>> ax = tms.plots.phase_map(*grid, tms.plots.class_colors(classes))
-    >>> plt.close()
+    >>> import minitms as tms
+    >>> run = tms.load_example("absolute_value")
+    >>> run.best().W.encoder.shape, run.features.target
+    ((7, 40, 100), 'abs')
+    >>> tms.load_example("phase_changes").best().W.shape
+    (1000, 100, 1, 2)
     """
-    names = sorted(path.stem for path in FOLDER.glob("*.npz"))
-    if name not in names:
-        raise ValueError(f"there is no example {name!r}; expected one of {', '.join(map(repr, names))}")
-    with np.load(FOLDER / f"{name}.npz", allow_pickle=False) as arrays:
-        return Example(arrays)
+    return _checks.lookup("name", name, LOADERS)(FOLDER / f"{name}.npz")

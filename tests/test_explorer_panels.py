@@ -237,8 +237,8 @@ def test_phases_by_mouse_and_keyboard(page):
     hand = [one["loss"] for one in found["hand"]]
     np.testing.assert_allclose(hand, tms.theory.configuration_losses(s, r), rtol=1e-12)
     trained = tms.load_example("phase_changes")
-    nearest = abs(trained["densities"] - s).argmin(), abs(trained["importances"] - r).argmin()
-    assert found["trained"]["x"][:2] == trained["W"][nearest].ravel().tolist() == names["trained"].ravel().tolist()
+    nearest = abs(trained.densities - s).argmin(), abs(trained.importances - r).argmin()
+    assert found["trained"]["x"][:2] == trained.best().W[nearest].ravel().tolist() == names["trained"].ravel().tolist()
     assert any(branch["least"] for branch in found["branches"])
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import concurrent.futures
 import multiprocessing
 import os
-import re
 import subprocess
 import sys
 from pathlib import Path
@@ -15,7 +14,7 @@ import numpy as np
 import pytest
 
 import minitms as tms
-from minitms import _pace, phases, theory
+from minitms import _pace, phases
 from minitms.diagram import CLASSES
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -341,28 +340,3 @@ def test_one_value_is_a_valid_axis():
 def test_classify_refuses_other_models(W):
     with pytest.raises(ValueError, match="W"):
         tms.classify(W)
-
-
-# ----------------------------------------------------------------------------------------------------- the example
-
-
-def test_the_example_is_the_diagram_that_it_says_it_is():
-    """Its agreement with theory, from the weights alone; and a few of its cells, trained again."""
-    example = tms.load_example("phase_changes")
-    assert re.match(r"Example\(densities \(1000,\), .*, W \(1000, 100, 1, 2\), .*restarts=10, ", repr(example))
-    assert example["W"].shape == (1000, 100, 1, 2)
-    s, r = example["densities"], example["importances"]
-    names = example["class_names"][example["classes"]]
-    in_theory = np.array(theory.CONFIGURATIONS[2])[theory.predicted_configuration(s[:, None], r)]
-    away = theory.away_from_boundary(s[:, None], r)
-    from_weights = tms.classify(example["W"].astype(np.float64))
-    assert np.mean(from_weights == names) > 0.999  # float16 moves a weight across a threshold now and then
-    for classes in (names, from_weights):
-        assert (classes == in_theory)[away].mean() >= 0.995
-        assert (classes == in_theory).mean() >= 0.96
-    assert (Path(tms.__file__).parent / "data" / "phase_changes.npz").stat().st_size < 2**20
-
-
-def test_an_unknown_example_is_refused():
-    with pytest.raises(ValueError, match="expected one of"):
-        tms.load_example("no such")

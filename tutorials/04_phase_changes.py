@@ -27,7 +27,7 @@
 # | $s^*$ | the density at which two arrangements cost the same | a number |
 # | $W$, $b$ | one model | (1, 2), (2,) |
 # | `diagram.W` | all models of a diagram | (restarts, D, R, 1, 2) |
-# | `million["W"]` | the best model of each cell | (D, R, 1, 2) |
+# | `million.W` | the best model of each cell, the same with one restart | (1, D, R, 1, 2) |
 
 # %%
 try:
@@ -247,7 +247,8 @@ assert cell["class"] == cell["theory_class"] == "superposed"
 # ## 3. A million models
 #
 # The same on a fine grid: the package brings the result of a sweep with ten runs in each cell, so that nobody has to
-# wait for it. Of each cell it holds the best run. (All of it can be made anew: `python -m figures phase_changes`.)
+# wait for it. Of each cell it holds the best run: a diagram with one restart, its weights rounded to three digits. (All
+# of it can be made anew: `python -m figures phase_changes`.)
 #
 # The left picture gives each cell the colour of what its best model does. The right one has the paper's two measures of
 # the extra feature, mixed: how far it is represented (grey means not at all), and whether it has the neuron to itself
@@ -255,18 +256,15 @@ assert cell["class"] == cell["theory_class"] == "superposed"
 
 # %%
 million = tms.load_example("phase_changes")
-s, r, W = million["densities"], million["importances"], million["W"].astype(float)
-classes = million["class_names"][million["classes"]]
-models = million["restarts"] * classes.size
+s, r, classes = million.densities, million.importances, million.classes
+runs, settings = 10, million.settings
 print(
-    f"{models:,} models: {million['restarts']} runs in each of {len(s)} x {len(r)} "
-    f"cells, {million['steps']:,} steps of {million['batch_size']} examples"
+    f"{runs * classes.size:,} models: {runs} runs in each of {len(s)} x {len(r)} "
+    f"cells, {settings['steps']:,} steps of {settings['batch_size']} examples"
 )
-print("W has shape", W.shape)
+print("W has shape", million.W.shape)
 
-in_theory = words[theory.predicted_configuration(s[:, None], r)]
-clear = theory.away_from_boundary(s[:, None], r)
-share, share_away = (classes == in_theory).mean(), (classes == in_theory)[clear].mean()
+share, share_away = million.agreement, million.agreement_away
 print(f"cells as in theory: {share:.1%}; away from the boundary: {share_away:.2%}")
 below = s[:, None] < 0.8 * theory.boundary_density(r)
 lost = (classes[below] != "superposed").sum()
@@ -275,9 +273,7 @@ print(f"well below the lines, not superposed: {lost} of {below.sum():,} cells")
 fig, axes = plt.subplots(1, 2, figsize=(8.3, 3.6), sharey=True)
 plots.phase_map(axes[0], s, r, plots.class_colors(classes))
 axes[0].set_title("a million models, the best of each cell")
-colors = plots.superposition_colors(
-    tms.feature_norms(W)[..., 1], tms.interference(W)[..., 1]
-)
+colors = plots.superposition_colors(million.norm, million.interference)
 plots.phase_map(axes[1], s, r, colors)
 axes[1].set(title="the same, in the paper's colours", ylabel="")
 for ax in axes:
@@ -287,9 +283,8 @@ plt.show()
 
 # %% tags=["check"]
 assert lost < 0.01 * below.sum()
-assert models >= 1_000_000
-assert (tms.classify(W) == classes).mean() > 0.999  # W is stored with three digits
-assert (W[classes == "neither"].prod(axis=-1) > 0).all()  # both of one sign
+assert runs * classes.size >= 1_000_000
+assert (million.best().W[classes == "neither"].prod(axis=-1) > 0).all()  # both of one sign
 assert share > 0.9
 assert share_away > 0.99
 

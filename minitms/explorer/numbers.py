@@ -35,10 +35,10 @@ def phases() -> dict:
     """Models of one neuron and two features, one a cell (density, importance), each as (w_1, w_2, b_1, b_2).
 
     `exact` has the least expected loss; `together` the least of features that are always on together, as in the earlier
-    replication; `trained` is the best of ten that were trained on samples, of which the package keeps (w_1, w_2).
+    replication; `trained` is the best of ten that were trained on samples, which comes with the package.
     """
     trained = load_example("phase_changes")
-    densities, importances = trained["densities"][::STRIDE], trained["importances"]
+    densities, importances = trained.densities[::STRIDE], trained.importances
     exact = phase_diagram(densities, importances, method="expected", restarts=STARTS, seed=0)
     best, together = exact.best(), _together(exact)
     return {
@@ -46,7 +46,7 @@ def phases() -> dict:
         "importances": packed(importances, "float64"),
         "exact": packed(np.concatenate([best.W[..., 0, :], best.b], axis=-1), "float32"),
         "together": packed(together, "float32"),
-        "trained": packed(trained["W"][::STRIDE, :, 0], "float16"),
+        "trained": packed(trained.W[0, ::STRIDE, :, 0], "float16"),
     }
 
 

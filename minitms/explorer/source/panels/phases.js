@@ -197,7 +197,7 @@ diagram = tms.phase_diagram([${s}], [${r}], method="expected", restarts=64, seed
 best = diagram.best()                              # W and -W are one model
 print("least exact loss:", best.W.squeeze(), best.b.squeeze(), best.loss.squeeze())
 print("theory:", diagram.at(${s}, ${r})["theory_losses"])
-trained = tms.load_example("phase_changes")["W"][${9 * row}, ${column}]
+trained = tms.load_example("phase_changes").W[0, ${9 * row}, ${column}]
 print("trained:", trained.squeeze())`;
   }
 }
