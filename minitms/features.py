@@ -330,7 +330,8 @@ class Examples:
 
 
 SparseFeatures.__init__ = told(  # type: ignore[method-assign]
-    "SparseFeatures", sparsity="density = 1 - sparsity", S="density = 1 - S"
+    "SparseFeatures", sparsity="density = 1 - sparsity", S="density = 1 - S", feature_probability="density=",
+    n_instances="density[:, None], with a density for each model",
 )(SparseFeatures.__init__)
 
 

@@ -173,7 +173,8 @@ class TrainingRun:
     def plot(self) -> np.ndarray:
         """Draw the best of the restarts: features as vectors if m = 2, else WᵀW and the norms |W_i|.
 
-        Of a stack, the first four models stand side by side; of untied weights, encoder and decoder.
+        Of a stack up to four models stand side by side, from the first to the last; of untied weights, encoder and
+        decoder.
 
         Returns
         -------

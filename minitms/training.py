@@ -52,7 +52,13 @@ def advance_by_numpy(plan, theta, m, v, first, steps, constants, recorded):
     return np.stack(losses, axis=-1, dtype=np.float64) if losses else np.empty((*theta.shape[:-1], 0))
 
 
-@told("train", lr="learning_rate=", m="n_hidden=", sparsity="SparseFeatures(n, density), density = 1 - sparsity")
+@told(
+    "train",
+    lr="learning_rate=",
+    m="n_hidden=",
+    n_instances="SparseFeatures(n, density[:, None])",
+    sparsity="SparseFeatures(n, density), density = 1 - sparsity",
+)
 def train(
     features: SparseFeatures | Examples,
     n_hidden: int,

@@ -140,6 +140,8 @@ def test_a_word_of_the_paper_is_answered_with_the_one_that_is_known_here():
     for word in ("sparsity", "S"):
         with pytest.raises(TypeError, match=rf"SparseFeatures has no {word}=; expected density = 1 - {word}$"):
             tms.SparseFeatures(n=5, **{word: 0.9})
+    with pytest.raises(TypeError, match="SparseFeatures has no feature_probability=; expected density="):
+        tms.SparseFeatures(n=5, feature_probability=0.1)
     features = tms.SparseFeatures(n=5, density=0.1)
     for word, hint in {"lr": "learning_rate=", "m": "n_hidden=", "sparsity": r".*density = 1 - sparsity"}.items():
         with pytest.raises(TypeError, match=rf"train has no {word}=; expected {hint}"):

@@ -102,16 +102,36 @@ def test_plot_draws_features_as_vectors_in_the_plane(shown):
     plt.close("all")
 
 
-def test_plot_draws_gram_matrix_and_norms_of_the_first_models(shown):
+def test_plot_draws_gram_matrix_and_norms_of_models_from_the_first_to_the_last(shown):
     best = shown["stack"].best()
     for axes in (shown["stack"].plot(), best.plot()):
         assert axes.shape == (2, 4)
-        for k in range(4):
-            gram, bias = axes[0, k].images
+        for column, k in enumerate((0, 1, 3, 4)):
+            gram, bias = axes[0, column].images
             np.testing.assert_allclose(gram.get_array(), best.W[k].T @ best.W[k])
             np.testing.assert_array_equal(bias.get_array()[:, 0], best.b[k])
-            np.testing.assert_allclose([bar.get_width() for bar in axes[1, k].patches], tms.feature_norms(best.W[k]))
-        assert axes[0, 0].figure.get_suptitle() == "the first 4 of 5 models"
+            lengths = [bar.get_width() for bar in axes[1, column].patches]
+            np.testing.assert_allclose(lengths, tms.feature_norms(best.W[k]))
+        assert axes[0, 0].figure.get_suptitle() == "4 of 5 models"
+    plt.close("all")
+
+
+def test_plot_says_which_model_it_is_by_its_density_if_that_tells():
+    def titles(density):
+        run = tms.train(tms.SparseFeatures(3, density), 2, steps=2, restarts=1, seed=0)
+        axes = run.plot()
+        plt.close("all")
+        return [ax.get_title().partition(": ")[0] for ax in axes.flat]
+
+    assert titles([[0.5], [0.25]]) == ["density 0.5", "density 0.25"]
+    assert titles([[0.5], [0.5]]) == titles([[0.5, 0.5, 0.1], [0.1, 0.5, 0.5]]) == ["model 0", "model 1"]
+
+
+def test_plot_names_the_weights_that_it_draws():
+    run = tms.train(tms.SparseFeatures(4, 0.5), 3, tied=False, hidden="relu", steps=2, restarts=1, seed=0)
+    axes = run.plot()
+    assert [ax.get_xticklabels()[0].get_text() for ax in axes[0]] == ["$E^T E$", "$D^T D$"]
+    assert [ax.get_xlabel() for ax in axes[1]] == ["$|E_i|$", "$|D_i|$"]
     plt.close("all")
 
 

@@ -25,6 +25,7 @@ VALUES = 10**6  # and so many numbers of these
 class Panel(NamedTuple):
     """One model, or the encoder or decoder of one."""
 
+    letter: str
     title: str
     W: np.ndarray
     b: np.ndarray | None
@@ -49,7 +50,7 @@ def in_html(thing, draw) -> str:
 
 
 def draw_models(fig, best):
-    """The first models side by side: features as vectors if m = 2, else WᵀW above |W_i|."""
+    """Some models side by side: features as vectors if m = 2, else WᵀW above |W_i|."""
     panels = _panels(best)
     if panels[0].W.shape[0] == 2:
         fig.set_size_inches(2.7 * len(panels) + 0.9, 2.9)
@@ -64,21 +65,33 @@ def draw_models(fig, best):
         axes = fig.subplots(2, len(panels))
         _draw_gram_and_bars(fig, axes, panels)
     if best.loss.size > MODELS:
-        fig.suptitle(f"the first {MODELS} of {best.loss.size} models")
+        fig.suptitle(f"{MODELS} of {best.loss.size} models")
     return axes
 
 
 def _panels(best):
-    panels = []
-    for index in list(np.ndindex(best.loss.shape))[:MODELS]:
-        name = f"model {', '.join(map(str, index))}: " if index else ""
-        title, importance = f"{name}loss {best.loss[index]:.4g}", best.features.importance[index]
+    """What is drawn of a stack: its first and its last model, and some between them, as in a sweep."""
+    panels, size = [], best.loss.size
+    for model in np.linspace(0, size - 1, min(MODELS, size)).round().astype(int):
+        index = np.unravel_index(model, best.loss.shape)
+        title, importance = f"{_name(best.features, index)}loss {best.loss[index]:.4g}", best.features.importance[index]
         if isinstance(best.W, Weights):
-            panels.append(Panel(f"{title}\nencoder", best.W.encoder[index], None, importance))
-            panels.append(Panel(f"{title}\ndecoder", best.W.decoder[index], best.b[index], importance))
+            panels.append(Panel("E", f"{title}\nencoder", best.W.encoder[index], None, importance))
+            panels.append(Panel("D", f"{title}\ndecoder", best.W.decoder[index], best.b[index], importance))
         else:
-            panels.append(Panel(title, best.W[index], best.b[index], importance))
+            panels.append(Panel("W", title, best.W[index], best.b[index], importance))
     return panels
+
+
+def _name(source, index):
+    """Which model of a stack it is: by its density, if each model has one of its own, or by its number."""
+    if not index:
+        return ""
+    if not isinstance(source, Examples):
+        lowest, highest = source.density.min(axis=-1), source.density.max(axis=-1)
+        if (lowest == highest).all() and len(np.unique(lowest)) == lowest.size:
+            return f"density {lowest[index]:.3g}: "
+    return f"model {', '.join(map(str, index))}: "
 
 
 def _draw_vectors(fig, axes, panels):
@@ -94,7 +107,8 @@ def _draw_vectors(fig, axes, panels):
 def _draw_gram_and_bars(fig, axes, panels):
     for (gram, bars), panel in zip(axes.T, panels, strict=True):
         weight_gram(panel.W, panel.b, ax=gram).set_title(panel.title)
-        feature_bars(panel.W, ax=bars)
+        feature_bars(panel.W, ax=bars).set_xlabel(f"$|{panel.letter}_i|$")
+        gram.set_xticklabels([f"${panel.letter}^T {panel.letter}$", "$b$"][: len(gram.get_xticks())])
     axes[1, 0].set_ylabel("feature, 0 on top")
     fig.colorbar(scale("gram"), ax=axes[0], shrink=0.9, extend="both")
     fig.colorbar(scale("interference"), ax=axes[1], label="interference", extend="max")
