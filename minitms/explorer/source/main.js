@@ -11,9 +11,9 @@ function wake() {
   requestAnimationFrame(frame);
 }
 
-function frame() {
+function frame(now) {
   moving = false;
-  if (current.frame()) wake();
+  if (current.frame(now)) wake();
 }
 
 /** What is on the screen has changed. */
