@@ -76,6 +76,8 @@ open(panels.find((panel) => `#${panel.id}` === location.hash) ?? panels[0]);
 window.minitms = {
   SparseFeatures, Training, Adam, modelOf, sizeOf, lossAndGradients, gradientRow, batchKey, uniforms, normals,
   gap, lastWords, cosineRate, dimensionality, featureNorms, interference, gram, expectedAlone, expectedPair, descend,
-  configurationLosses, boundaryDensity, classify, arrangement, polytope, companions,
+  expectedIndependent, isExact,
+  configurationLosses, boundaryDensity, classify, arrangement, companions, polytopeName,
+  featurePolytopes, widest,
   panels: Object.fromEntries(panels.map((panel) => [panel.id, panel])),
 };
