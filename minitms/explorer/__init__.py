@@ -17,6 +17,11 @@ class Explorer:
     """The page, as `explorer` returns it: a notebook shows it; elsewhere, `open` does, in a browser."""
 
     def __init__(self, height: int):
+        if not PAGE.is_file():
+            raise FileNotFoundError(
+                f"the page is missing; expected {PAGE}. Install minitms again, or build the page in a clone: "
+                "python -m minitms.explorer --build"
+            )
         self.height = height
 
     def __repr__(self) -> str:
@@ -55,6 +60,8 @@ def explorer(height: int = 1000) -> Explorer:
     ------
     ValueError, TypeError
         If the height is not a whole number of at least 1.
+    FileNotFoundError
+        If the page is not where it is installed.
 
     Examples
     --------
