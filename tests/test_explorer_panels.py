@@ -213,8 +213,8 @@ def test_drag_draws_the_gradient_that_minitms_has(page, data, paths):
         slopes = np.hstack([names["encode"], names["decode"]])
         np.testing.assert_allclose(names["encode"] + names["decode"], names["dW"], atol=1e-12)
     elif data == "exact":  # whose paths the tests of the numerics hold to those of minitms
-        slopes = np.array(page.run("const {encode, decode} = tms.panels.drag.evaluate(); return [[...encode], [...decode]]"))
-        slopes = np.hstack(slopes.reshape(2, 2, 5))
+        slopes = page.run("const found = tms.panels.drag.evaluate(); return [...found.encode, ...found.decode]")
+        slopes = np.hstack(np.reshape(slopes, (2, 2, 5)))
         np.testing.assert_allclose(slopes[:, :5] + slopes[:, 5:], names["dW"], atol=1e-5)
     else:  # one feature on at a time, at places so close that the mean is the integral
         x = np.concatenate([(np.arange(4000)[:, None] + 0.5) / 4000 * one for one in np.eye(5)])

@@ -31,7 +31,7 @@ class Explorer:
         page = html.escape(PAGE.read_text(encoding="utf-8"))
         return (
             f'<iframe srcdoc="{page}" title="minitms explorer" width="100%" height="{self.height}" '
-            'style="border: 0" allow="clipboard-write"></iframe>'
+            'style="border: 0"></iframe>'
         )
 
     def open(self) -> bool:

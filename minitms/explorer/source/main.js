@@ -57,14 +57,10 @@ tabs.addEventListener("keydown", (event) => {
   next.tab.focus();
 });
 
-document.getElementById("copy").addEventListener("click", async ({ target }) => {
-  try {
-    await navigator.clipboard.writeText(code.textContent);
-    target.textContent = "Copied";
-  } catch { // some frames may not write to the clipboard: then the code is ready to be copied by hand
-    getSelection().selectAllChildren(code);
-    target.textContent = "Selected";
-  }
+// By the old command: the newer way is closed to frames in notebooks. What cannot be copied is ready to be, by hand.
+document.getElementById("copy").addEventListener("click", ({ target }) => {
+  getSelection().selectAllChildren(code);
+  target.textContent = document.execCommand("copy") ? "Copied" : "Selected";
   setTimeout(() => { target.textContent = "Copy"; }, 1500);
 });
 

@@ -58,7 +58,7 @@ function lossAndGradients(model, x, target, importance, found = gradientsOf(mode
       const error = (relu && z < 0 ? 0 : z) - (rest ? 0 : target[first + i]);   // y - t, and |0| is 0 too
       parts[i] += count * error * error;
       if (relu && z <= 0) continue;                                             // g'(z) = 0
-      dz[i] = 2 * count * importance[i] * error;                                // ∂L/∂z = 2 I (y - t) g'(z), times batch
+      dz[i] = 2 * count * importance[i] * error;                                // ∂L/∂z = 2 I (y - t) g'(z)
       db[i] += dz[i];                                                           // ∂L/∂b = sum of dz
       live[lives++] = i;
     }
@@ -73,7 +73,7 @@ function lossAndGradients(model, x, target, importance, found = gradientsOf(mode
       for (let p = 0; p < ons; p++) encode[k * n + on[p]] += da * x[first + on[p]]; // ∂L/∂E = daᵀ x
     }
   }
-  found.loss = 0;
+  found.loss = 0; // and from sums to means over the batch
   for (let i = 0; i < n; i++) {
     parts[i] *= importance[i] / batch;
     db[i] /= batch;

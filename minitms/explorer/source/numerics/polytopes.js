@@ -16,7 +16,8 @@ const SHAPES = {
   digon: [[1], [-1]],
   pentagon: polygon(5),
   // two squares at heights ±1/√3, one turned by 45° against the other
-  "square antiprism": polygon(8).map(([x, y], i) => [x * Math.sqrt(2 / 3), y * Math.sqrt(2 / 3), (-1) ** i / Math.sqrt(3)]),
+  "square antiprism": polygon(8).map(([x, y], i) =>
+    [Math.SQRT2 * x, Math.SQRT2 * y, (-1) ** i].map((v) => v / Math.sqrt(3))),
 };
 const SHAPE_GRAMS = Object.fromEntries(Object.entries(SHAPES).map(([name, corners]) => [
   name, corners.map((one) => corners.map((other) => one.reduce((sum, v, k) => sum + v * other[k], 0))),

@@ -1,7 +1,9 @@
 // Panel "Drag": take a feature by hand, and see the loss and its gradient at once; let go, and it runs downhill.
 
 const DRAG_BATCH = 2048, DOWNHILL_STEPS = 400;
-const LOSSES = { exact: "exact", batch: `of ${DRAG_BATCH.toLocaleString("en")} examples`, one: "exact, one feature on" };
+const LOSSES = {
+  exact: "exact", batch: `of ${DRAG_BATCH.toLocaleString("en")} examples`, one: "exact, one feature on",
+};
 
 class DragPanel {
   id = "drag";
