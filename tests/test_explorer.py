@@ -45,6 +45,8 @@ def test_the_page_is_that_of_its_sources():
 def test_the_page_is_one_small_file_that_loads_nothing():
     text = build.PAGE.read_text(encoding="utf-8")
     assert len(text.encode()) < 1_500_000
+    paper = "https://transformer-circuits.pub/2022/toy_model/index.html"
+    text = text.replace(f'<a href="{paper}">', "", 1)  # a link, which loads nothing before somebody follows it
     assert re.findall(r"""\b(?:src|href)\s*=\s*["']?([^"'>\s]*)""", text) == ["data:,"]
     assert not re.search(r"@import|url\(|\bfetch\(|XMLHttpRequest|WebSocket|\bimport\(", text)
     assert set(re.findall(r"https?://[\w./]+", text)) == {"http://www.w3.org/2000/svg"}  # a name, not an address
@@ -97,30 +99,86 @@ def test_python_minus_m_knows_the_command():
     assert not finished.stderr
 
 
-def test_it_loads_nothing_and_works_in_a_frame(browser, tmp_path):
+# What holders of notebooks allow the output of a cell: scripts but no origin of its own, or nothing from elsewhere.
+BARE, STRICT = "", "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data:"
+
+
+@pytest.mark.parametrize("sandbox", [None, "allow-scripts"])
+@pytest.mark.parametrize("policy", [BARE, STRICT])
+def test_it_loads_nothing_and_works_in_a_frame(browser, tmp_path, sandbox, policy):
+    """As in a notebook; also where the frame has no storage, no cookies, no origin, and may load nothing at all."""
+    frame = tms.explorer()._repr_html_()
+    if sandbox:
+        frame = frame.replace("<iframe", f'<iframe sandbox="{sandbox}"')
     holder = tmp_path / "notebook.html"
-    holder.write_text(f"<!doctype html><meta charset=utf-8><link rel=icon href='data:,'>{tms.explorer()._repr_html_()}",
-                      encoding="utf-8")  # fmt: skip
+    holder.write_text("<!doctype html><meta charset=utf-8><link rel=icon href='data:,'>"
+                      f'<meta http-equiv="Content-Security-Policy" content="{policy}">{frame}', encoding="utf-8")
     browser.open(holder.as_uri())
     browser.driver.switch_to.frame(0)
     browser.wait("tms?.panels.train.training.done")
     assert "a regular pentagon" in browser.text("#train .status")
     for panel in PANELS[1:]:
         browser.show(panel)
+    browser.find("#copy").click()
+    assert browser.text("#copy") == "Copied"
     assert browser.run("return performance.getEntriesByType('resource').length") == 0
+    assert browser.run("try { return localStorage.length } catch { return 'none' }") == ("none" if sandbox else 0)
     browser.driver.switch_to.default_content()
     assert browser.log() == []
+
+
+# ------------------------------------------------------------------------------------------ without what it needs
+
+
+def missing(browser):
+    """What the page says of itself where it cannot run."""
+    browser.wait("getComputedStyle(document.getElementById('missing')).visibility === 'visible'")
+    assert browser.find("#missing").is_displayed()
+    assert not browser.find("#python").is_displayed()
+    return browser.find("#missing").text
 
 
 def test_without_javascript_it_says_what_it_needs(browser):
     browser.emulate("Emulation.setScriptExecutionDisabled", value=True)
     try:
         browser.open()
-        assert browser.find("#missing").is_displayed()
-        assert "JavaScript" in browser.find("#missing").text
-        assert not browser.find("#python").is_displayed()
+        assert "JavaScript" in missing(browser)
     finally:
         browser.emulate("Emulation.setScriptExecutionDisabled", value=False)
+
+
+@pytest.mark.parametrize("name", ["ResizeObserver", "BigUint64Array", "matchMedia"])
+def test_in_a_browser_without_what_it_needs_it_says_so(browser, name):
+    source = {"source": f"delete window.{name}"}
+    script = browser.driver.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", source)
+    try:
+        browser.open()
+        text = missing(browser)
+    finally:
+        browser.emulate("Page.removeScriptToEvaluateOnNewDocument", **script)
+    assert "Chrome, Edge, Firefox or Safari" in text
+    assert f"The browser says: Uncaught ReferenceError: {name} is not defined" in text or f"{name} is not a" in text
+    assert name in " ".join(browser.log())
+
+
+@pytest.mark.parametrize("share", [0.3, 0.95])
+def test_a_file_that_is_cut_off_says_so(browser, tmp_path, share):
+    text = build.PAGE.read_text(encoding="utf-8")
+    short = tmp_path / "short.html"
+    short.write_text(text[: int(share * len(text))], encoding="utf-8")
+    browser.open(short.as_uri())
+    assert "the file is not complete: get it anew" in missing(browser)
+    assert browser.log() == []
+
+
+def test_where_all_is_well_no_such_message_is_seen(page):
+    assert not page.find("#missing").is_displayed()
+
+
+def test_without_the_page_the_package_says_so(monkeypatch, tmp_path):
+    monkeypatch.setattr(sys.modules["minitms.explorer"], "PAGE", tmp_path / "explorer.html")
+    with pytest.raises(FileNotFoundError, match=r"the page is missing; expected .*explorer\.html. Install"):
+        tms.explorer()
 
 
 # ---------------------------------------------------------------------------------------------- widths, themes, access
@@ -204,4 +262,8 @@ def test_those_who_want_no_motion_see_none(browser):
 
 def test_code_is_copied(page):
     page.find("#copy").click()
-    page.wait("['Copied', 'Selected'].includes(document.querySelector('#copy').textContent)")
+    assert page.text("#copy") == "Copied"
+    page.run("document.body.append(Object.assign(document.createElement('textarea'), {id: 'paste'}))")
+    page.press("#paste", "CONTROL", "v")
+    assert page.run("return document.getElementById('paste').value") == page.text("#code")
+    page.wait("document.getElementById('copy').textContent === 'Copy'")

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import minitms as tms
-from minitms import adam, theory
+from minitms import adam, polytopes, theory
 from minitms.draws import batch_key, last_words, normals, uniforms
 from tests.browser import chromium
 
@@ -214,6 +214,63 @@ def test_exact_loss_of_features_that_come_alone(page, activation):
         close(got, [L, L, *db, *dW.ravel()])
 
 
+@pytest.mark.parametrize("activation", ["linear", "relu"])
+def test_exact_loss_of_independent_features(page, activation):
+    """Loss, the part of each feature, and the gradient by either path; some densities 0 or 1, some features dropped."""
+    rng = np.random.default_rng(11)
+    for k in range(MODELS // 4):
+        m, n = int(rng.integers(1, 4)), int(rng.integers(1, 6 if activation == "relu" else 10))
+        W, b, importance = rng.normal(size=(m, n)), 0.5 * rng.normal(size=n), rng.uniform(0, 2, n)
+        density = rng.choice([0.0, 1.0, *rng.uniform(size=6)], size=n)
+        W[:, 0] *= k % 5 > 0
+        arguments = W, b, density, importance, activation
+        dW, db = tms.expected_gradients(*arguments)
+        parts = tms.expected_loss(W, b, density, np.diag(importance), activation)
+        got = page.run(
+            """const model = tms.modelOf(Float64Array.from(theta), {n, m, activation});
+               const found = tms.expectedIndependent(model, density, importance);
+               return [[found.loss, ...found.parts, ...found.db], [...found.encode], [...found.decode]]""",
+            theta=[*W.ravel(), *b], n=n, m=m, activation=activation, density=density.tolist(),
+            importance=importance.tolist(),
+        )  # fmt: skip
+        close(got[0], [tms.expected_loss(*arguments), *parts, *db])
+        encode, decode = np.reshape(got[1:], (2, m, n))
+        close(encode + decode, dW)
+        close([encode, decode], paths(*arguments))
+
+
+def paths(W, *others):
+    """The gradient's two paths, of the gradients of each output's part of the loss.
+
+    With G_ij the derivative of part i by W_i · W_j: its gradient by W_j is G_ij W_i, encoder's path, and that by W_i is
+    the sum over j of G_ij W_j, decoder's path, and G_ii W_i once more, encoder's.
+    """
+    b, density, importance, activation = others
+    parts = tms.expected_gradients(W, b, density, np.diag(importance), activation)[0]
+    encode, decode = np.zeros_like(W), np.zeros_like(W)
+    for i, part in enumerate(parts):
+        rest = np.arange(W.shape[1]) != i
+        length = W[:, i] @ W[:, i]
+        G = W[:, i] @ part / length if length else np.zeros(W.shape[1])
+        own = (part[:, i] - W[:, rest] @ G[rest]) / 2 if length else np.zeros(len(W))
+        encode[:, rest] += part[:, rest]
+        encode[:, i] += own
+        decode[:, i] += part[:, i] - own
+    return encode, decode
+
+
+def test_which_losses_are_exact(page):
+    """Those of which minitms has an exact form, too; and none of those behind a hidden ReLU."""
+    for n, activation, hidden in itertools.product((1, 5, 6, 12), ("linear", "relu"), ("linear", "relu")):
+        got = page.run("return tms.isExact({n, activation, hidden})", n=n, activation=activation, hidden=hidden)
+        try:
+            tms.expected_loss(np.ones((2, n)), np.zeros(n), 0.1, activation=activation)
+            served = True
+        except ValueError:
+            served = False
+        assert got == (served and hidden == "linear")
+
+
 def test_downhill_ends_in_the_minimum_that_newton_finds(page):
     rng = np.random.default_rng(5)
     s, r = rng.uniform(0.05, 0.95, 40), rng.uniform(0.2, 4, 40)
@@ -254,35 +311,49 @@ def test_geometry(page):
         close(got, [tms.feature_norms(W), tms.interference(W), tms.dimensionality(W)])
 
 
-def turned(columns, rng):
-    """The columns (k, n) in eight dimensions, rotated, in another order."""
-    rotation = np.linalg.qr(rng.normal(size=(8, 8)))[0][:, : len(columns)]
-    return (rotation @ columns)[:, rng.permutation(columns.shape[1])]
+def named(page, W):
+    """The names that the page gives to the features of W, (m, n)."""
+    return page.run("return tms.featurePolytopes(tms.gram(Float64Array.from(W), n), n)", W=numbers(W), n=W.shape[1])
 
 
-def polygon(k):
-    angle = 2 * np.pi * np.arange(k) / k
-    return np.stack([np.cos(angle), np.sin(angle)])
+def some_clusters(rng, spread):
+    """The package's polytopes side by side in one space, turned, in any order, each bent a little and of its length."""
+    columns, rows, parts = 0, 0, []
+    for shape in polytopes.POLYTOPES.values():
+        parts.append(rng.uniform(0.6, 1.3) * (shape + spread * rng.normal(size=shape.shape)))
+        rows, columns = rows + shape.shape[0], columns + shape.shape[1]
+    W, row, column = np.zeros((rows, columns + 3)), 0, 0
+    for part in parts:
+        W[row : row + part.shape[0], column : column + part.shape[1]] = part
+        row, column = row + part.shape[0], column + part.shape[1]
+    W[:, columns:] = 0.05 * rng.normal(size=(rows, 3))  # and three features that are too short
+    return np.linalg.qr(rng.normal(size=(rows, rows)))[0] @ W[:, rng.permutation(columns + 3)]
 
 
-def test_polytopes_are_named_whichever_way_they_lie(page):
-    rng = np.random.default_rng(9)
-    turn, z = np.pi / 4, np.sqrt(1 / 3)
-    ring = np.sqrt(2 / 3) * polygon(4)
-    twisted = np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]]) @ ring
-    antiprism = np.hstack([np.vstack([ring, np.full(4, z)]), np.vstack([twisted, np.full(4, -z)])])
-    tetrahedron = np.array([[1, 1, -1, -1], [1, -1, 1, -1], [1, -1, -1, 1]]) / np.sqrt(3)
-    known = {"single": np.ones((1, 1)), "digon": np.array([[1.0, -1]]), "triangle": polygon(3), "pentagon": polygon(5),
-             "tetrahedron": tetrahedron, "square antiprism": antiprism}
-    for name, columns in known.items():
-        W = np.hstack([turned(columns, rng) + 0.01 * rng.normal(size=(8, columns.shape[1])), np.zeros((8, 2))])
-        n = W.shape[1]
-        got = page.run(
-            """const row = Float64Array.from(W), members = tms.companions(tms.gram(row, n), n, 0);
-               return [members, tms.polytope(row, n, members)]""",
-            W=numbers(W), n=n,
-        )  # fmt: skip
-        assert got[0] == list(range(n - 2))
-        assert got[1]["name"] == name
-        corners = np.array(got[1]["corners"])
-        np.testing.assert_allclose(corners @ corners.T, (W.T @ W)[: n - 2, : n - 2], atol=0.1)
+def test_features_have_the_names_that_minitms_gives_them(page):
+    """Polytopes bent so much that some lose their name: which do, is the same."""
+    rng, seen = np.random.default_rng(9), []
+    for spread in np.repeat([0.01, 0.03, 0.06, 0.1], MODELS // 20):
+        W = some_clusters(rng, spread)
+        expected = tms.feature_polytopes(W).tolist()
+        assert named(page, W) == expected
+        seen += expected
+    assert {*polytopes.POLYTOPES, "other", ""} == set(seen)
+
+
+@pytest.mark.parametrize("k", [2, 3, 4, 5, 6, 8])
+def test_polygons_and_flat_shapes_have_the_names_that_minitms_gives_them(page, k):
+    """By how many features share how many dimensions, a square would be a tetrahedron and an octagon an antiprism."""
+    for W in (polytopes.polygon(k), np.vstack([polytopes.polygon(k), np.full(k, 0.5)])):
+        assert named(page, W) == tms.feature_polytopes(W).tolist()
+
+
+def test_corners_in_three_dimensions_keep_their_products(page):
+    """What turns is the cluster itself, seen along its own axes."""
+    rng = np.random.default_rng(10)
+    for name, shape in polytopes.POLYTOPES.items():
+        W = np.linalg.qr(rng.normal(size=(8, 8)))[0][:, : len(shape)] @ shape
+        got = page.run("return tms.widest(Float64Array.from(W), n, [...Array(n).keys()])",
+                       W=numbers(W), n=W.shape[1])  # fmt: skip
+        assert got["dimensions"] == len(shape), name
+        close(np.array(got["corners"]) @ np.transpose(got["corners"]), shape.T @ shape)

@@ -41,6 +41,30 @@ def test_train_ends_in_the_pentagon_with_every_seed(page):
         page.run("[...document.querySelectorAll('#train button')].find((b) => b.textContent === 'Next seed').click()")
 
 
+@pytest.mark.parametrize(("interval", "slow", "frames"), [
+    (10, 0, 150),     # steps that take no time: a run is shown for a second and a half ...
+    (50, 0, 30),      # ... also where frames are rare
+    (10, 1, 200),     # steps of a millisecond: half of each frame, which is 5 of the 1,000
+    (100, 1, 20),     # and 50 of a long one
+    (1000, 1, 20),    # a frame after a break counts as one of a tenth of a second
+    (10, 30, 1000),   # steps longer than a frame: one each
+])  # fmt: skip
+def test_train_keeps_pace_with_the_clock(page, interval, slow, frames):
+    """How many frames a run takes, with a clock that stands still but for the steps."""
+    got = page.run(
+        """const panel = tms.panels.train;
+           panel.wake = () => {}; panel.toggle(); panel.restart(); // no frames but those below
+           let clock = 0, frames = 0;
+           performance.now = () => clock;
+           panel.training.step = function () { clock += slow; this.t++; };
+           panel.before = 0;
+           while (!panel.training.done) panel.frame(++frames * interval);
+           return frames""",
+        interval=interval, slow=slow,
+    )  # fmt: skip
+    assert got == frames
+
+
 def test_train_marks_the_best_and_shows_the_one_that_is_pressed(page):
     page.wait("tms.panels.train.training.done")
     losses = page.run("return tms.panels.train.training.models.map(({loss}) => loss)")
@@ -165,13 +189,14 @@ def test_drag_by_keyboard(page):
     page.wait("!tms.panels.drag.descent")
 
 
-@pytest.mark.parametrize("data", ["batch", "one"])
+@pytest.mark.parametrize("data", ["exact", "batch", "one"])
 @pytest.mark.parametrize("paths", ["sum", "apart"])
 def test_drag_draws_the_gradient_that_minitms_has(page, data, paths):
     """Each arrow begins at its feature, and points where minus the gradient does, longer by the factor it names."""
     page.show("drag")
     page.run(
-        "const {drag} = tms.panels; drag.decay.set(0.8); drag.data.set(data); drag.paths.set(paths); drag.renew()",
+        """const {drag} = tms.panels; drag.decay.set(0.8); drag.paths.set(paths); drag.data.set(data);
+           drag.data.input.dispatchEvent(new Event("change"))""",
         data=data, paths=paths,
     )  # fmt: skip
     page.wait("!tms.panels.drag.dirty")
@@ -187,6 +212,10 @@ def test_drag_draws_the_gradient_that_minitms_has(page, data, paths):
     elif data == "batch":
         slopes = np.hstack([names["encode"], names["decode"]])
         np.testing.assert_allclose(names["encode"] + names["decode"], names["dW"], atol=1e-12)
+    elif data == "exact":  # whose paths the tests of the numerics hold to those of minitms
+        slopes = page.run("const found = tms.panels.drag.evaluate(); return [...found.encode, ...found.decode]")
+        slopes = np.hstack(np.reshape(slopes, (2, 2, 5)))
+        np.testing.assert_allclose(slopes[:, :5] + slopes[:, 5:], names["dW"], atol=1e-5)
     else:  # one feature on at a time, at places so close that the mean is the integral
         x = np.concatenate([(np.arange(4000)[:, None] + 0.5) / 4000 * one for one in np.eye(5)])
         slopes = np.hstack(tms.loss_and_gradients((W, W), theta(page)[10:], x, 0.8 ** np.arange(5))[1])
@@ -202,9 +231,33 @@ def test_drag_draws_the_gradient_that_minitms_has(page, data, paths):
                                expected[long], atol=0.2)  # fmt: skip
 
 
+def test_drag_says_which_loss_it_shows(page):
+    """The exact one where there is one, else that of a batch, and why; it comes back when it can."""
+    page.show("drag")
+    select = "#drag .controls label:nth-child(6) select"
+    shown = []
+    for change in ("n.set(5)", "n.set(6)", "activation.set('linear')", "hidden.set('relu')", "hidden.set('linear')"):
+        page.run(f"const {{drag}} = tms.panels; drag.{change}; drag.restart()")
+        page.wait("!tms.panels.drag.dirty")
+        loss = float(re.search(r"L = ([\d.]+)", page.text("#drag .status"))[1])
+        np.testing.assert_allclose(page.in_python()["L"], loss, rtol=1e-3)
+        shown.append(page.find(select).get_attribute("value"))
+        assert ("(exact)" in page.text("#drag .status")) == (shown[-1] == "exact")
+        assert ("The loss is exact" in page.text("#drag .wide .hint")) == (shown[-1] == "exact")
+        if change == "n.set(6)":
+            assert "for up to 5 features" in page.text("#drag .wide .hint")
+        if change == "hidden.set('relu')":
+            assert "with a hidden ReLU there is no exact one" in page.text("#drag .wide .hint")
+    assert shown == ["exact", "batch", "exact", "batch", "exact"]
+    page.press(select, "o")  # of 2,048 examples
+    page.wait("!tms.panels.drag.dirty")
+    assert "(of 2,048 examples)" in page.text("#drag .status")
+    assert "exact" not in page.text("#drag .wide .hint")
+
+
 def test_drag_shows_the_parts_of_the_loss(page):
     page.show("drag")
-    page.run("tms.panels.drag.decay.set(0.7); tms.panels.drag.renew()")
+    page.run("const {drag} = tms.panels; drag.decay.set(0.7); drag.wanted = 'batch'; drag.renew()")
     page.wait("!tms.panels.drag.dirty")
     W, b = theta(page)[:10].reshape(2, 5), theta(page)[10:]
     features = tms.SparseFeatures(5, 0.05, 0.7 ** np.arange(5))
@@ -233,6 +286,9 @@ def test_phases_by_mouse_and_keyboard(page):
     least = names["best"].loss.item()
     assert f"Least loss {least:.4g}" in page.text("#phases .status")
     found = page.run("return tms.panels.phases.models()")
+    together = tms.expected_loss([found["slip"]["x"][:2]], found["slip"]["x"][2:], s, [1, r], pattern="together")
+    np.testing.assert_allclose(found["slip"]["loss"], together, rtol=1e-12)
+    assert found["together"]["loss"] <= together
     np.testing.assert_allclose(found["least"], least, rtol=1e-9)
     hand = [one["loss"] for one in found["hand"]]
     np.testing.assert_allclose(hand, tms.theory.configuration_losses(s, r), rtol=1e-12)
@@ -265,16 +321,23 @@ def test_phases_hold_the_least_losses(page):
 
 
 def test_the_maps_tell_the_story(page):
-    """Theory and the million trained models agree nearly everywhere; with the slip nothing is a pair."""
+    """Theory and the million trained models agree nearly everywhere; with the slip hardly anything is a pair.
+
+    Those trained with the slip do what is best for features that are always together, as `broadcast_slip` found.
+    """
     classes = page.run(
         """const p = tms.panels.phases, of = (name) => Array.from({length: p.rows * p.columns}, (_, k) =>
              tms.classify(p.model(name, Math.floor(k / p.columns), k % p.columns).slice(0, 2)));
-           return Object.fromEntries(["theory", "exact", "trained", "together"].map((name) => [name, of(name)]))"""
+           return Object.fromEntries(["theory", "exact", "trained", "slip", "together"]
+             .map((name) => [name, of(name)]))"""
     )
     theory = np.array(classes["theory"])
     assert (np.array(classes["trained"]) == theory).mean() > 0.95
     assert (np.array(classes["exact"]) == theory).mean() > 0.95
     assert "superposed" not in classes["together"]
+    assert (np.array(classes["slip"]) == np.array(classes["together"])).mean() > 0.9
+    page.show("phases")
+    assert "Trained with the earlier slip" in page.text("#phases figure:nth-child(4)")
 
 
 # ----------------------------------------------------------------------------------------------------------- geometry
@@ -293,9 +356,8 @@ def test_geometry_by_mouse_and_keyboard(page):
     d, i = page.run("return tms.panels.geometry.chosen")
     assert d == spot[2]
     W = np.array(page.run("return [...tms.panels.geometry.models[d].W]", d=d)).reshape(20, 200)
-    linked = np.flatnonzero((abs(W.T @ W)[i] > 0.2) & (tms.feature_norms(W) > 0.5))
-    corners = page.run("return tms.panels.geometry.solid.at.length")
-    assert corners == 8 >= len(linked)
+    labels = tms.feature_clusters(W)
+    assert page.run("return tms.panels.geometry.solid.at.length") == (labels == labels[i]).sum() == 8
     D = tms.dimensionality(W)
     assert f"D = {D[i]:.3g}"[:8] in page.text("#geometry .status")
     drawn, heights, colored = page.run(
@@ -313,6 +375,43 @@ def test_geometry_by_mouse_and_keyboard(page):
     assert after[0] == d - 1
     D = np.array(page.run("return [...tms.panels.geometry.models[d].D]", d=d - 1))
     assert (D < D[after[1]]).sum() >= 1
+
+
+def test_geometry_names_every_feature_as_minitms_does(page):
+    page.show("geometry")
+    d = range(page.run("return tms.panels.geometry.models.length"))
+    models = page.run("return tms.panels.geometry.models.map(({W, kinds}) => [[...W], kinds])")
+    for k, (W, kinds) in zip(d, models, strict=True):
+        names = tms.feature_polytopes(np.reshape(W, (20, 200)))
+        assert kinds == np.where(names == "", "too short", names).tolist(), k
+
+
+def test_geometry_says_what_a_feature_is_part_of(page):
+    """In words beside the solid: of each kind there is, one."""
+    page.show("geometry")
+    words = {"single": "it stands alone", "too short": "it is too short", "other": "none of the polytopes"}
+    seen = page.run(
+        """const g = tms.panels.geometry, seen = {};
+           g.models.forEach(({kinds}, d) => kinds.forEach((kind, i) => { seen[kind] ??= [d, i]; }));
+           return Object.entries(seen).map(([kind, place]) => {
+             g.select(...place); return [kind, g.status.textContent]; })"""
+    )
+    assert {"digon", "triangle", "pentagon", "square antiprism", "single", "other"} <= {kind for kind, _ in seen}
+    for kind, text in seen:
+        assert words.get(kind, f", a {kind}.") in text
+
+
+def test_geometry_goes_to_python(page):
+    """The code names the cluster of the feature that is shown; here without training, on the page's own W."""
+    page.show("geometry")
+    d, i = page.run("return tms.panels.geometry.chosen")
+    W = np.reshape(page.run("return [...tms.panels.geometry.models[d].W]", d=d), (20, 200))
+    code = page.text("#code")
+    kept = [line for line in code.splitlines() if not line.startswith(("run =", "W ="))]
+    names = {"W": W}
+    exec("\n".join(kept), names)
+    assert names["clusters"][i] >= 0
+    assert f'feature {i}' in code
 
 
 def test_geometry_turns_until_told_not_to(page):

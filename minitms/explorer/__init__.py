@@ -17,6 +17,11 @@ class Explorer:
     """The page, as `explorer` returns it: a notebook shows it; elsewhere, `open` does, in a browser."""
 
     def __init__(self, height: int):
+        if not PAGE.is_file():
+            raise FileNotFoundError(
+                f"the page is missing; expected {PAGE}. Install minitms again, or build the page in a clone: "
+                "python -m minitms.explorer --build"
+            )
         self.height = height
 
     def __repr__(self) -> str:
@@ -26,7 +31,7 @@ class Explorer:
         page = html.escape(PAGE.read_text(encoding="utf-8"))
         return (
             f'<iframe srcdoc="{page}" title="minitms explorer" width="100%" height="{self.height}" '
-            'style="border: 0" allow="clipboard-write"></iframe>'
+            'style="border: 0"></iframe>'
         )
 
     def open(self) -> bool:
@@ -55,6 +60,8 @@ def explorer(height: int = 1000) -> Explorer:
     ------
     ValueError, TypeError
         If the height is not a whole number of at least 1.
+    FileNotFoundError
+        If the page is not where it is installed.
 
     Examples
     --------

@@ -12,7 +12,8 @@ SOURCE = Path(__file__).parent / "source"
 PAGE = Path(__file__).parent / "explorer.html"
 SCRIPTS = (
     "numerics/draws.js", "numerics/features.js", "numerics/model.js", "numerics/adam.js", "numerics/training.js",
-    "numerics/geometry.js", "numerics/theory.js", "numerics/expected.js",
+    "numerics/geometry.js", "numerics/polytopes.js", "numerics/theory.js",
+    "numerics/expected.js", "numerics/cubes.js",
     "drawing/elements.js", "drawing/colors.js", "drawing/charts.js", "numbers.js",
     "panels/train.js", "panels/drag.js", "panels/phases.js", "panels/geometry.js", "main.js",
 )  # fmt: skip

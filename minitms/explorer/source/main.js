@@ -11,9 +11,9 @@ function wake() {
   requestAnimationFrame(frame);
 }
 
-function frame() {
+function frame(now) {
   moving = false;
-  if (current.frame()) wake();
+  if (current.frame(now)) wake();
 }
 
 /** What is on the screen has changed. */
@@ -57,14 +57,10 @@ tabs.addEventListener("keydown", (event) => {
   next.tab.focus();
 });
 
-document.getElementById("copy").addEventListener("click", async ({ target }) => {
-  try {
-    await navigator.clipboard.writeText(code.textContent);
-    target.textContent = "Copied";
-  } catch { // some frames may not write to the clipboard: then the code is ready to be copied by hand
-    getSelection().selectAllChildren(code);
-    target.textContent = "Selected";
-  }
+// By the old command: the newer way is closed to frames in notebooks. What cannot be copied is ready to be, by hand.
+document.getElementById("copy").addEventListener("click", ({ target }) => {
+  getSelection().selectAllChildren(code);
+  target.textContent = document.execCommand("copy") ? "Copied" : "Selected";
   setTimeout(() => { target.textContent = "Copy"; }, 1500);
 });
 
@@ -76,6 +72,8 @@ open(panels.find((panel) => `#${panel.id}` === location.hash) ?? panels[0]);
 window.minitms = {
   SparseFeatures, Training, Adam, modelOf, sizeOf, lossAndGradients, gradientRow, batchKey, uniforms, normals,
   gap, lastWords, cosineRate, dimensionality, featureNorms, interference, gram, expectedAlone, expectedPair, descend,
-  configurationLosses, boundaryDensity, classify, arrangement, polytope, companions,
+  expectedIndependent, isExact,
+  configurationLosses, boundaryDensity, classify, arrangement, companions, polytopeName,
+  featurePolytopes, widest,
   panels: Object.fromEntries(panels.map((panel) => [panel.id, panel])),
 };

@@ -38,9 +38,13 @@ function halves(key) {
   return { low: Number(key & 0xFFFFFFFFn), high: Number(key >> 32n) };
 }
 
-/** The word c of a batch: two rounds of shift and multiply. */
+/** The word c of a batch. */
 function word(low, high, c) {
-  let z = (low + Math.imul(c, high | 1)) | 0;
+  return hash((low + Math.imul(c, high | 1)) | 0, high);
+}
+
+/** 32 bits of a counter and a key: two rounds of shift and multiply. */
+function hash(z, high) {
   z = Math.imul(z ^ (z >>> 16), 0x7FEB352D);
   z ^= high;
   z = Math.imul(z ^ (z >>> 15), 0x846CA68B);

@@ -1,6 +1,7 @@
 // Losses with the sampling integrated out exactly: the twin of minitms/expected.py, where the integrals are derived.
 //
-// Two cases are served: any model of which at most one feature is on at a time, and one neuron of two features.
+// Here: any model of which at most one feature is on at a time, and one neuron of two features. In cubes.js: features
+// that are on independently of each other.
 
 /** J = ∫₀¹ (g(c x + d) - t x)² dx, and its derivatives by c and d.
  *
@@ -29,7 +30,7 @@ function alongOne(c, d, t, relu) {
  * and W_j as what reads feature j gets Σ_i G_ij W_i.
  */
 function expectedAlone(model, density, importance) {
-  const { n, m, D: W, b } = model, relu = model.activation === "relu";
+  const { n, D: W, b } = model, relu = model.activation === "relu";
   const A = gram(W, n), G = new Float64Array(n * n);
   const out = { parts: new Float64Array(n), db: new Float64Array(n) };
   const none = 1 - density.reduce((sum, s) => sum + s, 0);
@@ -44,6 +45,11 @@ function expectedAlone(model, density, importance) {
       G[i * n + j] = weight * dc;
     }
   }
+  return throughGram(model, G, out);
+}
+
+/** Add to `out` = {parts, db} the loss, and the gradient through A = WᵀW, of which G = ∂L/∂A: by its two paths. */
+function throughGram({ n, m, D: W }, G, out) {
   out.loss = out.parts.reduce((sum, part) => sum + part, 0);
   out.decode = new Float64Array(m * n);
   out.encode = new Float64Array(m * n);

@@ -16,7 +16,7 @@ class SparseFeatures {
     this.rare = Array.from(this.density, (p) => (p < RARE ? lastWords(p) : null));
     this.scale = this.density.map((p) => (p < RARE ? 1 : reciprocal(p)));
     // The first of the two words of u alone says of most features that they are off: its bits are u's leading ones.
-    this.limit = this.density.map((p) => Math.ceil(p * 2 ** 27));
+    this.limit = Int32Array.from(this.density, (p) => Math.ceil(p * 2 ** 27));
   }
 
   /** The examples of the batch with this key, row by row: (batch, n). */
@@ -29,10 +29,13 @@ class SparseFeatures {
         if (density[i] > 0) onByGaps(key, batch, i, n, rare[i], (e) => { x[e * n + i] = this.value(own(e)); });
         continue;
       }
-      for (let at = i, c = 2 * i + 1; at < batch * n; at += n, c += 2 * n) {
-        const first = word(low, high, c);
-        if (first >>> 5 >= limit[i]) continue;
-        const u = uniform(first, word(low, high, c + 1));
+      // Word c = 2 (e n + i) + 1 is the hash of low + c (high | 1), which from example to example grows by one number.
+      const most = limit[i], odd = high | 1, stride = Math.imul(2 * n, odd);
+      let state = (low + Math.imul(2 * i + 1, odd)) | 0;
+      for (let at = i; at < batch * n; at += n, state = (state + stride) | 0) {
+        const first = hash(state, high);
+        if (first >>> 5 >= most) continue;
+        const u = uniform(first, hash((state + odd) | 0, high));
         if (u < density[i]) x[at] = this.value(scale[i] * u);
       }
     }

@@ -19,72 +19,79 @@ function sizeOf({ n, m, tied = true }) {
   return (tied ? 1 : 2) * m * n + n;
 }
 
-/** Hidden values before f, and outputs after g, of the example that begins at x[first]; `a` and `y` are filled. */
-function forward({ n, m, activation, hidden, E, D, b }, x, first, a, y) {
-  a.fill(0);
-  for (let i = 0; i < n; i++) {
-    const value = x[first + i];
-    if (value === 0) continue; // most features are off
-    for (let k = 0; k < m; k++) a[k] += E[k * n + i] * value;
-  }
-  for (let i = 0; i < n; i++) y[i] = b[i];
-  for (let k = 0; k < m; k++) {
-    const h = hidden === "relu" && a[k] < 0 ? 0 : a[k];
-    for (let i = 0; i < n; i++) y[i] += h * D[k * n + i];
-  }
-  if (activation === "relu") for (let i = 0; i < n; i++) if (y[i] < 0) y[i] = 0;
+/** Room for what `lossAndGradients` finds, made once and filled every step: `encode` is ∂L/∂E, `decode` is ∂L/∂D. */
+function gradientsOf({ n, m }) {
+  const row = (size) => new Float64Array(size);
+  return {
+    loss: 0, parts: row(n), encode: row(m * n), decode: row(m * n), db: row(n),
+    h: row(m), dz: row(n), on: new Int32Array(n), live: new Int32Array(n),
+  };
 }
 
 /** Loss of a batch x (batch, n), the part of it that each feature causes, and the gradient, its paths apart.
  *
- * `encode` is the gradient by E and `decode` that by D; if the two are tied, the gradient by W is their sum.
- * Examples in which nothing is on are alike: they are counted, and answered once.
+ * If E and D are tied, the gradient by W is the sum of `encode` and `decode`. What is 0 is passed over: the features
+ * that are on stand in the list `on`, the outputs whose error is passed back in `live`. Examples in which nothing is on
+ * are alike: they are counted, and answered once, after all others.
  */
-function lossAndGradients(model, x, target, importance) {
-  const { n, m, activation, hidden, E, D } = model, batch = x.length / n;
-  const parts = new Float64Array(n), db = new Float64Array(n);
-  const encode = new Float64Array(m * n), decode = new Float64Array(m * n);
-  const a = new Float64Array(m), y = new Float64Array(n), dz = new Float64Array(n);
+function lossAndGradients(model, x, target, importance, found = gradientsOf(model)) {
+  const { n, m, E, D, b } = model, { parts, encode, decode, db, h, dz, on, live } = found, batch = x.length / n;
+  const relu = model.activation === "relu", cut = model.hidden === "relu";
+  for (const sums of [parts, encode, decode, db]) sums.fill(0);
+  let empty = 0;
+  for (let e = 0; e <= batch; e++) {
+    const first = e * n, rest = e === batch;
+    let ons = 0, lives = 0;
+    if (!rest) for (let i = 0; i < n; i++) if (x[first + i] !== 0) on[ons++] = i;
+    if (ons === 0 && !rest) empty++;
+    if (ons === 0 && !(rest && empty)) continue;
+    const count = rest ? empty : 1;
 
-  const learn = (x, t, first, count) => {
-    forward(model, x, first, a, y);
+    for (let k = 0; k < m; k++) {
+      let a = 0;
+      for (let p = 0; p < ons; p++) a += E[k * n + on[p]] * x[first + on[p]];   // a = x Eᵀ
+      h[k] = cut && a < 0 ? 0 : a;                                              // h = f(a)
+    }
     for (let i = 0; i < n; i++) {
-      const error = y[i] - t[first + i];
-      const dy = (2 * importance[i] * error * count) / batch;                 // ∂L/∂y = 2 I (y - t) / batch
-      parts[i] += (importance[i] * error * error * count) / batch;
-      dz[i] = activation === "relu" && y[i] <= 0 ? 0 : dy;                    // ∂L/∂z = dy g'(z)
-      db[i] += dz[i];                                                         // ∂L/∂b = sum of dz
+      let z = b[i];
+      for (let k = 0; k < m; k++) z += h[k] * D[k * n + i];                     // z = h D + b
+      const error = (relu && z < 0 ? 0 : z) - (rest ? 0 : target[first + i]);   // y - t, and |0| is 0 too
+      parts[i] += count * error * error;
+      if (relu && z <= 0) continue;                                             // g'(z) = 0
+      dz[i] = 2 * count * importance[i] * error;                                // ∂L/∂z = 2 I (y - t) g'(z)
+      db[i] += dz[i];                                                           // ∂L/∂b = sum of dz
+      live[lives++] = i;
     }
     for (let k = 0; k < m; k++) {
-      if (hidden === "relu" && a[k] <= 0) continue;                           // h = 0, and ∂L/∂a = dh f'(a) = 0
-      let dh = 0;
-      for (let i = 0; i < n; i++) {
-        decode[k * n + i] += a[k] * dz[i];                                    // ∂L/∂D = hᵀ dz
-        dh += dz[i] * D[k * n + i];                                           // ∂L/∂h = dz Dᵀ
+      if (cut && h[k] === 0) continue;                                          // h = 0, and f'(a) = 0
+      let da = 0;
+      for (let p = 0; p < lives; p++) {
+        const i = live[p];
+        decode[k * n + i] += h[k] * dz[i];                                      // ∂L/∂D = hᵀ dz
+        da += dz[i] * D[k * n + i];                                             // ∂L/∂a = dz Dᵀ f'(a)
       }
-      for (let i = 0; i < n; i++) {
-        if (x[first + i] !== 0) encode[k * n + i] += dh * x[first + i];       // ∂L/∂E = daᵀ x
-      }
+      for (let p = 0; p < ons; p++) encode[k * n + on[p]] += da * x[first + on[p]]; // ∂L/∂E = daᵀ x
     }
-  };
-
-  let empty = 0;
-  for (let first = 0; first < batch * n; first += n) {
-    let at = first;
-    while (at < first + n && x[at] === 0) at++;
-    if (at < first + n) learn(x, target, first, 1);
-    else empty++;
   }
-  if (empty) learn(new Float64Array(n), new Float64Array(n), 0, empty); // |0| is 0 too
-  return { loss: parts.reduce((sum, part) => sum + part, 0), parts, encode, decode, db };
+  found.loss = 0; // and from sums to means over the batch
+  for (let i = 0; i < n; i++) {
+    parts[i] *= importance[i] / batch;
+    db[i] /= batch;
+    found.loss += parts[i];
+  }
+  for (let p = 0; p < m * n; p++) {
+    encode[p] /= batch;
+    decode[p] /= batch;
+  }
+  return found;
 }
 
 /** The gradient as a row like theta; tied weights are used twice, so that both paths are summed. */
-function gradientRow(model, { encode, decode, db }) {
-  const row = new Float64Array(model.theta.length), size = encode.length;
-  for (let i = 0; i < size; i++) {
-    row[i] = encode[i];
-    row[model.tied ? i : size + i] += decode[i];
+function gradientRow(model, { encode, decode, db }, row = new Float64Array(model.theta.length)) {
+  const size = encode.length;
+  for (let p = 0; p < size; p++) {
+    row[p] = model.tied ? encode[p] + decode[p] : encode[p];
+    if (!model.tied) row[size + p] = decode[p];
   }
   row.set(db, row.length - model.n);
   return row;

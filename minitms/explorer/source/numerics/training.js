@@ -16,6 +16,8 @@ class Training {
       const model = modelOf(theta, shape);
       return { model, adam: new Adam(size), key: modelKey(seed, TRAINING, k), history: [], recent: NaN, loss: NaN };
     });
+    this.found = gradientsOf(shape); // of one restart after the other
+    this.gradient = new Float64Array(size);
   }
 
   get done() {
@@ -31,10 +33,10 @@ class Training {
     const rate = cosineRate(LEARNING_RATE, this.t, this.steps);
     for (const one of this.models) {
       const x = this.features.batch(stepKey(one.key, this.t), this.batch, this.x);
-      const found = lossAndGradients(one.model, x, this.targets(x), this.features.importance);
-      one.adam.step(one.model.theta, gradientRow(one.model, found), rate);
-      one.history.push(found.loss);
-      one.recent = this.t ? one.recent + 0.05 * (found.loss - one.recent) : found.loss;
+      const { loss } = lossAndGradients(one.model, x, this.targets(x), this.features.importance, this.found);
+      one.adam.step(one.model.theta, gradientRow(one.model, this.found, this.gradient), rate);
+      one.history.push(loss);
+      one.recent = this.t ? one.recent + 0.05 * (loss - one.recent) : loss;
     }
     this.t++;
     if (this.done) this.score();
@@ -43,7 +45,8 @@ class Training {
   /** The loss of every restart on the same examples, which none was trained on. */
   score() {
     const x = this.features.batch(batchKey(this.seed, HELD_OUT, 0, 0), HELD_OUT_EXAMPLES), t = this.targets(x);
-    for (const one of this.models) one.loss = lossAndGradients(one.model, x, t, this.features.importance).loss;
+    const { importance } = this.features;
+    for (const one of this.models) one.loss = lossAndGradients(one.model, x, t, importance, this.found).loss;
   }
 
   /** Which restart has the lowest loss: on fresh examples at the end, of its recent batches before. */

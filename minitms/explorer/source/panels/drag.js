@@ -1,6 +1,9 @@
 // Panel "Drag": take a feature by hand, and see the loss and its gradient at once; let go, and it runs downhill.
 
 const DRAG_BATCH = 2048, DOWNHILL_STEPS = 400;
+const LOSSES = {
+  exact: "exact", batch: `of ${DRAG_BATCH.toLocaleString("en")} examples`, one: "exact, one feature on",
+};
 
 class DragPanel {
   id = "drag";
@@ -15,8 +18,11 @@ class DragPanel {
     this.decay = slider("importance of i", DECAYS, 1, showDecay, renew);
     this.activation = choice("output g", [["relu", "ReLU"], ["linear", "linear"]], "relu", renew);
     this.hidden = choice("hidden layer f", [["linear", "linear"], ["relu", "ReLU"]], "linear", renew);
-    const examples = `${DRAG_BATCH.toLocaleString("en")} examples`;
-    this.data = choice("loss", [["batch", examples], ["one", "exact, one on"]], "batch", renew);
+    this.data = choice("loss", Object.entries(LOSSES), "exact", () => {
+      this.wanted = this.data.value();
+      renew();
+    });
+    this.wanted = this.data.value();
     this.paths = choice("arrows", [["sum", "both paths"], ["apart", "paths apart"]], "sum", renew);
     this.release = element("input", { type: "checkbox", checked: true });
     this.run = button("Run downhill", () => (this.descent ? this.stop() : this.letGo(true)), { className: "main" });
@@ -82,9 +88,9 @@ class DragPanel {
       n, density: Array(n).fill(density), importance: importances(n, this.decay.value()),
     });
     this.x = this.features.batch(batchKey(0, TRAINING, 0, 0), DRAG_BATCH);
-    const exact = this.model.hidden === "linear"; // the exact loss knows no hidden ReLU
-    if (!exact) this.data.set("batch");
-    this.data.input.disabled = !exact;
+    const possible = { exact: isExact(this.model), batch: true, one: this.model.hidden === "linear" };
+    for (const option of this.data.input.options) option.disabled = !possible[option.value];
+    this.data.set(possible[this.wanted] ? this.wanted : "batch");
     this.density.input.disabled = this.data.value() === "one";
     this.descent = null;
     this.legend();
@@ -93,9 +99,10 @@ class DragPanel {
 
   /** Loss and gradient of the weights as they are. */
   evaluate() {
-    const { model, x, features: { importance, n } } = this;
-    if (this.data.value() === "one") return expectedAlone(model, Array(n).fill(1 / n), importance);
-    return lossAndGradients(model, x, x, importance);
+    const { model, x, features: { density, importance, n } } = this, data = this.data.value();
+    if (data === "one") return expectedAlone(model, Array(n).fill(1 / n), importance);
+    return data === "exact" ? expectedIndependent(model, density, importance)
+      : lossAndGradients(model, x, x, importance);
   }
 
   update() {
@@ -213,11 +220,23 @@ class DragPanel {
     this.gram.draw(gram(W, n), model.b);
     this.slopeBars.draw(found.db.map((value) => -scale * value), colors);
     const norm = Math.hypot(...slope.sum);
-    write(this.status, `L = ${readable(found.loss, 4)}, |∂L/∂W| = ${readable(norm)}; ${arrangement(W, n)}`);
-    const alone = this.data.value() === "one" ? " Exactly one feature is on: L is an integral, without samples." : "";
-    write(this.note, `Arrows are drawn ${scale} times as long as −∂L/∂W.${alone}`);
+    const loss = `L = ${readable(found.loss, 4)} (${LOSSES[this.data.value()]})`;
+    write(this.status, `${loss}, |∂L/∂W| = ${readable(norm)}; ${arrangement(W, n)}`);
+    write(this.note, `Arrows are drawn ${scale} times as long as −∂L/∂W. ${this.about()}`);
     write(this.run, this.descent ? "Stop" : "Run downhill");
     if (!this.descent && this.held === null) this.changed();
+  }
+
+  /** Which loss is shown, in words. */
+  about() {
+    const why = this.model.hidden === "relu" ? "with a hidden ReLU there is no exact one here"
+      : `the exact one of a ReLU model is computed for up to ${MOST_FEATURES} features`;
+    return {
+      exact: "The loss is exact: an integral over all that independent features can do, without samples.",
+      one: "The loss is exact, an integral without samples, of data of which exactly one feature is on at a time.",
+      batch: `The loss is the mean over ${DRAG_BATCH.toLocaleString("en")} examples, always the same`
+        + `${this.wanted === "batch" ? "" : `; ${why}`}.`,
+    }[this.data.value()];
   }
 
   drawHandles(found, n) {
@@ -258,9 +277,11 @@ W = np.array([${row(0)},
               ${row(n)}])
 b = np.array(${row(2 * n)})
 `;
-    if (this.data.value() === "one") {
+    const data = this.data.value();
+    if (data !== "batch") {
       const more = importance.replace("importance=", '"importance": ');
-      return `${start}words = {"activation": "${activation}", "pattern": "exactly_one"${more}}
+      const on = data === "one" ? '"pattern": "exactly_one"' : `"density": ${this.density.value()}`;
+      return `${start}words = {"activation": "${activation}", ${on}${more}}
 L = tms.expected_loss(W, b, **words)
 dW, db = tms.expected_gradients(W, b, **words)
 print(L, dW, db, sep="\\n")`;

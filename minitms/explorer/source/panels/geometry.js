@@ -1,6 +1,7 @@
 // Panel "Geometry": the share D_i of a dimension that each of many features has, and the polytope it is a corner of.
 
-const KINDS = ["digon", "triangle", "tetrahedron", "pentagon", "octahedron", "square antiprism", "single", "other"];
+const UNSEEN = "too short"; // the colour of a feature that is not represented
+const KINDS = [...Object.keys(SHAPES), OTHER, UNSEEN];
 const LEVELS = [[1, "1"], [3 / 4, "3/4"], [2 / 3, "2/3"], [1 / 2, "1/2"], [2 / 5, "2/5"], [3 / 8, "3/8"]];
 
 class GeometryPanel {
@@ -35,9 +36,10 @@ class GeometryPanel {
         element("div", { className: "column" },
           element("div", { className: "card" }, this.status, this.solid.node,
             element("label", { className: "hint" }, this.still, " turning")),
-          element("p", { className: "hint" }, "Linked: |Wᵢ · Wⱼ| above 0.2, both longer than 1/2. A polytope is ",
-            "named by how many features share how many dimensions; then D is dimensions / features. Of more than ",
-            "three dimensions the three widest are drawn."))),
+          element("p", { className: "hint" }, "Linked, along a path: |Wᵢ · Wⱼ| above 0.2, both longer than 1/2. A ",
+            "polytope is named by these products: divided by the mean of |Wᵢ|², each is within 0.1 of that of the ",
+            "regular one. Then D is near dimensions / features. Of more than three dimensions the three widest are ",
+            "drawn."))),
     );
     this.canvas.addEventListener("pointerdown", (event) => this.point(event));
     this.canvas.addEventListener("keydown", (event) => this.press(event));
@@ -53,14 +55,8 @@ class GeometryPanel {
       const all = unpacked(this.packed), size = this.m * this.n;
       this.models = Array.from(this.densities, (_, d) => {
         const W = all.subarray(d * size, (d + 1) * size), A = gram(W, this.n), D = dimensionality(W, this.n, A);
-        const kinds = Array(this.n), order = [...D.keys()].sort((a, b) => D[a] - D[b]);
-        for (let i = 0; i < this.n; i++) {
-          if (kinds[i]) continue;
-          const members = companions(A, this.n, i);
-          // A short feature that nobody is linked to is no corner of anything.
-          const { name } = A[i * this.n + i] > 0.25 ? polytope(W, this.n, members) : { name: "other" };
-          for (const j of members) kinds[j] = name;
-        }
+        const order = [...D.keys()].sort((a, b) => D[a] - D[b]);
+        const kinds = featurePolytopes(A, this.n).map((name) => name || UNSEEN);
         return { W, A, D, kinds, order };
       });
       const start = this.models.findIndex(({ kinds }) => kinds.includes("pentagon"));
@@ -110,9 +106,9 @@ class GeometryPanel {
     pen.fillText("1 / (1 − S)", width / 2, height - 4);
     pen.fillText("D", 12, 20);
     this.models.forEach(({ kinds, order }, d) => order.forEach((i, rank) => {
-      const [x, y] = this.place(d, rank), small = kinds[i] === "other" ? 1.6 : 2.4;
+      const [x, y] = this.place(d, rank), small = kinds[i] === UNSEEN ? 1.4 : 2.4;
       pen.fillStyle = color(kinds[i]);
-      pen.globalAlpha = kinds[i] === "other" ? 0.55 : 0.9;
+      pen.globalAlpha = kinds[i] === UNSEEN ? 0.55 : 0.9;
       pen.fillRect(x - small, y - small, 2 * small, 2 * small);
     }));
     pen.globalAlpha = 1;
@@ -148,12 +144,12 @@ class GeometryPanel {
 
   select(d, i) {
     this.chosen = [d, i];
-    const { W, A, D } = this.models[d], members = companions(A, this.n, i), found = polytope(W, this.n, members);
-    const length = Math.sqrt(A[i * this.n + i]), corners = members.length;
-    const what = length < 0.5 ? "it is too short to be a corner of anything"
-      : corners === 1 ? "it stands alone"
-        : `it is one of ${corners} features in ${found.dimensions} dimension${found.dimensions > 1 ? "s" : ""}`
-          + (found.name === "other" ? "" : `, a ${found.name}`);
+    const { W, A, D, kinds } = this.models[d], members = companions(A, this.n, i), found = widest(W, this.n, members);
+    const length = Math.sqrt(A[i * this.n + i]), corners = members.length, kind = kinds[i];
+    const among = `it is one of ${corners} features in ${found.dimensions} dimension${found.dimensions > 1 ? "s" : ""}`;
+    const what = kind === UNSEEN ? "it is too short to be a corner of anything"
+      : kind === "single" ? "it stands alone"
+        : `${among}, ${kind === OTHER ? "which are none of the polytopes above" : `a ${kind}`}`;
     this.status.textContent = `Feature ${i} at S = ${readable(1 - this.densities[d])}: D = ${readable(D[i])}, |W| = `
       + `${readable(length)}; ${what}.`;
     this.solid.corners(found.corners, members.indexOf(i));
@@ -184,7 +180,9 @@ features = tms.SparseFeatures(n=${this.n}, density=densities[:, None])
 run = tms.train(features, n_hidden=${this.m}, steps=${this.steps}, restarts=1, seed=0)     # about a minute
 W = run.best().W[${d}]                      # density ${readable(this.densities[d])}
 print("D of feature ${i}:", tms.dimensionality(W)[${i}].round(3))
-print("linked to:", np.flatnonzero((abs(W.T @ W)[${i}] > 0.2) & (tms.feature_norms(W) > 0.5)))`;
+clusters = tms.feature_clusters(W)
+print("with it:", np.flatnonzero(clusters == clusters[${i}]))
+print("name:", tms.feature_polytopes(W)[${i}])`;
   }
 }
 

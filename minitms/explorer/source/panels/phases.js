@@ -4,7 +4,7 @@ const MAPS = [
   ["theory", "Theory", "the best of three answers made by hand"],
   ["exact", "The true diagram", "the least exact loss over all W and b"],
   ["trained", "A million trained models", "the best of ten in each cell"],
-  ["together", "With the earlier slip", "both features always on together"],
+  ["slip", "Trained with the earlier slip", "the best of ten in each cell"],
 ];
 const NAMES = {
   first: "keeps the first", extra: "keeps the extra one", superposed: "antipodal pair", neither: "neither",
@@ -40,8 +40,8 @@ class PhasesPanel {
             "exact loss, moved a little first; that is its branch. Of the trained models the package keeps W; b is ",
             "the best for it. The slip: an earlier ",
             "replication (zroe1/toy-models-of-superposition, 2023) gave both features one on/off bit, by ",
-            "broadcasting. Features that are always on together are best kept as one, as by PCA; its model is judged ",
-            "on such data."))),
+            "broadcasting. The map shows models trained so, with its settings; they, and the least exact loss of such ",
+            "data, are judged on it. Features that are always on together are best kept as one, as by PCA."))),
     );
     this.select(...this.cell);
   }
@@ -153,11 +153,12 @@ class PhasesPanel {
       const found = descend(loss, start.map((value, k) => value + (push[k] ?? 0)));
       return { name, x: upright(found.x), loss: found.loss, least: found.loss < least * (1 + 1e-6) };
     });
-    const trained = bestBias(this.model("trained", row, column), s, r), together = this.model("together", row, column);
-    return {
-      s, r, least, exact, hand, branches, trained: { x: trained, loss: loss(trained).loss },
-      together: { x: together, loss: expectedPair(together, s, r, true).loss },
-    };
+    const trained = bestBias(this.model("trained", row, column), s, r);
+    const [slip, together] = ["slip", "together"].map((name) => {
+      const x = this.model(name, row, column);
+      return { x, loss: expectedPair(x, s, r, true).loss };
+    });
+    return { s, r, least, exact, hand, branches, trained: { x: trained, loss: loss(trained).loss }, slip, together };
   }
 
   show() {
@@ -169,8 +170,8 @@ class PhasesPanel {
     this.status.textContent = `r = ${readable(r)}, density ${readable(s)} (S = ${readable(1 - s)}). `
       + `Theory: ${NAMES[theory]}. Least loss ${readable(least, 4)}, ${branch}; ${below.toFixed(1)} % below theory’s.`;
     this.picture.draw(upright(found.exact));
-    const row = (name, { x, loss }, compare = true, best = false) => {
-      const w = upright(x).map(cut), above = compare ? Math.max(0, 100 * (loss / least - 1)).toFixed(1) : "";
+    const row = (name, { x, loss }, to = least, best = false) => {
+      const w = upright(x).map(cut), above = Math.max(0, 100 * (loss / to - 1)).toFixed(1);
       const cells = [readable(loss, 4), above, `${w[0]}, ${w[1]}`, `${w[2]}, ${w[3]}`];
       return element("tr", { className: best ? "least" : "" }, element("td", {}, name),
         ...cells.map((text) => element("td", { className: "number" }, text)));
@@ -180,9 +181,10 @@ class PhasesPanel {
       element("tr", {}, ...["", "loss", "+ %", "w₁, w₂", "b₁, b₂"].map((text) => element("th", {}, text))),
       group("Theory, by hand"), ...found.hand.map((one) => row(NAMES[one.name], one)),
       group("Downhill from there"), ...found.branches.map((one) => row(NAMES[one.name], one)),
-      group("The maps"), row("least exact loss", { x: found.exact, loss: least }, true, true),
-      row(`trained: ${NAMES[classify(found.trained.x)]}`, found.trained),
-      row("with the slip", found.together, false));
+      group("The maps"), row("least exact loss", { x: found.exact, loss: least }, least, true),
+      row(`trained: ${told(found.trained.x)}`, found.trained),
+      group("On data with the slip"), row("least exact loss", found.together, found.together.loss, true),
+      row(`trained: ${told(found.slip.x)}`, found.slip, found.together.loss));
   }
 
   frame() {
@@ -206,6 +208,11 @@ print("trained:", trained.squeeze())`;
 function upright([w1, w2, ...b]) {
   const sign = (Math.abs(w1) >= Math.abs(w2) ? w1 : w2) < 0 ? -1 : 1;
   return [sign * w1, sign * w2, ...b];
+}
+
+/** What a neuron does with its two features, in words. */
+function told([w1, w2]) {
+  return w1 * w2 > 0 && Math.min(Math.abs(w1), Math.abs(w2)) > 0.2 ? "both as one" : NAMES[classify([w1, w2])];
 }
 
 /** Weights of a table. */

@@ -2,7 +2,7 @@
 
 const DENSITIES = [1, 0.7, 0.5, 0.3, 0.2, 0.1, 0.07, 0.05, 0.03, 0.02, 0.01];
 const DECAYS = [0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95, 1];
-const FRAME = 8; // milliseconds of a frame that training may take
+const SHOW = 1500; // milliseconds of a run: fewer could not be followed by the eye; a slow machine takes more
 const upTo = (first, last) => Array.from({ length: last - first + 1 }, (_, k) => first + k);
 const showSparsity = (density) => String(Number((1 - density).toFixed(3)));
 const showDecay = (decay) => (decay === 1 ? "1" : `${decay}^i`);
@@ -82,7 +82,8 @@ class TrainPanel {
     });
     this.chosen = null;
     this.running = true;
-    this.started = performance.now();
+    this.clock = 0; // milliseconds of training, without pauses
+    this.before = null; // when the last frame was
     this.strip.replaceChildren();
     this.small = this.training.models.map((_, k) => {
       const view = new Vectors(`Restart ${k}`, { size: 100, numbers: false });
@@ -100,6 +101,7 @@ class TrainPanel {
   toggle() {
     if (this.training.done) return this.restart();
     this.running = !this.running;
+    this.before = null;
     this.announce();
     this.wake();
   }
@@ -115,10 +117,10 @@ class TrainPanel {
     return this.chosen ?? this.training.best();
   }
 
-  /** Train for a part of a frame and draw; true if there is more to do. */
-  frame() {
+  /** Train for a part of a frame, which began at `now`, and draw; true if there is more to do. */
+  frame(now) {
     const { training } = this;
-    if (this.running && !training.done) this.train();
+    if (this.running && !training.done) this.train(now);
     const turning = training.m === 3 && !stillness.matches, busy = this.running && !training.done;
     if (turning) this.turn += 0.01;
     this.frames++;
@@ -126,18 +128,22 @@ class TrainPanel {
     return busy || turning;
   }
 
-  /** As many steps as a frame has room for; at most a hundredth of the run, so that the eye can follow. */
-  train() {
-    const { training } = this, start = performance.now();
-    for (let step = 1; step <= training.steps / 100 && !training.done; step++) {
+  /** The steps that are due by the clock, as many as half of a frame has room for: the other half is for drawing.
+   *
+   * Where frames are slow, each has more room and more that is due. A frame after a long break counts as a short one.
+   */
+  train(now) {
+    const { training } = this, passed = Math.min(100, now - (this.before ?? now - 16)), start = performance.now();
+    this.before = now;
+    this.clock += passed;
+    const due = Math.min(training.steps, Math.ceil((training.steps * this.clock) / SHOW)), first = training.t;
+    while (training.t < due) {
       training.step();
       const spent = performance.now() - start;
-      if (spent + spent / step > FRAME) break; // one more would be too many
+      if (spent + spent / (training.t - first) > passed / 2) break; // one more would be too many
     }
-    if (training.done) {
-      this.seconds = (performance.now() - this.started) / 1000;
-      this.announce();
-    } else this.say();
+    if (training.done) this.announce();
+    else this.say();
   }
 
   /** Draw everything; or, with a `part` of 0 to 3, the large view, and in turn a quarter of all else. */
@@ -177,8 +183,10 @@ class TrainPanel {
     const losses = training.models.map((one) => one.loss);
     const least = losses[training.best()], close = losses.filter((loss) => loss <= 1.01 * least).length;
     const figure = training.m === 2 ? `${arrangement(model.D, training.features.n)}; ` : "";
-    this.status.textContent = `Done in ${this.seconds.toFixed(1)} s. Restart ${shown}: ${figure}loss `
-      + `${readable(losses[shown], 4)}. Within 1 % of the best: ${close} of ${losses.length}.`;
+    const mixed = this.decay.value() === 1 && this.density.value() > 0.8
+      ? " Features so dense and of equal importance may be kept in any mixture; choose unequal importances." : "";
+    this.status.textContent = `Done in ${(this.clock / 1000).toFixed(1)} s. Restart ${shown}: ${figure}loss `
+      + `${readable(losses[shown], 4)}. Within 1 % of the best: ${close} of ${losses.length}.${mixed}`;
   }
 
   announce() {
