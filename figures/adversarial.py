@@ -20,10 +20,10 @@ and ends at {{plain_model_last:.2f}} and {{plain_example_last:.2f}} at 1/(1-S) =
 {{digons_share:.2f}} and {{share_last:.2f}} there. One direction a model follows it at first and then falls behind,
 since it meets one cluster of features and spares the others; one an example rises faster. Most of it is understood: an
 attack on output i moves it by |δ|/√D_i if |W_i| = 1, so 1/D* is what one output gives by the definition of D_i. The
-other outputs would make it about 1/D*² without the ReLU, which takes a part back. With one row an example there is more:
-it also pushes outputs further where they were wrong already, which adds 2 (y - x) times the movement. That part is linear
-in |δ|, so over |δ|² it is the larger the smaller the budget ([tutorial 8](../tutorials/08_robustness.ipynb) takes the two
-apart).
+other outputs would make it about 1/D*² without the ReLU, which takes a part back. With one row an example there is
+more: it also pushes outputs further where they were wrong already, which adds 2 (y - x) times the movement. That part
+is linear in |δ|, so over |δ|² it is the larger the smaller the budget
+([tutorial 8](../tutorials/08_robustness.ipynb) takes the two apart).
 
 **Does the claim survive the choices?** The linear model stays at {{linear_example_last:.2f}} at every density, though
 it is trained on the same data. Error on kept features only (|W_i| > 1/2) changes nothing, {{kept_model_last:.2f}} and
