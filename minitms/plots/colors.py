@@ -17,7 +17,9 @@ SCALES: dict[str, tuple[str | Colormap, float, float]] = {
     "importance": (ListedColormap(matplotlib.colormaps["plasma"](np.linspace(0.85, 0.0, 256)), "importance"), 0.0, 1.0),
 }
 # The paper's colours of a phase diagram, by norm and interference of the extra feature.
-NOT_LEARNED, DEDICATED, SUPERPOSED = to_rgb("#d9d9d9"), to_rgb("#2166ac"), to_rgb("#c4342f")
+NOT_LEARNED: tuple[float, float, float] = to_rgb("#d9d9d9")
+DEDICATED: tuple[float, float, float] = to_rgb("#2166ac")
+SUPERPOSED: tuple[float, float, float] = to_rgb("#c4342f")
 # The same of models with one neuron and two features, by their class: "first" has not learned the extra feature.
 CLASS_COLORS = {"first": "#d9d9d9", "superposed": "#c4342f", "extra": "#2166ac", "neither": "#e6ab02"}
 
