@@ -81,7 +81,7 @@ for delta in ([0.1, 0.0], [0.0, 0.1], [0.1 / np.sqrt(2), -0.1 / np.sqrt(2)]):
     print(f"δ = [{delta[0]:.4f}, {delta[1]:.4f}]: error {error:.4f}")
 for name, W in (("one dimension", pair), ("two dimensions", apart)):
     found = tms.worst_attack(W, b, x, budget=0.1)
-    print(f"{name}: worst attack {found.delta[0].round(4)}, error {found.attacked:.4f}")
+    print(f"{name}: worst attack {found.delta[0].round(4)}, error {found.attacked:.4f}")  # under this attack
 
 # %% tags=["check"]
 assert np.isclose(error, 0.02)
@@ -208,6 +208,8 @@ start = rng.normal(size=x.shape)  # 200 starts, all on the edge of what the budg
 delta = budget * start / np.linalg.norm(start, axis=1, keepdims=True)
 for _ in range(50):
     slope = gradient_by_x(W, b, x + delta, target=x)
+    # A step up the slope, a tenth of the budget long; where the slope is 0, no step. Then back to the budget's edge, if
+    # the step led beyond it.
     delta = delta + budget / 10 * slope / np.maximum(np.linalg.norm(slope, axis=1, keepdims=True), 1e-12)
     delta *= np.minimum(1, budget / np.linalg.norm(delta, axis=1, keepdims=True))
 climbed = (tms.forward(W, b, x + delta) ** 2).sum(axis=1)
@@ -232,8 +234,9 @@ assert np.isclose(by_row, (0.1 * np.sqrt(2) - 0.1) ** 2)
 #
 # $$ \text{vulnerability} = \frac{L(x + \delta) - L(x)}{\varepsilon^2} $$
 #
-# A model without superposition has 1: what comes in goes out. In others an output may be wrong before anyone attacks
-# it. Say that output $i$ is off by $e_i = y_i - x_i$, and the attack moves it by $\Delta_i$. Then the attack adds
+# The target is the clean $x$ in both losses. A model without superposition has 1: what comes in goes out. In others an
+# output may be wrong before anyone attacks it. Say that output $i$ is off by $e_i = y_i - x_i$, and the attack moves it
+# by $\Delta_i$. Then the attack adds
 #
 # $$ \sum_i (e_i + \Delta_i)^2 - e_i^2 = \sum_i \Delta_i^2 + \sum_i 2\, e_i \Delta_i $$
 #
@@ -254,8 +257,9 @@ assert np.isclose(by_row, (0.1 * np.sqrt(2) - 0.1) ** 2)
 #
 # One row for all examples moves some outputs away from what is right, and others back to it: the second sum is near 0.
 # A row and a sign for each example are chosen so that it is large. Where both features of a pair are on, both answers
-# are wrong already, and everywhere the bias makes them a little wrong: there the attack pushes on. This sum grows as
-# $\varepsilon$, not as $\varepsilon^2$, so how much it is depends on the budget; at ours it is nearly as much again.
+# are wrong already, and elsewhere what is left of the bias makes them a little wrong: there the attack pushes on. This
+# sum grows as $\varepsilon$, not as $\varepsilon^2$, so how much it is depends on the budget; at ours it is nearly as
+# much again.
 #
 # </details>
 
@@ -313,10 +317,10 @@ assert rest["example"][-1] > 0.6 * vulnerable["example"][-1]
 # three times as much with one row for all examples, and to nine times with a row for each. How much of this is news?
 #
 # Not how far outputs move. Up to digons that is $1/D^*$ within a few percent, as part 2 led us to expect. In sparser
-# models it is at most that: other outputs add to it, and the ReLU takes away. News is the rest. It is little with one
-# row for all, and two thirds of everything in the sparsest model with a row for each. Superposition makes errors of its
-# own: interference where features that share a dimension are on together, and the bias that holds interference down
-# but is in the way of every answer. An attack that may choose its row for each example finds these.
+# models it is about that, or less: other outputs add to it, and the ReLU takes away. News is the rest. It is little
+# with one row for all, and two thirds of everything in the sparsest model with a row for each. Superposition makes
+# errors of its own: interference where features that share a dimension are on together, and the bias that holds
+# interference down but is in the way of every answer. An attack that may choose its row for each example finds these.
 #
 # The [findings](../figures/README.md#superposition-and-adversarial-examples) vary all choices, on a larger model and
 # over seeds.
@@ -402,12 +406,18 @@ assert losses[0] < 0.9 < losses[2] < 1
 assert abs(0.8 * mean_length - 1.36) < 0.005
 
 # %% [markdown]
-# So it works, in steps: clusters, digons, one feature a dimension. But look at the last two numbers of each line. At
-# 80 % the features are only half as long, and clean examples are answered hardly better than by always saying the mean
-# (1.00), and worse than by a model that keeps 6 of 60 features properly (0.90). The paper found such attacks
-# "unreasonably large", and so they are: at 80 % $\delta$ has a length of 1.36, more than a single feature can ever
-# have. The [findings](../figures/README.md#adversarial-training-against-superposition) say at which budget
-# superposition is gone, what decides that, and what happens if only *stored* features are attacked. (It never goes.)
+# So it works, in steps: about three features a dimension, then two (digons), then one. But look at the last two numbers
+# of each line. At 80 % the features are only half as long, and clean examples are answered hardly better than by always
+# saying the mean (1.00), and worse than by a model that keeps 6 of 60 features properly and drops 54 (54/60 = 0.90).
+# The paper found such attacks "unreasonably large", and so they are: at 80 % $\delta$ has a length of 1.36, more than a
+# single feature can ever have.
+#
+# Why does it work? That features get shorter is as part 2 says: a shorter $W_i$ is moved less. It is tempting to go on:
+# with a larger share $D_i$, too, so features move apart. But that cannot be all. If only *stored* features are
+# attacked, they get shorter, and superposition never goes. It goes only if outputs that the model has dropped are
+# attacked as well, which here are most of the 60. Why these drive features apart is an open question. The
+# [findings](../figures/README.md#adversarial-training-against-superposition) say more, also at which budget
+# superposition is gone, and what decides that.
 #
 # <a id="vary"></a>
 # ## 6. What to vary
