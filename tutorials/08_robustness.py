@@ -415,7 +415,7 @@ assert abs(0.8 * mean_length - 1.36) < 0.005
 # Why does it work? That features get shorter is as part 2 says: a shorter $W_i$ is moved less. It is tempting to go on:
 # with a larger share $D_i$, too, so features move apart. But that cannot be all. If only *stored* features are
 # attacked, they get shorter, and superposition never goes. It goes only if outputs that the model has dropped are
-# attacked as well, which here are most of the 60. Why these drive features apart is an open question. The
+# attacked as well, which here are most of the 60. Why these drive features apart we have not worked out. The
 # [findings](../figures/README.md#adversarial-training-against-superposition) say more, also at which budget
 # superposition is gone, and what decides that.
 #
