@@ -276,8 +276,8 @@ assert np.allclose(y, np.vstack([np.eye(3), np.zeros((2, 3))]))
 
 # %% [markdown]
 # How does one count what a neuron stands for? Inputs are never below 0, so a feature turns a neuron on if its weight is
-# positive; we ask for 0.3 of the neuron's largest, so that specks do not count. If one feature turns it on, the neuron
-# is *monosemantic*, if several do, *polysemantic*.
+# positive; we ask for more than 0.3 of the neuron's largest positive one, so that specks do not count. If one feature
+# turns it on, the neuron is *monosemantic*, if several do, *polysemantic*.
 #
 # Three functions count. To all of them a weight counts if $\lvert W_{ki} \rvert$ is above 0.3 of the largest in its
 # **row**, that is, of the same neuron. `tms.features_per_neuron(W)` counts such weights in each row,
@@ -326,7 +326,7 @@ counts = tms.features_per_neuron(np.maximum(run.W, 0))  # (restarts, K, m): how 
 mono = (counts == 1).sum(axis=-1)  # (restarts, K)
 for k, s in enumerate(density):
     kept = tms.features_represented(best.W[k])
-    shapes = [f"{len(i)} in {len(n)}" for n, i in tms.neuron_blocks(best.W[k])]
+    shapes = [f"{len(shared)} in {len(neurons)}" for neurons, shared in tms.neuron_blocks(best.W[k])]
     print(f"density {s:<4}: {kept} features kept; turning on each neuron {np.sort(counts[best.restart[k], k])}; "
           f"features in neurons: {', '.join(sorted(shapes))}")
 found = mono[best.restart, np.arange(len(density))]
@@ -342,19 +342,21 @@ COLORS = ["#332288", "#6699CC", "#88CCEE", "#44AA99", "#117733", "#999933", "#DD
 
 def stack(ax, W):
     """The paper's picture: |weights| of each neuron on top of one another. Pale: below zero."""
-    for place, k in enumerate(np.argsort(tms.features_per_neuron(np.maximum(W, 0)), kind="stable")):
+    order = np.argsort(tms.features_per_neuron(np.maximum(W, 0)), kind="stable")
+    for place, k in enumerate(order):
         height = 0.0
         for i in np.argsort(W[k] < 0, kind="stable"):
             pale = 0.25 if W[k, i] < 0 else 1
             size = abs(W[k, i])
             ax.bar(place, size, bottom=height, color=COLORS[i], alpha=pale, edgecolor="white", linewidth=0.3)
             height += size
+    ax.set_xticks(range(len(order)), order)
 
 
 fig, axes = plt.subplots(2, 4, figsize=(9, 5), height_ratios=[1.3, 1], sharey="row")
 for k, s in enumerate(density):
     stack(axes[0, k], best.W[k])
-    axes[0, k].set(title=f"density {s}", xticks=[], xlabel=f"{found[k]} monosemantic")
+    axes[0, k].set(title=f"density {s}", xlabel=f"neuron ({found[k]} monosemantic)")
     plots.weight_gram(axes[1, k], best.W[k], best.b[k])
 axes[0, 0].set_ylabel("|weights|")
 handles = [plt.Rectangle((0, 0), 1, 1, color=color) for color in COLORS]
@@ -362,10 +364,10 @@ fig.legend(handles[:n], range(n), title="feature", loc="outside right upper")
 plt.show()
 
 # %% [markdown]
-# Each bar is a neuron, each colour a feature, 0 the most important. A bar of one colour is monosemantic. The pale parts
-# are weights below zero: such a feature turns the neuron off. So read the full colours alone, and even the last panels
-# become simple. Below the bars are $W^\top W$ (red is positive, blue negative, and beyond ±1 the colour is the same)
-# and $b$. Which neurons does each feature turn on in the last two models?
+# Each bar is a neuron (its number below), each colour a feature, 0 the most important. A bar of one colour is
+# monosemantic. The pale parts are weights below zero: such a feature turns the neuron off. So read the full colours
+# alone, and even the last panels become simple. Below the bars are $W^\top W$ (red is positive, blue negative, and
+# beyond ±1 the colour is the same) and $b$. Which neurons does each feature turn on in the last two models?
 
 # %%
 def turned_on(W):
@@ -554,7 +556,7 @@ attempt(check_gradient_of_c, gradient_of_c)
 
 # %%
 def monosemantic(W):
-    """How many rows of W (..., m, n) have exactly one positive weight above 0.3 of their largest: shape (...)."""
+    """How many rows of W (..., m, n) have exactly one weight above 0.3 of their largest positive one: shape (...)."""
     raise NotImplementedError
 
 
