@@ -266,7 +266,7 @@ assert 1.7 < together < 1.95
 #
 # But why are there features with nearly 2/5 at $T = 5$, too? Two of the five examples have one feature alone (the first
 # cell counted them), and there example and feature are the same thing. In general the features of an example divide its
-# share among them. In part 2, $\lvert W_i \rvert = c\,x_{t,i}$, and the features of each other example $t'$ add
+# share among them. In part 2, $\lvert W_i \rvert = c\,x_{t,i}$, and the features of each example $t'$ add
 # $c^2\,(u_t \cdot u_{t'})^2$ to the sum in the formula for $D$ (their $x^2$ add up to 1). So
 #
 # $$ D_i = \frac{c^2\,x_{t,i}^2}{c^2 \sum_{t'} (u_t \cdot u_{t'})^2} = x_{t,i}^2 \cdot \frac{2}{T} $$
