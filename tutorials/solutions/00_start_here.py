@@ -3,6 +3,10 @@
 import numpy as np
 
 
+def how_often(x):
+    return (x > 0).mean(axis=0)
+
+
 def reconstruct(W, b, x):
     h = x @ W.T
     z = h @ W + b
