@@ -319,6 +319,11 @@ class Examples:
     def stack(self) -> tuple[int, ...]:
         return self.x.shape[:-2]
 
+    @property
+    def signed(self) -> bool:
+        """Whether a value is below 0."""
+        return bool((self.x < 0).any())
+
     def take(self, models: np.ndarray) -> Examples:
         """The examples of some models, (len(models), T, n), which are counted along the stack."""
         x, target = (array.reshape(-1, *array.shape[-2:])[models] for array in (self.x, self.target))
