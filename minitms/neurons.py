@@ -159,3 +159,8 @@ def connected(W, threshold):
     size = np.abs(W)
     largest = size.max(axis=-1, keepdims=True, initial=0)
     return np.divide(size, largest, out=np.zeros_like(size), where=largest > 0) > threshold
+
+
+def by_feature(W):
+    """The neurons in the order of the features that they read most of, for a picture of one model."""
+    return np.argsort(W.argmax(axis=1), kind="stable")

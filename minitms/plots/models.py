@@ -60,7 +60,7 @@ def feature_vectors(
     importance = 1.0 if importance is None and own is None else own if importance is None else importance
     importance = _checks.bounded("importance", importance)
     if importance.shape not in ((), W.shape[1:]):
-        hint = f"; of a stack's take one entry, such as importance[{len(importance) - 1}]" if importance.ndim > 1 else ""
+        hint = f": take importance[{len(importance) - 1}], or another of the stack" if importance.ndim > 1 else ""
         raise ValueError(
             f"importance has shape {importance.shape}; expected a scalar or {W.shape[1:]}, since W is one model{hint}"
         )

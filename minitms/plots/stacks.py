@@ -11,7 +11,7 @@ from matplotlib.colors import to_rgba_array
 from numpy.typing import ArrayLike
 
 from minitms import _checks
-from minitms.neurons import THRESHOLD, connected
+from minitms.neurons import THRESHOLD, by_feature, connected
 from minitms.plots._canvas import canvas, drawing, one_model
 from minitms.plots.colors import DEDICATED, NOT_LEARNED, SUPERPOSED, superposition_colors
 from minitms.run import Best, TrainingRun
@@ -72,10 +72,12 @@ def neurons(
     >>> plt.close()
     """
     W, _, _, signed = one_model(W)
-    W = abs(W) if signed else W
-    if not np.isfinite(np.abs(W).astype(np.float64).sum()):
+    W = (abs(W) if signed else W).astype(np.float64)
+    with np.errstate(over="ignore"):
+        total = np.abs(W).sum()
+    if not np.isfinite(total):
         raise ValueError(f"W holds {np.abs(W).max():g}, and its sums overflow; expected weights nearer to 1")
-    order = np.argsort(W.argmax(axis=1), kind="stable") if order is None else _every_neuron(order, len(W))
+    order = by_feature(W) if order is None else _every_neuron(order, len(W))
     on = connected(np.maximum(W, 0), THRESHOLD)[order]
     features = on.sum(axis=1)
     own = None if colors is None else _one_a_feature(colors, W.shape[1])
