@@ -216,8 +216,7 @@ def best_of(values, restart):
 def fresh_loss(best, rounds=8):
     """Loss of the best starts on examples that did not choose them: the best of several looks better on those."""
     batches = (best.features.sample(2**15, seed=seed, dtype="float32") for seed in range(1, rounds + 1))
-    return np.mean([tms.loss(best.W, best.b, x, best.features.importance, hidden="relu", target=abs(x))
-                    for x in batches], axis=0)
+    return np.mean([best.loss_on(x) for x in batches], axis=0)
 
 
 def listed(values):

@@ -183,7 +183,7 @@ def with_bias(group, steps, starts):
         found["share"].append((hidden > 0).mean(axis=(-2, -1)))
         found["c"].append(run.c[best])
         found["biased"].append(loss[best])
-        found["linear"].append(tms.loss(linear.W, linear.b, x, importance))
+        found["linear"].append(linear.loss_on(x))
     return SimpleNamespace(starts=starts, **{name: np.array(values) for name, values in found.items()})
 
 

@@ -116,7 +116,10 @@ GRID = [0.5, 1], [1], np.ones((2, 1))
     ("draw", "message"),
     [
         (lambda ax: plots.feature_vectors(ax, np.ones((3, 5))), r"\(3, 5\); expected \(2, n\)"),
-        (lambda ax: plots.feature_vectors(ax, W, importance=np.ones((4, 3))), r"importance has shape \(4, 3\); expect"),
+        (lambda ax: plots.feature_vectors(ax, W, importance=np.ones((4, 3))), r"one model: take importance\[3\], or an"),
+        (lambda ax: plots.feature_vectors(ax, W, importance=np.ones((4, 1))), r"\(4, 1\); .*: take importance\[3\], or"),
+        (lambda ax: plots.feature_vectors(ax, W, importance=np.ones(4)), r"\(4,\); expected a scalar or \(3,\), since W"),
+        (lambda ax: plots.feature_vectors(ax, W, importance=[1, -1, 1]), "importance holds -1; expected every value at"),
         (lambda ax: plots.feature_vectors(ax, W, limit=0), "limit is 0; expected a finite number above 0"),
         (lambda ax: plots.feature_vectors(ax, W, limit=np.nan), "limit is nan"),
         (lambda ax: plots.weight_gram(ax, np.ones((8, 2, 5))), r"\(8, 2, 5\); expected one model"),
