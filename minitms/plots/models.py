@@ -59,10 +59,10 @@ def feature_vectors(
         raise ValueError(f"W has shape {W.shape}; expected (2, n), since the vectors are drawn in the plane")
     importance = 1.0 if importance is None and own is None else own if importance is None else importance
     importance = _checks.bounded("importance", importance)
-    if importance.shape not in ((), W.shape[1:]):
-        hint = f": take importance[{len(importance) - 1}], or another of the stack" if importance.ndim > 1 else ""
+    if importance.shape not in ((), (1,), W.shape[1:]):
         raise ValueError(
-            f"importance has shape {importance.shape}; expected a scalar or {W.shape[1:]}, since W is one model{hint}"
+            f"importance has shape {importance.shape}; expected a scalar or {W.shape[1:]}, since W is one model: "
+            f"of a stack's take that of this model, such as importance[{len(importance) - 1}]"
         )
     importance = np.broadcast_to(importance, W.shape[1:])
     low = importance.min() if importance.min() < importance.max() else 0.0
