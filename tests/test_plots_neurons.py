@@ -63,6 +63,13 @@ def test_every_rectangle_is_a_weight_and_they_lie_on_one_another(ax):
     assert high >= 1.9
 
 
+def test_bars_that_all_go_upwards_stand_on_the_axis(ax):
+    plots.neurons(abs(W), ax=ax)
+    low, high = ax.get_ylim()
+    assert low == 0
+    assert high >= 3.9
+
+
 def test_neurons_stand_in_the_order_of_the_feature_they_read_most_of_or_in_that_given(ax):
     def numbers():
         return [int(text.get_text()) for text in ax.get_xticklabels()]
@@ -105,7 +112,7 @@ def test_on_its_own_it_says_how_many_neurons_are_monosemantic():
 @pytest.fixture(scope="module")
 def run():
     features = tms.SparseFeatures(n=6, density=0.3, importance=0.75 ** np.arange(6))
-    return tms.train(features, 2, hidden="relu", steps=200, restarts=3, batch_size=128, seed=0, snapshots=4)
+    return tms.train(features, 2, hidden="relu", steps=200, restarts=3, batch_size=128, seed=0)
 
 
 @pytest.fixture(scope="module")
@@ -123,6 +130,14 @@ def test_a_run_is_drawn_by_its_best_restart(ax, run):
         ax.clear()
         plots.neurons(ax, thing, COLORS, [0, 1])
         np.testing.assert_allclose(read_back(ax, COLORS, 2), run.W[best], atol=1e-6)
+
+
+def test_of_untied_weights_it_draws_what_neurons_read(ax, signed):
+    E, D = signed.best().W
+    for thing, reads in ((signed, abs(E)), (signed.best(), abs(E)), (tms.Weights(E, D), E), ((E, D), E)):
+        ax.clear()
+        plots.neurons(thing, COLORS[:3], np.arange(6), ax=ax)
+        np.testing.assert_allclose(read_back(ax, COLORS[:3], 6), reads, atol=1e-6)
 
 
 def test_of_features_that_may_be_below_zero_weights_of_either_sign_turn_neurons_on(ax):
@@ -164,13 +179,17 @@ def test_plot_of_untied_weights_shows_what_neurons_read_and_write_in_one_order(s
     plt.close("all")
 
 
-def test_an_animation_of_a_hidden_relu_moves_its_neurons(run):
+@pytest.mark.parametrize("signed", [False, True])
+def test_an_animation_of_a_hidden_relu_moves_its_neurons(signed):
+    features = tms.SparseFeatures(n=6, density=0.3, signed=signed)
+    run = tms.train(features, 2, hidden="relu", steps=50, restarts=1, seed=0, snapshots=3)
     moving = plots.animate(run)
-    left, best = plt.gcf().axes[0], run.best()
-    for k in (0, 3):
+    left, path = plt.gcf().axes[0], run.snapshots.W[0]
+    for k in (0, 2):
         moving._func(k)
-        heights = sum(abs(end - start) for _, start, end, _ in rectangles(left))
-        np.testing.assert_allclose(heights, abs(best.snapshots.W[k]).sum(), rtol=1e-6)
+        heights = [end - start for _, start, end, _ in rectangles(left)]
+        np.testing.assert_allclose(sum(map(abs, heights)), abs(path[k]).sum(), rtol=1e-6)
+        assert (min(heights) >= 0) == signed
     moving._draw_was_started = True  # nobody is to be warned of a film that is not shown
     plt.close("all")
 
@@ -179,7 +198,7 @@ def test_an_animation_of_a_hidden_relu_moves_its_neurons(run):
     ("draw", "error", "message"),
     [
         (lambda ax: plots.neurons(ax, np.ones((3, 2, 4))), ValueError, r"\(3, 2, 4\); expected one model"),
-        (lambda ax: plots.neurons(ax, (W, W)), TypeError, r"W is a pair \(encoder, decoder\)"),
+        (lambda ax: plots.neurons(ax, (W, W[:2])), ValueError, r"encoder \(3, 5\) and decoder \(2, 5\) differ"),
         (lambda ax: plots.neurons(ax, W * np.nan), ValueError, "W holds nan"),
         (lambda ax: plots.neurons(ax, W * 0 + 1e308), ValueError, r"W holds 1e\+308, and its sums overflow"),
         (lambda ax: plots.neurons(ax, "W"), TypeError, "W has dtype"),

@@ -15,6 +15,7 @@ from minitms.neurons import THRESHOLD, by_feature, connected
 from minitms.plots._canvas import canvas, drawing, one_model
 from minitms.plots.colors import DEDICATED, NOT_LEARNED, SUPERPOSED, superposition_colors
 from minitms.run import Best, TrainingRun
+from minitms.weights import WeightsLike
 
 POLYSEMANTIC = "#f3ecd8"
 LEGEND = {"feature alone in its neurons": DEDICATED, "feature that shares them": SUPERPOSED,
@@ -25,7 +26,7 @@ OUTLINED = 0.01  # of the longest bar: thinner rectangles would vanish behind th
 
 @drawing
 def neurons(
-    W: ArrayLike | TrainingRun | Best,
+    W: WeightsLike | TrainingRun | Best,
     colors: Sequence[str] | np.ndarray | None = None,
     order: ArrayLike | None = None,
     *,
@@ -40,8 +41,8 @@ def neurons(
     Parameters
     ----------
     W : array of shape (m, n), or a run of one model, whose best is drawn
-        Of untied weights the encoder. Features that may be below 0 turn neurons on by weights of either sign: give
-        ``abs(W)``, as is drawn of a run of such.
+        Of untied weights, a pair, the encoder is drawn. Features that may be below 0 turn neurons on by weights of
+        either sign: give ``abs(W)``, as is drawn of a run of such.
     colors : n colours, a feature each, in place of these; the ground stays white; or None
     order : array of shape (m,), the neurons from left to right; or None to sort them by the feature they read most of
     ax : matplotlib Axes, or None for one of its own, with labels and a legend
@@ -54,7 +55,7 @@ def neurons(
     Raises
     ------
     ValueError, TypeError
-        If `ax` is no Axes, W is not one model or is a pair, or the colours or the order do not fit it.
+        If `ax` is no Axes, W is not one model, or the colours or the order do not fit it.
 
     Notes
     -----
@@ -71,7 +72,7 @@ def neurons(
     '1 of 3 neurons monosemantic'
     >>> plt.close()
     """
-    W, _, _, signed = one_model(W)
+    W, _, _, signed = one_model(W, encoder=True)
     W = (abs(W) if signed else W).astype(np.float64)
     with np.errstate(over="ignore"):
         total = np.abs(W).sum()
