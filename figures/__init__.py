@@ -23,9 +23,9 @@ and NAME is added to `NAMES` below, in the order in which the figures run and st
 
     def make(quick):
         run = tms.train(..., steps=200 if quick else 5_000, restarts=8, seed=0)
-        norms = tms.feature_norms(run.W).max(axis=(1, 2))          # one value a seed
+        norms = tms.feature_norms(run.W).max(axis=1)               # one value a start
         fig, ax = plt.subplots()
-        tms.plots.feature_bars(ax, run.best().W[0])
+        tms.plots.feature_bars(run, ax=ax)
         return Result(files={"NAME.png": fig}, measured={"norms": norms}, numbers={"longest": norms.max()})
 
 The command does the rest: style, checking of the command line, judging, printing, writing.

@@ -62,7 +62,6 @@ from types import SimpleNamespace
 
 import matplotlib.pyplot as plt
 import numpy as np
-from matplotlib.collections import PolyCollection
 
 import minitms as tms
 from figures import NOT, OURS, PAPER, PARTLY, THEORY, Claim, Result, always, at_least, at_most, exactly
@@ -217,8 +216,7 @@ def best_of(values, restart):
 def fresh_loss(best, rounds=8):
     """Loss of the best starts on examples that did not choose them: the best of several looks better on those."""
     batches = (best.features.sample(2**15, seed=seed, dtype="float32") for seed in range(1, rounds + 1))
-    return np.mean([tms.loss(best.W, best.b, x, best.features.importance, hidden="relu", target=abs(x))
-                    for x in batches], axis=0)
+    return np.mean([best.loss_on(x) for x in batches], axis=0)
 
 
 def listed(values):
@@ -267,7 +265,7 @@ def draw_densities(run, plain, densities, yardstick, computed):
     rows = -(-(len(densities) + 3) // 2)
     fig, axes = plt.subplots(rows, 2, figsize=(8.3, 1.7 * rows))
     for ax, E, s in zip(axes.flat, rescaled(run.best().W).encoder, densities, strict=False):
-        stack(ax, abs(E))
+        plots.neurons(abs(E), ax=ax)
         ax.set(title=f"s = {s:g}: {np.sum(tms.features_per_neuron(E) == 1)} of {m} neurons monosemantic", xticks=[])
     for ax in axes[:, 0]:
         ax.set_ylabel("$|E_{ki}|$, stacked")
@@ -298,30 +296,6 @@ def draw_densities(run, plain, densities, yardstick, computed):
     costs.legend()
     for ax in (alone, able, costs):
         ax.set(xscale="log", xlim=(1.3, densities.min() / 1.3), xlabel="density s, sparser to the right")
-    colors = plots.superposition_colors(np.ones(2), [0, 1])
-    handles = [plt.Rectangle((0, 0), 1, 1, color=color) for color in (*colors, "#f3ecd8")]
-    fig.legend(handles, ["feature alone in its neurons", "feature that shares them", "polysemantic neuron"],
-               loc="outside lower center", ncols=3, handlelength=1)
+    handles, labels = axes[0, 0].get_legend_handles_labels()
+    fig.legend(handles, labels, loc="outside lower center", ncols=4, handlelength=1)
     return fig
-
-
-def stack(ax, size):
-    """A bar a neuron, sorted by its largest feature, of one rectangle a feature, the largest at the bottom.
-
-    Blue: a feature alone in its neurons. Red: one whose neurons read as much of others as of itself.
-    """
-    size = size[np.argsort(size.argmax(axis=1), kind="stable")]
-    held = np.where(size > 0.1, size, 0)
-    others = held.sum(axis=1, keepdims=True) - held
-    mixed = (held * others).sum(axis=0) / np.maximum(held.sum(axis=0), 0.1)
-    colors = plots.superposition_colors(np.ones(size.shape[1]), mixed)
-    order = np.argsort(-size, axis=1)
-    height = np.take_along_axis(size, order, axis=1)
-    top = height.cumsum(axis=1)
-    k, rank = np.nonzero(height > 0.01)
-    low, high = (top - height)[k, rank], top[k, rank]
-    corners = np.stack([[k - 0.4, low], [k + 0.4, low], [k + 0.4, high], [k - 0.4, high]]).transpose(2, 0, 1)
-    ax.add_collection(PolyCollection(corners, facecolors=colors[order[k, rank]], edgecolors="white", linewidths=0.2))
-    for poly in np.flatnonzero((size > 0.3).sum(axis=1) > 1):
-        ax.axvspan(poly - 0.5, poly + 0.5, color="#f3ecd8", zorder=0, linewidth=0)
-    ax.set(xlim=(-0.6, len(size) - 0.4), ylim=(0, 1.05 * top.max()))

@@ -52,11 +52,11 @@ def draw_motif(three, run, found):
     marked = {int(np.flatnonzero(order == neuron)[0]): name for neuron, name in ((motif.p, "p"), (motif.q, "q"))}
     E3, D3 = (part[-1] for part in rescaled(three.W))
     order3 = np.lexsort((-E3.sum(axis=1), abs(E3).argmax(axis=1)))
-    whole = [(E3[order3], D3[order3], "n = 3, m = 6", {}), (E[order], D[order], "n = 6, m = 10", marked)]
-    for column, (reads, writes, title, names) in enumerate(whole):
+    whole = [(E3, D3, order3, "n = 3, m = 6", {}), (E, D, order, "n = 6, m = 10", marked)]
+    for column, (reads, writes, places, title, names) in enumerate(whole):
         for row, (values, text) in enumerate(((reads, "reads $E_{ki}$"), (writes, "writes $D_{ki}$"))):
             ax = fig.add_subplot(grid[row, column])
-            signed_stack(ax, values)
+            tms.plots.neurons(values, FEATURES[: values.shape[1]], places, ax=ax)
             ax.set(title=title if row == 0 else "", ylabel=text, xlabel="neuron" if row else "")
             ax.set(xticks=list(names), xticklabels=list(names.values()))
     two_neurons(fig, grid, E, D, motif)
@@ -64,15 +64,6 @@ def draw_motif(three, run, found):
     handles = [plt.Rectangle((0, 0), 1, 1, color=color) for color in FEATURES]
     fig.legend(handles, [f"feature {i}" for i in range(6)], loc="outside lower center", ncols=6, handlelength=1)
     return fig
-
-
-def signed_stack(ax, values):
-    """A bar a neuron: positive entries upwards, negative ones downwards, a colour a feature."""
-    for part in (np.maximum(values, 0), np.minimum(values, 0)):
-        bottom = part.cumsum(axis=1) - part
-        for i in range(values.shape[1]):
-            ax.bar(np.arange(len(values)), part[:, i], bottom=bottom[:, i], color=FEATURES[i], width=0.8)
-    ax.axhline(0, color="0.3", linewidth=0.6)
 
 
 def two_neurons(fig, grid, E, D, motif):

@@ -16,7 +16,7 @@ where |W_ki| is above 0.3 of the neuron's largest |weight|. Claims are measured 
 (-1, 1): the last two, opposite in the hidden space, turn on a neuron each, the first turns on both. At 0.07 features
 turn on {{code_07}} neurons, feature 0 first: four of them three of four neurons each, four others one of these and the
 fifth. At 0.03 and 0.01 every feature turns on a pair of neurons of its own; five neurons have just ten pairs. All of
-them turn off other neurons, by weights below zero (pale). WᵀW is the same for rotated weights, and shows little of it.
+them turn off other neurons, by weights below zero. WᵀW is the same for rotated weights, and shows little of it.
 
 **One run, or the best of many?** Single runs have {{mono_single}} monosemantic neurons on average, and their median
 loss is {{worse_half:.2%}} above the best of all at density 0.5, {{worse_fifth:.1%}} at 0.2, {{worse_last:.0%}} at 0.01.
@@ -183,7 +183,7 @@ def with_bias(group, steps, starts):
         found["share"].append((hidden > 0).mean(axis=(-2, -1)))
         found["c"].append(run.c[best])
         found["biased"].append(loss[best])
-        found["linear"].append(tms.loss(linear.W, linear.b, x, importance))
+        found["linear"].append(linear.loss_on(x))
     return SimpleNamespace(starts=starts, **{name: np.array(values) for name, values in found.items()})
 
 
@@ -255,32 +255,22 @@ def tell(best, group, every, biased):
 def draw(best, runs):
     """Above the weights of each neuron as stacked bars, one colour a feature; below WᵀW."""
     fig, axes = plt.subplots(2, len(DENSITY), figsize=(8.3, 4.1), height_ratios=[1.8, 1])
+    lowest, highest = (1.03 * extreme for extreme in (np.minimum(best.W, 0).sum(axis=-1).min(),
+                                                      np.maximum(best.W, 0).sum(axis=-1).max()))
     for k, (bars, gram) in enumerate(axes.T):
-        stack(bars, best.W[k])
-        bars.set(title=f"{DENSITY[k]:g}", ylim=(0, 1.03 * np.abs(best.W).sum(axis=-1).max()), xticks=[])
+        tms.plots.neurons(best.W[k], COLORS, ax=bars)
+        bars.set(title=f"{DENSITY[k]:g}", ylim=(lowest, highest), xticks=[])
         bars.set_xlabel(f"{monosemantic(best.W[k])} mono-\nsemantic")
         tms.plots.weight_gram(gram, best.W[k], best.b[k])
         if k:
             bars.set(yticks=[])
             bars.spines.left.set_visible(False)
-    axes[0, 0].set_ylabel("|weights| of each neuron")
+    axes[0, 0].set_ylabel("weights of each neuron")
     fig.suptitle(f"density 1 - S, from dense to sparse; the best of {runs:,} runs at each", fontsize=9)
     handles = [Patch(color=color, label=i) for i, color in enumerate(COLORS)]
-    handles += [Patch(color=COLORS[0], alpha=0.25, label="pale: below zero")]
     fig.legend(handles=handles, title="feature, from the most important to the least", loc="outside lower center",
                ncols=len(handles), handlelength=1, columnspacing=1)
     return fig
-
-
-def stack(ax, W):
-    """One bar a neuron, monosemantic ones first; within a bar positive weights below, those below zero pale on top."""
-    order = np.lexsort((W.argmax(axis=1), tms.features_per_neuron(np.maximum(W, 0))))
-    for place, k in enumerate(order):
-        height = 0.0
-        for i in np.lexsort((np.arange(N), W[k] < 0)):
-            ax.bar(place, abs(W[k, i]), bottom=height, width=0.8, color=COLORS[i], edgecolor="white", linewidth=0.3,
-                   alpha=0.25 if W[k, i] < 0 else 1)
-            height += abs(W[k, i])
 
 
 def draw_runs(best, group, every, biased):

@@ -51,9 +51,8 @@ def load_example(name: Literal["absolute_value", "phase_changes"]) -> TrainingRu
     >>> best, x = run.best(), run.features.sample(1000, seed=0)
     >>> best.W.encoder.shape, best.hidden, run.features.target
     ((7, 40, 100), 'relu', 'abs')
-    >>> L = tms.loss(best.W, best.b, x, run.features.importance, hidden="relu", target=abs(x))
-    >>> L.shape
-    (7,)
+    >>> best.forward(x).shape, best.loss_on(x).shape
+    ((7, 1000, 100), (7,))
     >>> tms.load_example("phase_changes").best().W.shape
     (1000, 100, 1, 2)
     """

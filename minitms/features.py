@@ -319,6 +319,20 @@ class Examples:
     def stack(self) -> tuple[int, ...]:
         return self.x.shape[:-2]
 
+    def targets(self, x: np.ndarray) -> np.ndarray:
+        """What a model should answer to other examples x."""
+        if self.target is not self.x:
+            raise ValueError(
+                "these examples have targets of their own, which say nothing of those of x: "
+                "tms.loss(best.W, best.b, x, best.features.importance, target=..., ...)"
+            )
+        return x
+
+    @property
+    def signed(self) -> bool:
+        """Whether a value is below 0."""
+        return bool((self.x < 0).any())
+
     def take(self, models: np.ndarray) -> Examples:
         """The examples of some models, (len(models), T, n), which are counted along the stack."""
         x, target = (array.reshape(-1, *array.shape[-2:])[models] for array in (self.x, self.target))

@@ -67,7 +67,7 @@ def features_per_neuron(W: ArrayLike, threshold: float = THRESHOLD) -> np.ndarra
     >>> tms.features_per_neuron([[0.0, 0.2, 4.0], [1.0, -0.9, 0.0]])
     array([1, 2])
     """
-    return _connected(W, threshold).sum(axis=-1)
+    return connected(W, threshold).sum(axis=-1)
 
 
 def neurons_per_feature(W: ArrayLike, threshold: float = THRESHOLD) -> np.ndarray:
@@ -97,7 +97,7 @@ def neurons_per_feature(W: ArrayLike, threshold: float = THRESHOLD) -> np.ndarra
     >>> tms.neurons_per_feature([[0.0, 0.2, 4.0], [0.5, -0.6, 3.0]])
     array([0, 0, 2])
     """
-    return _connected(W, threshold).sum(axis=-2)
+    return connected(W, threshold).sum(axis=-2)
 
 
 def neuron_blocks(W: ArrayLike, threshold: float = THRESHOLD) -> list[Block]:
@@ -134,21 +134,21 @@ def neuron_blocks(W: ArrayLike, threshold: float = THRESHOLD) -> list[Block]:
     >>> tms.neuron_blocks([[1, 0, 0, 0], [0, 1, -1, 1], [0, -1, 1, 1]])
     [Block(neurons=(0,), features=(0,)), Block(neurons=(1, 2), features=(1, 2, 3))]
     """
-    connected = _connected(W, threshold)
-    if connected.ndim != 2:
-        raise ValueError(f"W has shape {connected.shape}; expected one model (m, n): neuron_blocks(W[0])")
-    blocks, left = [], connected.any(axis=1)
+    edges = connected(W, threshold)
+    if edges.ndim != 2:
+        raise ValueError(f"W has shape {edges.shape}; expected one model (m, n): neuron_blocks(W[0])")
+    blocks, left = [], edges.any(axis=1)
     while left.any():
         neurons, before = np.arange(len(left)) == left.argmax(), None
         while before is None or (neurons != before).any():
-            features, before = connected[neurons].any(axis=0), neurons
-            neurons = connected[:, features].any(axis=1)
+            features, before = edges[neurons].any(axis=0), neurons
+            neurons = edges[:, features].any(axis=1)
         blocks.append(Block(*(tuple(np.flatnonzero(part).tolist()) for part in (neurons, features))))
         left &= ~neurons
     return blocks
 
 
-def _connected(W, threshold):
+def connected(W, threshold):
     """Whether neuron k is connected to feature i, (..., m, n)."""
     W = _checks.finite("W", single("W", W))
     if W.ndim < 2:
@@ -159,3 +159,8 @@ def _connected(W, threshold):
     size = np.abs(W)
     largest = size.max(axis=-1, keepdims=True, initial=0)
     return np.divide(size, largest, out=np.zeros_like(size), where=largest > 0) > threshold
+
+
+def by_feature(W):
+    """The neurons in the order of the features that they read most of, for a picture of one model."""
+    return np.argsort(W.argmax(axis=1), kind="stable")

@@ -7,8 +7,9 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
-from minitms import _checks, _show
+from minitms import _checks, _show, model
 from minitms._fields import FLOATS, SEED, Field, checked, increasing, read_npz, word
 from minitms._files import as_path, write_npz
 from minitms._words import Activation, PathLike
@@ -87,6 +88,60 @@ class Best:
     hidden: Activation
     features: SparseFeatures | Examples
     snapshots: Snapshots | None
+
+    def forward(self, x: ArrayLike) -> np.ndarray:
+        """What the models make of x: `minitms.forward` with their own weights and switches.
+
+        Parameters
+        ----------
+        x : array of shape (..., batch, n)
+
+        Returns
+        -------
+        y : array of shape (..., batch, n)
+
+        Raises
+        ------
+        ValueError, TypeError
+            As `minitms.forward`.
+
+        Examples
+        --------
+        >>> import minitms as tms
+        >>> best = tms.load_example("absolute_value").best()  # seven models: hidden ReLU, untied
+        >>> best.forward(best.features.sample(10, seed=0)).shape
+        (7, 10, 100)
+        """
+        return model.forward(self.W, self.b, x, self.activation, hidden=self.hidden)
+
+    def loss_on(self, x: ArrayLike) -> np.ndarray:
+        """The loss on other examples: `minitms.loss` with the models' own weights, switches, importance and target.
+
+        Parameters
+        ----------
+        x : array of shape (..., batch, n)
+
+        Returns
+        -------
+        L : array of shape (...), one loss a model
+
+        Raises
+        ------
+        ValueError, TypeError
+            As `minitms.loss`; or if the models were trained on examples with targets of their own, which say nothing
+            of those of x.
+
+        Examples
+        --------
+        >>> import minitms as tms
+        >>> best = tms.load_example("absolute_value").best()
+        >>> best.loss_on(best.features.sample(10, seed=0)).shape  # against |x|
+        (7,)
+        """
+        x, source = _checks.real_array("x", x), self.features
+        return model.loss(
+            self.W, self.b, x, source.importance, self.activation, hidden=self.hidden, target=source.targets(x)
+        )
 
     def __repr__(self) -> str:
         kind = _kind(self.W, self.activation, self.hidden)
@@ -173,8 +228,8 @@ class TrainingRun:
     def plot(self) -> np.ndarray:
         """Draw the best of the restarts: features as vectors if m = 2, else WᵀW and the norms |W_i|.
 
-        Of a stack up to four models stand side by side, from the first to the last; of untied weights, encoder and
-        decoder.
+        With a hidden ReLU it draws the neurons instead, as `minitms.plots.neurons` does. Of a stack up to four models
+        stand side by side, from the first to the last; of untied weights, encoder and decoder.
 
         Returns
         -------
@@ -192,7 +247,11 @@ class TrainingRun:
         return self.best().plot()
 
     def best(self) -> Best:
-        """The restart with the lowest loss, chosen for each model of the stack by itself."""
+        """The restart with the lowest loss, chosen for each model of the stack by itself.
+
+        Its methods ``forward(x)`` and ``loss_on(x)`` are `minitms.forward` and `minitms.loss` with the models' own
+        weights, switches, importance and target.
+        """
         restart, taken = best_restart(self.loss)
         snapshots = self.snapshots and Snapshots(self.snapshots.steps, taken(self.snapshots.W), taken(self.snapshots.b))
         return Best(

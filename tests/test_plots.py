@@ -49,6 +49,15 @@ def test_equal_importance_is_the_colour_of_the_most_important(ax):
     np.testing.assert_array_equal(ax.collections[0].get_facecolors()[0], ax.collections[1].get_facecolors()[0])
 
 
+def test_the_entry_of_a_stacks_importance_that_the_error_names_is_taken(ax):
+    for stack in (np.full((6, 3), 0.5), np.full((6, 1), 0.5), np.full(6, 0.5)):
+        with pytest.raises(ValueError, match=r"importance\[5\]"):
+            plots.feature_vectors(ax, W, stack)
+        plots.feature_vectors(ax, W, stack[5])
+        dots = ax.collections[-1].get_facecolors()
+        np.testing.assert_allclose(dots[0], plots.scale("importance", 0, 0.5).to_rgba(0.5))
+
+
 def test_weight_gram_shows_the_gram_matrix_and_the_bias_on_one_scale(ax):
     b = np.array([0.1, -0.2, 0.3])
     plots.weight_gram(ax, W, b)
@@ -116,7 +125,10 @@ GRID = [0.5, 1], [1], np.ones((2, 1))
     ("draw", "message"),
     [
         (lambda ax: plots.feature_vectors(ax, np.ones((3, 5))), r"\(3, 5\); expected \(2, n\)"),
-        (lambda ax: plots.feature_vectors(ax, W, importance=np.ones((4, 3))), r"importance has shape \(4, 3\); expect"),
+        (lambda ax: plots.feature_vectors(ax, W, importance=np.ones((4, 3))), r"\(4, 3\); .* such as importance\[3\]"),
+        (lambda ax: plots.feature_vectors(ax, W, importance=np.ones((6, 1))), r"\(6, 1\).*importance\[5\]"),
+        (lambda ax: plots.feature_vectors(ax, W, importance=np.ones(4)), r"\(4,\); expected a scalar or \(3,"),
+        (lambda ax: plots.feature_vectors(ax, W, importance=[1, -1, 1]), "importance holds -1; expected every value"),
         (lambda ax: plots.feature_vectors(ax, W, limit=0), "limit is 0; expected a finite number above 0"),
         (lambda ax: plots.feature_vectors(ax, W, limit=np.nan), "limit is nan"),
         (lambda ax: plots.weight_gram(ax, np.ones((8, 2, 5))), r"\(8, 2, 5\); expected one model"),

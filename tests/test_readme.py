@@ -114,6 +114,14 @@ def test_each_command_does_all_of_its_own_set_up():
     assert all(command.startswith(set_up) for command in commands)
 
 
+def test_who_comes_from_arena_or_pytorch_finds_the_words_where_arena_is_named():
+    section = README.partition("## What it is for\n")[2].partition("\n## ")[0]
+    box = section.partition("<details><summary><b>Coming from ARENA")[2].partition("</details>")[0]
+    assert section.index("[ARENA]") < section.index("<details>") < section.index("| you want to |")
+    for word in ("density[:, None]", "loss_on(x)", "learning_rate=1e-2"):
+        assert word in box
+
+
 def test_the_speed_in_words_is_that_of_the_picture():
     kept = list(json.loads((ROOT / "tests/benchmarks/speed.json").read_text(encoding="utf-8")).values())[-1]
     times = [rates["minitms"] / rates["PyTorch"] for rates in kept["training"].values()]

@@ -128,7 +128,7 @@ def test_plot_says_which_model_it_is_by_its_density_if_that_tells():
 
 
 def test_plot_names_the_weights_that_it_draws():
-    run = tms.train(tms.SparseFeatures(4, 0.5), 3, tied=False, hidden="relu", steps=2, restarts=1, seed=0)
+    run = tms.train(tms.SparseFeatures(4, 0.5), 3, tied=False, steps=2, restarts=1, seed=0)
     axes = run.plot()
     assert [ax.get_xticklabels()[0].get_text() for ax in axes[0]] == ["$E^T E$", "$D^T D$"]
     assert [ax.get_xlabel() for ax in axes[1]] == ["$|E_i|$", "$|D_i|$"]

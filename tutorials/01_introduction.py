@@ -210,17 +210,7 @@ best = run.best()
 print("W has shape", best.W.shape, "(K, m, n)")
 
 # %%
-fig, axes = plt.subplots(1, 3, figsize=(8.3, 3.1))
-for ax, W, S in zip(axes, best.W, sparsity, strict=True):
-    plots.feature_vectors(ax, W, importance)
-    ax.set(title=f"S = {S:g}", xlabel="hidden dimension 1")
-axes[0].set_ylabel("hidden dimension 2")
-fig.colorbar(
-    plots.scale("importance", importance.min(), 1),
-    ax=axes,
-    label="importance",
-    shrink=0.8,
-)
+best.plot()  # densities 1 - S
 plt.show()
 
 
@@ -257,7 +247,8 @@ assert ((tms.feature_norms(five) > 1) & (tms.feature_norms(five) < a)).all()
 # because the features are not equally important.
 #
 # Why digons at $S = 0.8$ and the pentagon at 0.9? We compare what both cost at both. `initial` starts a training from
-# given weights, so that each arrangement can first adapt its lengths and bias to the sparsity.
+# given weights, so that each arrangement can first adapt its lengths and bias to the sparsity. `loss_on(x)` is
+# `tms.loss` of the best model, on examples of ours.
 
 # %%
 for S in (0.8, 0.9):
@@ -273,12 +264,12 @@ for S in (0.8, 0.9):
             restarts=1,
             seed=0,
             initial=(best.W[start], best.b[start]),
-        )
-        cost.append(tms.loss(adapted.W[0], adapted.b[0], x, importance))
+        ).best()
+        cost.append(adapted.loss_on(x))
     print(f"S = {S}: digons cost {cost[0]:.4f}, the pentagon {cost[1]:.4f}")
 
 # %% tags=["check"]
-assert tms.features_represented(adapted.W[0]) == 5  # the last one is a pentagon still
+assert tms.features_represented(adapted.W) == 5  # the last one is a pentagon still
 assert cost[0] > cost[1]  # at S = 0.9
 
 # %% [markdown]

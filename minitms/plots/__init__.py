@@ -26,3 +26,4 @@ from minitms.plots.models import feature_vectors as feature_vectors
 from minitms.plots.models import weight_gram as weight_gram
 from minitms.plots.moving import animate as animate
 from minitms.plots.phases import phase_map as phase_map
+from minitms.plots.stacks import neurons as neurons

@@ -15,11 +15,11 @@ from matplotlib.axes import Axes
 from minitms import _checks
 from minitms.diagram import BestModels, PhaseDiagram
 from minitms.run import Best, TrainingRun
-from minitms.weights import single
+from minitms.weights import both, checked, single
 
 STYLE = "minitms.minitms"
 # Who draws what: said to whoever hands a thing to the wrong one.
-MODELS_ARE_DRAWN = "feature_vectors, weight_gram, feature_bars and loss_curve draw a run"
+MODELS_ARE_DRAWN = "feature_vectors, weight_gram, feature_bars, neurons and loss_curve draw a run"
 DRAWN_BY = {
     TrainingRun: MODELS_ARE_DRAWN, Best: MODELS_ARE_DRAWN,
     PhaseDiagram: "phase_map draws a PhaseDiagram", BestModels: "phase_map draws the PhaseDiagram itself",
@@ -62,25 +62,26 @@ def canvas(ax, size):
 
 
 class Model(NamedTuple):
-    """One model; a run says what its bias and importance are, an array does not."""
+    """One model; a run says what its bias, importance and signs are, an array does not."""
 
     W: np.ndarray
     b: np.ndarray | None
     importance: np.ndarray | None
+    signed: bool
 
 
-def one_model(thing) -> Model:
-    """The model of an array (m, n), or the best one of a run of one model."""
-    b = importance = None
+def one_model(thing, encoder=False) -> Model:
+    """The model of an array (m, n), or the best one of a run of one model; of a pair the encoder, or an error."""
+    b, importance, signed = None, None, False
     if isinstance(thing, TrainingRun):
         thing = thing.best()
     if isinstance(thing, Best):
-        thing, b, importance = thing.W, thing.b, thing.features.importance
+        thing, b, importance, signed = thing.W, thing.b, thing.features.importance, thing.features.signed
     array_or("W", thing, "an array (m, n), a TrainingRun or its best()")
-    W = _checks.finite("W", single("W", thing))
+    W = _checks.finite("W", both(checked(thing))[0] if encoder else single("W", thing))
     if W.ndim != 2:
         raise ValueError(f"W has shape {W.shape}; expected one model, (m, n): run.best().W, or one entry of it")
-    return Model(W, b, importance)
+    return Model(W, b, importance, signed)
 
 
 def array_or(name, thing, fits):

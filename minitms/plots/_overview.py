@@ -11,10 +11,12 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from minitms.features import Examples
+from minitms.neurons import by_feature
 from minitms.plots._canvas import STYLE, plt
 from minitms.plots.colors import scale
 from minitms.plots.models import feature_bars, feature_vectors, weight_gram
 from minitms.plots.phases import phase_map
+from minitms.plots.stacks import neurons
 from minitms.weights import Weights
 
 MODELS = 4  # of a stack, at most
@@ -50,9 +52,13 @@ def in_html(thing, draw) -> str:
 
 
 def draw_models(fig, best):
-    """Some models side by side: features as vectors if m = 2, else WᵀW above |W_i|."""
+    """Some models side by side: neurons of a hidden ReLU, features as vectors if m = 2, or WᵀW above |W_i|."""
     panels = _panels(best)
-    if panels[0].W.shape[0] == 2:
+    if best.hidden != "linear":
+        fig.set_size_inches(max(4.6, 2.6 * len(panels) + 0.6), 3.4)
+        axes = fig.subplots(1, len(panels), squeeze=False)
+        _draw_neurons(fig, axes[0], panels, best.features.signed)
+    elif panels[0].W.shape[0] == 2:
         fig.set_size_inches(2.7 * len(panels) + 0.9, 2.9)
         axes = fig.subplots(1, len(panels), squeeze=False)
         _draw_vectors(fig, axes[0], panels)
@@ -92,6 +98,17 @@ def _name(source, index):
         if (lowest == highest).all() and len(np.unique(lowest)) == lowest.size:
             return f"density {lowest[index]:.3g}: "
     return f"model {', '.join(map(str, index))}: "
+
+
+def _draw_neurons(fig, axes, panels, signed):
+    for ax, panel in zip(axes, panels, strict=True):
+        W, name = panel.W, f"{panel.letter}_{{ki}}"
+        if panel.letter != "D":  # what neurons read, and so what they stand for
+            W, name = (abs(W), f"|{name}|") if signed else (W, name)
+            order = by_feature(W)
+        neurons(W, order=order, ax=ax).set(title=panel.title, xlabel="neuron $k$", ylabel=f"${name}$, stacked")
+    handles = axes[0].get_legend_handles_labels()
+    fig.legend(*handles, loc="outside lower center", ncols=4 if len(axes) > 2 else 2, columnspacing=1.5)
 
 
 def _draw_vectors(fig, axes, panels):

@@ -54,13 +54,17 @@ def feature_vectors(
     7
     >>> plt.close()
     """
-    (W, _, own), limit = one_model(W), _checks.number("limit", limit, above=0)
+    (W, _, own, _), limit = one_model(W), _checks.number("limit", limit, above=0)
     if W.shape[0] != 2:
         raise ValueError(f"W has shape {W.shape}; expected (2, n), since the vectors are drawn in the plane")
     importance = 1.0 if importance is None and own is None else own if importance is None else importance
-    importance = _checks.per_feature("importance", importance, W.shape[1])
-    if importance.ndim != 1:
-        raise ValueError(f"importance has shape {importance.shape}; expected ({W.shape[1]},), since W is one model")
+    importance = _checks.bounded("importance", importance)
+    if importance.shape not in ((), (1,), W.shape[1:]):
+        raise ValueError(
+            f"importance has shape {importance.shape}; expected a scalar or {W.shape[1:]}, since W is one model: "
+            f"of a stack's take that of this model, such as importance[{len(importance) - 1}]"
+        )
+    importance = np.broadcast_to(importance, W.shape[1:])
     low = importance.min() if importance.min() < importance.max() else 0.0
     colored = scale("importance", low, max(importance.max(), np.nextafter(low, np.inf)))
     colors = colored.to_rgba(importance)
@@ -112,7 +116,7 @@ def weight_gram(W: ArrayLike | TrainingRun | Best, b: ArrayLike | None = None, *
     (3, 3)
     >>> plt.close()
     """
-    W, own, _ = one_model(W)
+    W, own, *_ = one_model(W)
     b = own if b is None else b
     n = W.shape[1]
     with np.errstate(over="ignore"):

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import numpy as np
 from matplotlib.animation import FuncAnimation
 
 from minitms import _checks
+from minitms.neurons import by_feature
 from minitms.plots._canvas import STYLE, plt
 from minitms.plots.losses import loss_curve
 from minitms.plots.models import feature_vectors, weight_gram
+from minitms.plots.stacks import neurons
 from minitms.run import Best, TrainingRun
 from minitms.weights import single
 
@@ -17,6 +20,7 @@ PAUSE = 80  # milliseconds a frame
 def animate(run: TrainingRun | Best) -> FuncAnimation:
     """Show how the best restart of one model was trained: its features, or WᵀW and b if m is not 2, beside the loss.
 
+    Of a hidden ReLU it shows the neurons, in the order that they have at the end.
     ``animate(run).save("run.gif", writer="pillow")`` writes it to a file, and in a notebook
     ``IPython.display.HTML(animate(run).to_jshtml())`` plays it.
 
@@ -51,6 +55,9 @@ def animate(run: TrainingRun | Best) -> FuncAnimation:
     if best.loss.ndim:
         raise ValueError(f"the run holds models of stack {best.loss.shape}; expected one model")
     limit = max(1.5, 1.1 * abs(path).max())
+    if neural := best.hidden != "linear":
+        path = abs(path) if best.features.signed else path
+        lowest, highest = 1.05 * np.minimum(path, 0).sum(axis=-1).min(), 1.05 * np.maximum(path, 0).sum(axis=-1).max()
     with plt.style.context(STYLE):
         fig, (left, right) = plt.subplots(1, 2, figsize=(7.0, 3.3), width_ratios=[1, 1.15])
         loss_curve(run, ax=right)
@@ -58,7 +65,9 @@ def animate(run: TrainingRun | Best) -> FuncAnimation:
 
     def frame(k):
         left.clear()
-        if path.shape[-2] == 2:
+        if neural:
+            neurons(path[k], order=by_feature(path[-1]), ax=left).set_ylim(lowest, highest)
+        elif path.shape[-2] == 2:
             feature_vectors(path[k], best.features.importance, limit, ax=left)
         else:
             weight_gram(path[k], kept.b[k], ax=left)
