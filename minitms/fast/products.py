@@ -1,11 +1,12 @@
 """Products of matrices, tile by tile: the sums of a tile stay in vector registers until they are complete.
 
-A row of a panel (see `vectors.py`) is a few vectors. Five small loops do all the work:
+A row of a panel (see `vectors.py`) is a few vectors. Six small loops do all the work:
 
     tile               out = A Q, a few rows of each panel                 encode, decode, and dz Wᵀ
     outer_tile         out += Σ over panels of P Qᵀ, a few rows, columns   hᵀ dz and daᵀ x
     sparse_product     out = X Q + b, and not below a floor                where X has few entries, which are listed
     add_sparse_outer   out += Xᵀ P
+    transpose          out = Aᵀ
     add_transpose      G += Gᵀ, with a cost for each column
 
 Each stands here as NumPy, below the same written for LLVM, which left to itself would keep the sums in memory between
@@ -245,6 +246,21 @@ def _transposed(builder, rows):
             a, b = rows[r], rows[r + step]
             rows[r], rows[r + step] = builder.shuffle_vector(a, b, upper), builder.shuffle_vector(a, b, lower)
     return rows
+
+
+def _transpose(builder, A, out):
+    length = A.length
+    rows, columns = (cgutils.for_range_slice(builder, int64(0), size, int64(length), int64) for size in A.sizes)
+    with rows as (i, _), columns as (j, _):
+        square = [A.row(A.at(builder.add(i, int64(r)), j)) for r in range(length)]
+        for r, row in enumerate(_transposed(builder, square)):
+            out.write(row, out.at(builder.add(j, int64(r)), i))
+
+
+@written_for_llvm(_transpose)
+def transpose(A, out):
+    """``out = Aᵀ``. Rows and columns are whole vectors."""
+    out[:] = A.T
 
 
 def _add_transpose(builder, G, cost):
