@@ -13,9 +13,8 @@ import minitms as tms
 from minitms import draws
 from minitms.draws import BLOCK, HELD_OUT, INITIAL, TRAINING, batch_key, normals, on_by_gaps, uniforms
 from minitms.fast import draws as fast
-from minitms.fast.gradient import Chain
-from minitms.fast.lists import lists
 from minitms.fast.jit import kernel
+from minitms.fast.lists import lists
 
 DTYPES = ["float32", "float64"]
 # Five standard deviations: right numbers miss by chance in fewer than 1 of 10^6 seeds, and the seeds are fixed.

@@ -66,7 +66,8 @@ def by_panels(encode, add_encoder):
     def gradient(first, count, theta, chain, inputs, targets, importance, share, learn, score, room, slope):
         """`model.backward` for `count` examples in panels from `first` on: adds to `slope`, if `learn`.
 
-        `slope` is a row like theta's, and `share` is 1 / batch. Returns the sum of the losses, if `score`. What b gathers stays in ``buffers.db``.
+        `slope` is a row like theta's, and `share` is 1 / batch. Returns the sum of the losses, if `score`. What b
+        gathers stays in ``buffers.db``.
         """
         m, n, at, width, buffers = chain.m, chain.n, chain.decoder, lanes_of(theta), room.buffers
         E, D, b = theta[: m * n].reshape(m, n), theta[at : at + m * n].reshape(m, n), theta[at + m * n :]

@@ -85,16 +85,29 @@ def kernel_for(way):
     return advance
 
 
-def advance(first_part, last_part, first, last, way, task, parts, *arguments):
+def advance(first_part, last_part, first, last, stretches, task, parts, *arguments):
     """Take steps ``first .. last - 1`` with a range of parts, each in the way of its model.
 
     TRAIN updates the model after each step: its part is its whole batch. SUM leaves the gradient of one step to
     `finish_step`, in a row of slopes each. SCORE computes the losses alone.
     """
-    ways_of_parts = way[parts[first_part:last_part, 0] % len(way)]
-    turns = first_part + 1 + np.flatnonzero(np.diff(ways_of_parts))
-    for start, end in pairwise([first_part, *turns.tolist(), last_part]):
-        kernel_for(int(ways_of_parts[start - first_part]))(start, end, first, last, task, parts, *arguments)
+    for advance_one_way, start, end in stretches(first_part, last_part):
+        advance_one_way(start, end, first, last, task, parts, *arguments)
+
+
+def by_way(way, parts):
+    """A function that cuts a range of parts where the way changes: kernel, first and last part of each stretch.
+
+    It remembers, since a few large models ask for the same at each step.
+    """
+    of_part = way[parts[:, 0] % len(way)]
+
+    @functools.cache
+    def stretches(first, last):
+        turns = [first, *(first + 1 + np.flatnonzero(np.diff(of_part[first:last]))).tolist(), last]
+        return [(kernel_for(int(of_part[start])), start, end) for start, end in pairwise(turns)]
+
+    return stretches
 
 
 @inner
@@ -135,7 +148,7 @@ def engine(plan, saved, threads):
     together = len(parts) > plan.models
     offsets = np.searchsorted(parts[:, 0], np.arange(plan.models + 1))
     slopes = np.empty((len(parts) if together else 0, plan.layout.size), dtype)
-    room = _own_room(chain, taken, way, dtype)
+    room, stretches = _own_room(chain, way, dtype), by_way(way, parts)
 
     def take(first, steps, constants, recorded):
         losses = np.empty((len(parts), len(recorded)))
@@ -144,7 +157,7 @@ def engine(plan, saved, threads):
         if together:
 
             def sum_parts(one, end, t):
-                advance(one, end, t, t + 1, way, SUM, *common, (room()[0], slopes), adam)
+                advance(one, end, t, t + 1, stretches, SUM, *common, (room()[0], slopes), adam)
 
             def finish(t):
                 finish_step(t, offsets, state, slopes, adam)
@@ -152,7 +165,7 @@ def engine(plan, saved, threads):
             threads.share_each_step(sum_parts, len(parts), finish, len(recorded))
         else:
             threads.share_steps(
-                lambda *ranges: advance(*ranges, way, TRAIN, *common, room(), adam), plan.models, len(recorded)
+                lambda *ranges: advance(*ranges, stretches, TRAIN, *common, room(), adam), plan.models, len(recorded)
             )
         losses = np.add.reduceat(losses[:, recorded], offsets[:-1]) / plan.batch_size
         return losses.reshape(*plan.stack, -1)
@@ -170,10 +183,10 @@ def losses(plan, theta):
     way, _ = ways(plan.source, chain, plan.batch_size, _few(plan))  # as in training, so that one kernel does for both
     sums, adam = np.empty((len(parts), 1)), (Step(*np.zeros((3, 1), dtype)), constants(0.0, dtype))
     job = Job(plan.seed, HELD_OUT, 0, 0, dtype.type(0), np.array([True]), sums)
-    room, state = _own_room(chain, taken, way, dtype), State(rows, rows, rows)
+    room, stretches, state = _own_room(chain, way, dtype), by_way(way, parts), State(rows, rows, rows)
     with Threads() as threads:
         threads.share_steps(
-            lambda *ranges: advance(*ranges, way, SCORE, parts, state, chain, taken, job, room(), adam),
+            lambda *ranges: advance(*ranges, stretches, SCORE, parts, state, chain, taken, job, room(), adam),
             len(parts), 1,
         )  # fmt: skip
     return (sums.reshape(len(rows), -1).sum(axis=-1) / examples).reshape(theta.shape[:-1])
@@ -221,7 +234,7 @@ def _data(source, dtype) -> Data:
     return (fixed if isinstance(source, Examples) else data)(source, dtype)
 
 
-def _own_room(chain, taken, way, dtype):
+def _own_room(chain, way, dtype):
     """A function that gives each thread room of its own."""
     own, size = threading.local(), chain.decoder + (chain.m + 1) * chain.n
 
