@@ -213,7 +213,7 @@ def one_gradient(plan, theta, way, step):
     parts = uneven_parts(way, None, plan.batch_size, plan.models)
     slopes, losses = np.full((len(parts), plan.layout.size), np.nan, dtype), np.zeros((len(parts), 1))
     job = Job(plan.seed, TRAINING, 0, step, dtype.type(1 / plan.batch_size), np.array([True]), losses)
-    room = fast._own_room(chain, taken, np.array([way]), dtype)()
+    room = fast._own_room(chain, np.array([way]), dtype)()
     nothing = adam.Step(*np.zeros((3, 1), dtype)), adam.constants(0.0, dtype)
     stretches = fast.by_way(np.array([way]), parts)
     fast.advance(0, len(parts), 0, 1, stretches, fast.SUM, parts, State(theta, theta, theta), chain, taken, job,

@@ -16,7 +16,7 @@ import numpy as np
 from minitms.draws import BLOCK
 from minitms.fast.jit import inner
 from minitms.fast.lists import list_block
-from minitms.fast.products import add_sparse_outer, add_transpose, narrow_product, sparse_product
+from minitms.fast.products import add_rows, add_sparse_outer, add_transpose, mirror, narrow_product, sparse_product
 from minitms.fast.vectors import VECTOR, aligned
 
 GROUP = 32  # examples whose rows of Z stay in the nearest cache
@@ -26,7 +26,7 @@ class Squares(NamedTuple):
     """What one thread works in: C columns are n, filled up to whole vectors."""
 
     W: np.ndarray       # (m, C)
-    A: np.ndarray       # (n, C), WᵀW
+    A: np.ndarray       # (C, C), WᵀW
     G: np.ndarray       # (C, C), xᵀ dz without the costs, and later G + Gᵀ
     dW: np.ndarray      # (m, C)
     panels: tuple       # W, A, G and dW again, as panels of a single vector
@@ -41,7 +41,7 @@ def squares(chain, used, dtype) -> Squares:
     m, n = (chain.m, chain.n) if used else (0, 0)
     vector = VECTOR // np.dtype(dtype).itemsize
     columns = -(-n // vector) * vector
-    matrices = [aligned((rows, columns), dtype) for rows in (m, n, columns, m)]
+    matrices = [aligned((rows, columns), dtype) for rows in (m, columns, columns, m)]
     panels = tuple(matrix[:rows].reshape(rows, columns // vector, vector).swapaxes(0, 1)
                    for matrix, rows in zip(matrices, (m, n, n, m), strict=True))
     return Squares(
@@ -59,7 +59,10 @@ def gram_gradient(key, first, last, k, theta, chain, data, share, learn, score, 
     m, n, W = chain.m, chain.n, theta[: chain.m * chain.n].reshape(chain.m, chain.n)
     prepare(theta, m, data.importance[k], share, squares)
     panels_W, panels_A, panels_G, panels_dW = squares.panels
-    narrow_product(W.T, panels_W, len(panels_W), panels_A)                          # A = WᵀW
+    vector = panels_W.shape[2]
+    for p in range(len(panels_W)):                                                  # A = WᵀW, on and above ...
+        narrow_product(W.T[: (p + 1) * vector], panels_W[p : p + 1], 1, panels_A[p : p + 1])
+    mirror(squares.A)                                                               # ... and below the diagonal
     loss, empty = 0.0, 0
     for block in range(first, last, BLOCK):
         size = min(BLOCK, last - block)
@@ -118,8 +121,5 @@ def error_rows(first, last, data, k, floor, score, lists, squares):
             for i in range(data.importance.shape[1]):
                 total += data.importance[k, i] * (z[i] * z[i])
             loss += total
-    for r in range(first, last):
-        z = squares.Z[r - first]
-        for j in range(squares.cost.size):
-            squares.db[j] += z[j]
+    add_rows(squares.Z, last - first, squares.db)
     return loss
