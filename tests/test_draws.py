@@ -13,9 +13,8 @@ import minitms as tms
 from minitms import draws
 from minitms.draws import BLOCK, HELD_OUT, INITIAL, TRAINING, batch_key, normals, on_by_gaps, uniforms
 from minitms.fast import draws as fast
-from minitms.fast.gradient import Chain
-from minitms.fast.gram import squares
 from minitms.fast.jit import kernel
+from minitms.fast.lists import lists
 
 DTYPES = ["float32", "float64"]
 # Five standard deviations: right numbers miss by chance in fewer than 1 of 10^6 seeds, and the seeds are fixed.
@@ -314,13 +313,13 @@ def draw(key, first, count, k, data, who, X):
 
 
 @kernel(_nrt=False)
-def list_active(key, first, count, k, data, room, who, feature, value, bounds):
-    return fast.list_active(key, first, count, k, data, room, who, feature, value, bounds)
+def list_active(key, first, count, k, data, lists):
+    return fast.list_active(key, first, count, k, data, lists)
 
 
 @kernel(_nrt=False)
-def list_examples(key, first, count, k, data, squares):
-    return fast.list_examples(key, first, count, k, data, squares)
+def list_examples(key, first, count, k, data, lists):
+    return fast.list_examples(key, first, count, k, data, lists)
 
 
 @kernel(_nrt=False)
@@ -369,17 +368,14 @@ def test_the_kernels_draw_the_bits_of_the_definition(source, dtype):
             drawn = X.swapaxes(1, 2).reshape(-1, n)[:count]
             assert drawn.tobytes() == (x[k, first : first + count] + 0).tobytes()
         for first, count in ((0, BLOCK), (BLOCK, 3), (2 * BLOCK, 77)):
-            room, listed = np.zeros(BLOCK + data.low.shape[1], dtype), n * (BLOCK + 2) + width
-            who, feature = (np.zeros(listed, np.int32) for _ in range(2))
-            value, bounds = np.zeros(listed, dtype), np.zeros(2, np.int64)
-            found = int(list_active(keys[k], first, count, k, data, room, who, feature, value, bounds))
+            room = lists(n, True, dtype)
+            found = int(list_active(keys[k], first, count, k, data, room))
             got = np.zeros((count, n), dtype)
-            got[who[:found], feature[:found]] = value[:found]
+            got[room.who[:found], room.number[:found]] = room.value[:found]
             np.testing.assert_array_equal(got, x[k, first : first + count])
             assert found == np.count_nonzero(x[k, first : first + count])  # each once
             if (data.gaps[k] >= 0).any():
                 continue
-            room = squares(Chain(1, n, 0, False, np.dtype(dtype).type(0)), True, dtype)
             rows = list_examples(keys[k], first, count, k, data, room)
             some = x[k, first : first + count][x[k, first : first + count].any(axis=-1)]
             assert rows == len(some)

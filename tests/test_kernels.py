@@ -213,9 +213,10 @@ def one_gradient(plan, theta, way, step):
     parts = uneven_parts(way, None, plan.batch_size, plan.models)
     slopes, losses = np.full((len(parts), plan.layout.size), np.nan, dtype), np.zeros((len(parts), 1))
     job = Job(plan.seed, TRAINING, 0, step, dtype.type(1 / plan.batch_size), np.array([True]), losses)
-    room = fast._own_room(chain, taken, np.array([way]), dtype)()
+    room = fast._own_room(chain, np.array([way]), dtype)()
     nothing = adam.Step(*np.zeros((3, 1), dtype)), adam.constants(0.0, dtype)
-    fast.advance(0, len(parts), 0, 1, np.array([way]), fast.SUM, parts, State(theta, theta, theta), chain, taken, job,
+    stretches = fast.by_way(np.array([way]), parts)
+    fast.advance(0, len(parts), 0, 1, stretches, fast.SUM, parts, State(theta, theta, theta), chain, taken, job,
                  (room[0], slopes), nothing)  # fmt: skip
     models = [parts[:, 0] == k for k in range(plan.models)]
     total = np.array([slopes[own].sum(axis=0, dtype=np.float64) for own in models])
@@ -348,7 +349,7 @@ def test_the_cheapest_way():
     assert way(80, 20, 1.0) == way(80, 20, 0.5) == fast.ALL
     assert way(80, 20, 0.003) == fast.GRAM
     assert way(80, 20, 0.003, hidden="relu") == way(80, 20, 0.003, tied=False) == fast.ACTIVE  # no such matrices
-    assert way(5, 2, 0.001) == fast.ACTIVE
+    assert way(400, 30, 0.05) == fast.ACTIVE  # dearer: twenty rows of G for each example
     assert way(2000, 100, 1e-4) == fast.ACTIVE  # G would be 2000 x 2000
     source = tms.Examples(np.ones((10, 3)))
     assert fast.ways(source, fast._chain(a_plan(source, 2)), 10)[0] == fast.FIXED

@@ -41,6 +41,21 @@ def add_sparse_outer(x, column, begin, end, first, last, P, out):
 
 
 @kernel(_nrt=False)
+def add_rows(A, rows, out):
+    products.add_rows(A, rows, out)
+
+
+@kernel(_nrt=False)
+def transpose(A, out):
+    products.transpose(A, out)
+
+
+@kernel(_nrt=False)
+def mirror(A):
+    products.mirror(A)
+
+
+@kernel(_nrt=False)
 def add_transpose(G, cost):
     products.add_transpose(G, cost)
 
@@ -125,6 +140,38 @@ def test_products_of_a_few_listed_entries(dtype):
         exact = sums + X[0:4].T @ P.astype(float)
         add_sparse_outer(x, column, begin, end, 0, 4, P, sums)
         assert_near(sums, exact, 15)
+
+
+@pytest.mark.plain_python
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_rows_are_added(dtype):
+    """The first rows alone, over any number of vectors."""
+    rng, vector = np.random.default_rng(4), VECTOR // np.dtype(dtype).itemsize
+    for vectors in range(1, 2 * products.ABREAST + 2):
+        A, out = (filled(aligned(shape, dtype), rng) for shape in ((5, vectors * vector), vectors * vector))
+        for rows in (0, 1, 4):
+            exact = out + A[:rows].astype(float).sum(axis=0)
+            add_rows(A, rows, out)
+            assert_near(out, exact, rows)
+
+
+@pytest.mark.plain_python
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_a_matrix_is_transposed_or_completed(dtype):
+    """Square by square of vectors; what stood below the diagonal is forgotten."""
+    rng, vector = np.random.default_rng(5), VECTOR // np.dtype(dtype).itemsize
+    for high, wide in ((1, 1), (1, 3), (3, 2)):
+        A, out = (filled(aligned((a * vector, b * vector), dtype), rng) for a, b in ((high, wide), (wide, high)))
+        transpose(A, out)
+        assert (out == A.T).all()
+    for vectors in (1, 2, 3):
+        A = filled(aligned((vectors * vector, vectors * vector), dtype), rng)
+        for i in range(0, len(A), vector):  # the squares on the diagonal are given whole
+            own = A[i : i + vector, i : i + vector]
+            own += own.T
+        exact = np.triu(A) + np.triu(A, 1).T
+        mirror(A)
+        assert (A == exact).all()
 
 
 @pytest.mark.plain_python

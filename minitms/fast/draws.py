@@ -34,6 +34,7 @@ class Data(NamedTuple):
     decider: np.ndarray     # (C,), the column of v: its own, that of u, or that of its set
     gaps: np.ndarray        # (K, n), where gaps decide: the row of `last`; elsewhere -1
     last: np.ndarray        # (rows, BLOCK), draws.last_words
+    rare: np.ndarray        # (K,), whether gaps decide of any feature
     rest: np.ndarray        # (K, C), the last word for a gap longer than a block; where gaps do not decide, of all
     guide: np.ndarray       # (rows, 2^GUIDE), the least gap of a word, by its first GUIDE bits
     importance: np.ndarray  # (K, n)
@@ -68,8 +69,8 @@ def data(features, dtype) -> Data:
     importance = np.ascontiguousarray(features.importance.reshape(-1, n), dtype)
     none = np.zeros((0, 0, n, lanes(dtype)), dtype)
     decider = np.pad(law.decider, (0, spare)).astype(np.uint32)
-    return Data(low, high, scale, decider, gaps, last, rest, guide, importance, int(law.columns),
-                features.signed, features.target == "abs", none, none)  # fmt: skip
+    return Data(low, high, scale, decider, gaps, last, (gaps >= 0).any(axis=-1), rest, guide, importance,
+                int(law.columns), features.signed, features.target == "abs", none, none)  # fmt: skip
 
 
 def fixed(examples, dtype) -> Data:
@@ -231,11 +232,9 @@ def draw(key, first, count, k, data, who, X):
 
 
 @inner(apart=True)
-def list_active(key, first, count, k, data, room, who, feature, value, bounds):
-    """List the active features of a block: example (less `first`), feature and value. Returns how many these are.
-
-    The lists need a vector of room to spare.
-    """
+def list_active(key, first, count, k, data, lists):
+    """List the active features of a block: example (less `first`), number and value. Returns how many these are."""
+    room, who, feature, value, bounds = lists.room, lists.who, lists.number, lists.value, lists.bounds
     n, size, never = data.gaps.shape[1], PANEL // 4 // lanes_of(value), value.dtype.type(NEVER)
     low, high, step = halves(key)
     of_gaps = gaps_low, gaps_high, gaps_step = halves(mix(key + _GAMMA))
@@ -286,15 +285,15 @@ def list_active(key, first, count, k, data, room, who, feature, value, bounds):
 
 
 @inner(apart=True)
-def list_examples(key, start, count, k, data, squares):
+def list_examples(key, start, count, k, data, lists):
     """List the active features example by example, none of them rare; return how many examples have any.
 
-    Those of the r-th such example stand at ``first[r]:first[r + 1]`` of `squares.x` and `squares.feature`.
+    Those of the r-th such example stand at ``first[r]:first[r + 1]`` of `lists.x` and `lists.feature`.
     """
-    x, first, room = squares.x, squares.first, squares.room
+    x, first, room = lists.x, lists.first, lists.room
     least, most, scale = data.low[k], data.high[k], data.scale[k]
     low, high, step = halves(key)
-    size, columns, never, rows = PANEL // 4 // lanes_of(x), room.size, x.dtype.type(NEVER), 0
+    size, columns, never, rows = PANEL // 4 // lanes_of(x), least.size, x.dtype.type(NEVER), 0
     stride, first[0] = u32(u32(size) * step), 0
     for e in range(count):
         own = counter_of(low, step, start + e, 0, data.columns, size)
@@ -310,7 +309,7 @@ def list_examples(key, start, count, k, data, squares):
                 counter = np.add(own, np.multiply(u32(i), stride))
                 u = integer(hash_word(counter, high), counter, step, high, x)
                 room[i] = u * scale[i] if u < most[i] else never
-        keep_active(room, columns, squares.feature, x, first, rows)
+        keep_active(room, columns, lists.feature, x, first, rows)
         rows += first[rows + 1] > first[rows]
     return rows
 

@@ -1,16 +1,9 @@
-"""The fast voice of `model.backward`: draw a batch, take its gradient, update, all without leaving the core.
+"""The fast voice of `model.backward`: draw a batch, and take its gradient, without leaving the core.
 
-A batch passes through in blocks of examples, which stand side by side in panels (see `products.py`). Of a block either
-
-    ALL      every example passes through, or
-    ACTIVE   those with any feature on; in the others a = h = 0 and z = b, and one sum does for them all.
-
-`gram.py` has a third way, for few active features of a plain model.
+A batch passes through in blocks of examples, which stand side by side in panels (see `products.py`). `active.py` and
+`gram.py` have other ways, for few active features.
 
     X, T, Z (panels, n, LANES)    inputs; targets; z, then dz        H, dH (panels, m, LANES)    h, and dh, then da
-
-Where all cores share one model, its batch is cut into parts; each part's gradient is summed by itself, and the parts
-are added in their order. So the result has the same bits whichever thread did which part.
 """
 
 from __future__ import annotations
@@ -22,12 +15,11 @@ from llvmlite import ir
 from numba.core import cgutils
 
 from minitms.draws import BLOCK
-from minitms.fast.draws import draw, list_active
+from minitms.fast.draws import draw
 from minitms.fast.jit import inner
 from minitms.fast.products import WIDE, add_outer, product
 from minitms.fast.vectors import aligned, in_panels, int32, int64, lanes, lanes_of, written_for_llvm
 
-ALL, ACTIVE, GRAM, FIXED = 0, 1, 2, 3  # ways to a gradient
 NEAR = 128  # rows of X and H whose panels, with those of Z and dH, stay in the nearest cache
 
 
@@ -42,7 +34,7 @@ class Chain(NamedTuple):
 
 
 class Buffers(NamedTuple):
-    """What one thread works in."""
+    """The panels of a block, in which one thread works."""
 
     X: np.ndarray
     T: np.ndarray
@@ -51,75 +43,123 @@ class Buffers(NamedTuple):
     dH: np.ndarray
     db: np.ndarray      # (n, LANES), sums of dz
     total: np.ndarray   # an outer tile
-    who: np.ndarray     # example, ...
-    feature: np.ndarray # ... number ...
-    value: np.ndarray   # ... and value of every active feature,
-    bounds: np.ndarray  # (2,), where the last that were appended to the list begin and end
-    row: np.ndarray     # (BLOCK,), the place of each example among the active ones
-    room: np.ndarray    # of one feature's examples, or one example's features
 
 
 def buffers(chain, dtype, fixed) -> Buffers:
     """Buffers for a block; for fixed examples, which are there already, without inputs and targets."""
-    m, n, panel = chain.m, chain.n, lanes(dtype)
-    panels, listed = BLOCK // panel, 0 if fixed else 2 * n + n * BLOCK + panel
+    m, n, panels = chain.m, chain.n, BLOCK // lanes(dtype)
     drawn = 0 if fixed else panels
     return Buffers(
         in_panels(drawn, n, dtype), in_panels(drawn, n, dtype), in_panels(panels, n, dtype),
-        in_panels(panels, m, dtype), in_panels(panels, m, dtype), aligned((n, panel), dtype),
+        in_panels(panels, m, dtype), in_panels(panels, m, dtype), aligned((n, lanes(dtype)), dtype),
         aligned((4, WIDE), dtype),
-        np.zeros(listed, np.int32), np.zeros(listed, np.int32), np.zeros(listed, dtype), np.zeros(2, np.int64),
-        np.zeros(BLOCK, np.int64), aligned(max(BLOCK, n + panel), dtype),
     )  # fmt: skip
 
 
-# --------------------------------------------------------------------------------------------------------- inputs
+# ----------------------------------------------------------------------------------------------- loss and gradient
+
+
+def by_panels(encode, add_encoder):
+    """The gradient of examples in panels, with a function each for ``a = x Eᵀ`` and for ``∂L/∂E = daᵀ x``."""
+
+    @inner
+    def gradient(first, count, theta, chain, inputs, targets, importance, share, learn, score, room, slope):
+        """`model.backward` for `count` examples in panels from `first` on: adds to `slope`, if `learn`.
+
+        `slope` is a row like theta's, and `share` is 1 / batch. Returns the sum of the losses, if `score`. What b
+        gathers stays in ``buffers.db``.
+        """
+        m, n, at, width, buffers = chain.m, chain.n, chain.decoder, lanes_of(theta), room.buffers
+        E, D, b = theta[: m * n].reshape(m, n), theta[at : at + m * n].reshape(m, n), theta[at + m * n :]
+        H, dH, Z, loss = buffers.H, buffers.dH, buffers.Z, 0.0
+        panels, most = -(-count // width), max(1, NEAR // (m + n))
+        for p in range(0, panels, most):
+            few, here = min(most, panels - p), min(most * width, count - p * width)
+            T, h, dh, z = targets[first + p : first + p + few], H[p : p + few], dH[p : p + few], Z[p : p + few]
+            encode(E, inputs, first + p, few, here, room, h)                            # a = x Eᵀ
+            if chain.rectified:
+                rectify(h)                                                              # h = ReLU(a)
+            product(D.T, h, few, z)                                                     # z = h D, and without b
+            if score:
+                for q in range(few):
+                    loss += squared_errors(z[q], T[q], b, importance, chain.floor, min(width, here - q * width))
+            if learn:
+                error_signal(z, T, few, b, importance, share, chain.floor, here, buffers.db)  # dz, db
+                product(D, z, few, dh)                                                  # ∂L/∂h = dz Dᵀ
+                if chain.rectified:
+                    mask(dh, h)                                                         # ∂L/∂a = dh [h > 0]
+        if learn:
+            dE, dD = slope[: m * n].reshape(m, n), slope[at : at + m * n].reshape(m, n)
+            add_outer(H, Z, panels, buffers.total, dD)                                  # ∂L/∂D = hᵀ dz
+            add_encoder(inputs, first, count, room, dE)                                 # ∂L/∂E = daᵀ x
+        return loss
+
+    return gradient
 
 
 @inner
-def draw_all(key, first, count, k, data, buffers):
-    """Draw a block into the panels X; return how many examples these are."""
-    draw(key, first, count, k, data, buffers.who, buffers.X)
-    return count
+def encode(E, inputs, first, panels, count, room, H):
+    """``a = x Eᵀ``, for panels of inputs from `first` on."""
+    product(E, inputs[first : first + panels], panels, H)
 
 
 @inner
-def draw_active(key, first, count, k, data, buffers):
-    """Draw a block, and put the examples with anything active into the panels X; return how many these are."""
-    found = list_active(key, first, count, k, data, buffers.room, buffers.who, buffers.feature, buffers.value,
-                        buffers.bounds)
-    active = number_rows(found, buffers.who, buffers.row, count)
-    spread(found, buffers.who, buffers.feature, buffers.value, active, buffers.X)
-    return active
+def add_encoder(inputs, first, count, room, dE):
+    """``∂L/∂E = daᵀ x`` of a block, whose inputs are panels from `first` on."""
+    buffers, panels = room.buffers, -(-count // lanes_of(inputs))
+    add_outer(buffers.dH, inputs[first : first + panels], panels, buffers.total, dE)
 
 
-@inner(apart=True)
-def number_rows(found, who, row, count):
-    """Put a row in place of each example in `who`: the examples with anything active, in their order; how many."""
-    for e in range(count):
-        row[e] = 0
-    for p in range(found):
-        row[who[p]] = 1
-    rows = 0
-    for e in range(count):
-        active = row[e]
-        row[e] = rows
-        rows += active
-    for p in range(found):
-        who[p] = row[who[p]]
-    return rows
+gradient = by_panels(encode, add_encoder)
 
 
-@inner(apart=True)
-def spread(found, who, feature, value, rows, X):
-    """Write listed examples into the panels X."""
-    width = lanes_of(X)
-    for p in range(-(-rows // width)):
-        for i in range(X.shape[1]):
-            for e in range(width):
-                X[p, i, e] = 0
-    for p in range(found):
-        X[who[p] // width, feature[p], who[p] % width] = value[p]
+@inner
+def drawn_gradient(key, first, last, k, theta, chain, data, share, learn, score, room, slope):
+    """`model.backward` for examples ``first .. last - 1`` of a batch: adds to `slope`, a row like theta's, if `learn`.
+
+    Returns the sum of the losses, if `score`, and the number of examples with nothing active that are left out: none.
+    """
+    buffers, loss, targets = room.buffers, 0.0, room.buffers.X
+    clear(buffers.db)
+    for block in range(first, last, BLOCK):
+        count = min(BLOCK, last - block)
+        draw(key, block, count, k, data, room.lists.who, buffers.X)
+        if data.absolute:
+            absolute(buffers.X, count, buffers.T)
+            targets = buffers.T
+        loss += gradient(0, count, theta, chain, buffers.X, targets, data.importance[k], share, learn, score, room,
+                         slope)
+    add_lanes(buffers.db, slope[chain.decoder + chain.m * chain.n :])
+    return loss, 0
+
+
+@inner
+def fixed_gradient(key, first, last, k, theta, chain, data, share, learn, score, room, slope):
+    """The same for fixed examples."""
+    buffers, loss, lanes = room.buffers, 0.0, lanes_of(theta)
+    clear(buffers.db)
+    for block in range(first, last, BLOCK):
+        loss += gradient(block // lanes, min(BLOCK, last - block), theta, chain, data.x[k], data.t[k],
+                         data.importance[k], share, learn, score, room, slope)
+    add_lanes(buffers.db, slope[chain.decoder + chain.m * chain.n :])
+    return loss, 0
+
+
+@inner
+def clear(db):
+    for i in range(db.shape[0]):
+        for e in range(lanes_of(db)):
+            db[i, e] = 0
+
+
+@inner
+def add_lanes(lanes, db):
+    """Add to db what the lanes of each feature have gathered."""
+    for i in range(db.size):
+        total = lanes.dtype.type(0)
+        for e in range(lanes_of(lanes)):
+            total += lanes[i, e]
+        db[i] += total
 
 
 @inner
@@ -130,42 +170,6 @@ def absolute(X, count, T):
         for i in range(X.shape[1]):
             for e in range(width):
                 T[p, i, e] = abs(X[p, i, e])
-
-
-# ----------------------------------------------------------------------------------------------- loss and gradient
-
-
-@inner
-def gradient(first, count, theta, chain, inputs, targets, importance, share, learn, score, buffers, slope):
-    """`model.backward` for `count` examples in panels from `first` on: adds to `slope`, a row like theta's, if `learn`.
-
-    `share` is 1 / batch. Returns the sum of the losses, if `score`. What b gathers stays in ``buffers.db``.
-    """
-    m, n, at, width = chain.m, chain.n, chain.decoder, lanes_of(theta)
-    E, D, b = theta[: m * n].reshape(m, n), theta[at : at + m * n].reshape(m, n), theta[at + m * n :]
-    H, dH, Z, loss = buffers.H, buffers.dH, buffers.Z, 0.0
-    panels, most = -(-count // width), max(1, NEAR // (m + n))
-    for p in range(0, panels, most):
-        few, here = min(most, panels - p), min(most * width, count - p * width)
-        X, T = inputs[first + p : first + p + few], targets[first + p : first + p + few]
-        h, dh, z = H[p : p + few], dH[p : p + few], Z[p : p + few]
-        product(E, X, few, h)                                                       # a = x Eᵀ
-        if chain.rectified:
-            rectify(h)                                                              # h = ReLU(a)
-        product(D.T, h, few, z)                                                     # z = h D, and without b
-        if score:
-            for q in range(few):
-                loss += squared_errors(z[q], T[q], b, importance, chain.floor, min(width, here - q * width))
-        if learn:
-            error_signal(z, T, few, b, importance, share, chain.floor, here, buffers.db)  # dz, db
-            product(D, z, few, dh)                                                  # ∂L/∂h = dz Dᵀ
-            if chain.rectified:
-                mask(dh, h)                                                         # ∂L/∂a = dh [h > 0]
-    if learn:
-        dE, dD = slope[: m * n].reshape(m, n), slope[at : at + m * n].reshape(m, n)
-        add_outer(H, Z, panels, buffers.total, dD)                                  # ∂L/∂D = hᵀ dz
-        add_outer(dH, inputs[first : first + panels], panels, buffers.total, dE)    # ∂L/∂E = daᵀ x
-    return loss
 
 
 def _rectify(builder, H):

@@ -1,11 +1,14 @@
 """Products of matrices, tile by tile: the sums of a tile stay in vector registers until they are complete.
 
-A row of a panel (see `vectors.py`) is a few vectors. Five small loops do all the work:
+A row of a panel (see `vectors.py`) is a few vectors. Eight small loops do all the work:
 
     tile               out = A Q, a few rows of each panel                 encode, decode, and dz Wᵀ
     outer_tile         out += Σ over panels of P Qᵀ, a few rows, columns   hᵀ dz and daᵀ x
     sparse_product     out = X Q + b, and not below a floor                where X has few entries, which are listed
     add_sparse_outer   out += Xᵀ P
+    add_rows           out += Σ rows of A
+    transpose          out = Aᵀ
+    mirror             A = Aᵀ, of which one half is known
     add_transpose      G += Gᵀ, with a cost for each column
 
 Each stands here as NumPy, below the same written for LLVM, which left to itself would keep the sums in memory between
@@ -234,6 +237,28 @@ def add_sparse_outer(x, column, begin, end, first, last, P, out):
             out[column[p]] += x[p] * P[r - first]
 
 
+def _add_rows(builder, A, rows, out):
+    def write(start, count):
+        places = [out.beside(out.at(start), v * out.length) for v in range(count)]
+        sums = out.sums(count)
+        for v in range(count):
+            builder.store(out.row(places[v]), sums[v])
+        with cgutils.for_range(builder, rows) as loop:
+            row = A.at(loop.index, start)
+            for v in range(count):
+                builder.store(builder.fadd(builder.load(sums[v]), A.row(A.beside(row, v * A.length))), sums[v])
+        for v in range(count):
+            out.write(builder.load(sums[v]), places[v])
+
+    _for_vectors(builder, out.sizes[0], out.length, write)
+
+
+@written_for_llvm(_add_rows)
+def add_rows(A, rows, out):
+    """``out += Σ A[r]`` over the first rows, which are whole vectors."""
+    out += A[:rows].sum(axis=0)
+
+
 def _transposed(builder, rows):
     """The columns of a square of vectors: halves change places, then the halves of the halves."""
     rows, entries = list(rows), range(len(rows))
@@ -245,6 +270,36 @@ def _transposed(builder, rows):
             a, b = rows[r], rows[r + step]
             rows[r], rows[r + step] = builder.shuffle_vector(a, b, upper), builder.shuffle_vector(a, b, lower)
     return rows
+
+
+def _transpose(builder, A, out):
+    length = A.length
+    rows, columns = (cgutils.for_range_slice(builder, int64(0), size, int64(length), int64) for size in A.sizes)
+    with rows as (i, _), columns as (j, _):
+        square = [A.row(A.at(builder.add(i, int64(r)), j)) for r in range(length)]
+        for r, row in enumerate(_transposed(builder, square)):
+            out.write(row, out.at(builder.add(j, int64(r)), i))
+
+
+@written_for_llvm(_transpose)
+def transpose(A, out):
+    """``out = Aᵀ``. Rows and columns are whole vectors."""
+    out[:] = A.T
+
+
+def _mirror(builder, A):
+    length, every = A.length, (int64(A.length), int64)
+    rows = cgutils.for_range_slice(builder, int64(0), A.sizes[0], *every)
+    with rows as (i, _), cgutils.for_range_slice(builder, int64(0), i, *every) as (j, _):
+        above = [A.row(A.at(builder.add(j, int64(r)), i)) for r in range(length)]
+        for r, row in enumerate(_transposed(builder, above)):
+            A.write(row, A.at(builder.add(i, int64(r)), j))
+
+
+@written_for_llvm(_mirror)
+def mirror(A):
+    """Complete a symmetric A, of which is known what stands on the diagonal and above. Rows are whole vectors."""
+    A[:] = np.triu(A) + np.triu(A, 1).T
 
 
 def _add_transpose(builder, G, cost):

@@ -10,31 +10,21 @@ import functools
 import math
 import threading
 from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
 
 from minitms.adam import Step, adam_update, constants
 from minitms.draws import BLOCK, HELD_OUT, TRAINING
-from minitms.fast import gram, one_neuron
+from minitms.fast import one_neuron
+from minitms.fast.active import Encoder, active_gradient, encoder
 from minitms.fast.draws import Data, batch_key, data, fixed
-from minitms.fast.gradient import (
-    ACTIVE,
-    ALL,
-    FIXED,
-    GRAM,
-    Chain,
-    absolute,
-    buffers,
-    draw_active,
-    draw_all,
-    empty_examples,
-    gradient,
-)  # fmt: skip
-from minitms.fast.gram import gram_gradient
+from minitms.fast.gradient import Buffers, Chain, buffers, drawn_gradient, empty_examples, fixed_gradient
+from minitms.fast.gram import Squares, gram_gradient, squares
 from minitms.fast.jit import inner, kernel
 from minitms.fast.job import Job, State
+from minitms.fast.lists import Lists, lists
 from minitms.fast.threads import Threads, cuts
-from minitms.fast.vectors import lanes_of
 from minitms.features import RARE, Examples
 
 HELD_OUT_EXAMPLES, PARTS_SCORED = 2**16, 8
@@ -52,47 +42,17 @@ LARGEST_GRAM = 512  # features whose n x n matrices stay in the cache
 TRAIN, SUM, SCORE = 0, 1, 2  # what a kernel does
 
 
-def blockwise(fill):
-    """The gradient of examples ``first .. last - 1``, drawn and passed through block by block.
-
-    It adds to `slope`, and returns the sum of the losses and the number of examples with nothing active that are left
-    out.
-    """
-
-    @inner
-    def batch_gradient(key, first, last, k, theta, chain, data, share, learn, score, room, slope):
-        buffers, _ = room
-        loss, empty, targets = 0.0, 0, buffers.X
-        clear(buffers.db)
-        for block in range(first, last, BLOCK):
-            count = min(BLOCK, last - block)
-            rows = fill(key, block, count, k, data, buffers)
-            empty += count - rows
-            if data.absolute:
-                absolute(buffers.X, rows, buffers.T)
-                targets = buffers.T
-            loss += gradient(0, rows, theta, chain, buffers.X, targets, data.importance[k], share, learn, score,
-                             buffers, slope)
-        add_lanes(buffers.db, slope[chain.decoder + chain.m * chain.n :])
-        return loss, empty
-
-    return batch_gradient
+ALL, ACTIVE, GRAM, FIXED = 0, 1, 2, 3  # ways to a gradient
+WAYS = {ALL: drawn_gradient, ACTIVE: active_gradient, GRAM: gram_gradient, FIXED: fixed_gradient}
 
 
-@inner
-def fixed_examples(key, first, last, k, theta, chain, data, share, learn, score, room, slope):
-    """The same for fixed examples."""
-    buffers, _ = room
-    loss, lanes = 0.0, lanes_of(theta)
-    clear(buffers.db)
-    for block in range(first, last, BLOCK):
-        loss += gradient(block // lanes, min(BLOCK, last - block), theta, chain, data.x[k], data.t[k],
-                         data.importance[k], share, learn, score, buffers, slope)
-    add_lanes(buffers.db, slope[chain.decoder + chain.m * chain.n :])
-    return loss, 0
+class Room(NamedTuple):
+    """What one thread works in. What no model's way asks for is empty."""
 
-
-WAYS = {ALL: blockwise(draw_all), ACTIVE: blockwise(draw_active), FIXED: fixed_examples, GRAM: gram_gradient}
+    buffers: Buffers
+    lists: Lists
+    encoder: Encoder
+    squares: Squares
 
 
 @functools.cache
@@ -125,33 +85,29 @@ def kernel_for(way):
     return advance
 
 
-def advance(first_part, last_part, first, last, way, task, parts, *arguments):
+def advance(first_part, last_part, first, last, stretches, task, parts, *arguments):
     """Take steps ``first .. last - 1`` with a range of parts, each in the way of its model.
 
     TRAIN updates the model after each step: its part is its whole batch. SUM leaves the gradient of one step to
     `finish_step`, in a row of slopes each. SCORE computes the losses alone.
     """
-    ways_of_parts = way[parts[first_part:last_part, 0] % len(way)]
-    turns = first_part + 1 + np.flatnonzero(np.diff(ways_of_parts))
-    for start, end in pairwise([first_part, *turns.tolist(), last_part]):
-        kernel_for(int(ways_of_parts[start - first_part]))(start, end, first, last, task, parts, *arguments)
+    for advance_one_way, start, end in stretches(first_part, last_part):
+        advance_one_way(start, end, first, last, task, parts, *arguments)
 
 
-@inner
-def clear(db):
-    for i in range(db.shape[0]):
-        for e in range(lanes_of(db)):
-            db[i, e] = 0
+def by_way(way, parts):
+    """A function that cuts a range of parts where the way changes: kernel, first and last part of each stretch.
 
+    It remembers, since a few large models ask for the same at each step.
+    """
+    of_part = way[parts[:, 0] % len(way)]
 
-@inner
-def add_lanes(lanes, db):
-    """Add to db what the lanes of each feature have gathered."""
-    for i in range(db.size):
-        total = lanes.dtype.type(0)
-        for e in range(lanes_of(lanes)):
-            total += lanes[i, e]
-        db[i] += total
+    @functools.cache
+    def stretches(first, last):
+        turns = [first, *(first + 1 + np.flatnonzero(np.diff(of_part[first:last]))).tolist(), last]
+        return [(kernel_for(int(of_part[start])), start, end) for start, end in pairwise(turns)]
+
+    return stretches
 
 
 @inner
@@ -192,7 +148,7 @@ def engine(plan, saved, threads):
     together = len(parts) > plan.models
     offsets = np.searchsorted(parts[:, 0], np.arange(plan.models + 1))
     slopes = np.empty((len(parts) if together else 0, plan.layout.size), dtype)
-    room = _own_room(chain, taken, way, dtype)
+    room, stretches = _own_room(chain, way, dtype), by_way(way, parts)
 
     def take(first, steps, constants, recorded):
         losses = np.empty((len(parts), len(recorded)))
@@ -201,7 +157,7 @@ def engine(plan, saved, threads):
         if together:
 
             def sum_parts(one, end, t):
-                advance(one, end, t, t + 1, way, SUM, *common, (room()[0], slopes), adam)
+                advance(one, end, t, t + 1, stretches, SUM, *common, (room()[0], slopes), adam)
 
             def finish(t):
                 finish_step(t, offsets, state, slopes, adam)
@@ -209,7 +165,7 @@ def engine(plan, saved, threads):
             threads.share_each_step(sum_parts, len(parts), finish, len(recorded))
         else:
             threads.share_steps(
-                lambda *ranges: advance(*ranges, way, TRAIN, *common, room(), adam), plan.models, len(recorded)
+                lambda *ranges: advance(*ranges, stretches, TRAIN, *common, room(), adam), plan.models, len(recorded)
             )
         losses = np.add.reduceat(losses[:, recorded], offsets[:-1]) / plan.batch_size
         return losses.reshape(*plan.stack, -1)
@@ -227,10 +183,10 @@ def losses(plan, theta):
     way, _ = ways(plan.source, chain, plan.batch_size, _few(plan))  # as in training, so that one kernel does for both
     sums, adam = np.empty((len(parts), 1)), (Step(*np.zeros((3, 1), dtype)), constants(0.0, dtype))
     job = Job(plan.seed, HELD_OUT, 0, 0, dtype.type(0), np.array([True]), sums)
-    room, state = _own_room(chain, taken, way, dtype), State(rows, rows, rows)
+    room, stretches, state = _own_room(chain, way, dtype), by_way(way, parts), State(rows, rows, rows)
     with Threads() as threads:
         threads.share_steps(
-            lambda *ranges: advance(*ranges, way, SCORE, parts, state, chain, taken, job, room(), adam),
+            lambda *ranges: advance(*ranges, stretches, SCORE, parts, state, chain, taken, job, room(), adam),
             len(parts), 1,
         )  # fmt: skip
     return (sums.reshape(len(rows), -1).sum(axis=-1) / examples).reshape(theta.shape[:-1])
@@ -263,9 +219,10 @@ def ways(source, chain, batch_size, few=False):
         return np.array([FIXED]), np.array([every])
     density = source.density.reshape(-1, n)
     active, any_active, rare = density.sum(axis=-1), 1 - np.prod(1 - density, axis=-1), density < RARE
-    listing = np.where(rare.all(axis=-1), 0.02 * n, 10 + 0.45 * (~rare).sum(axis=-1))
-    listing += 10 * density.sum(axis=-1, where=rare)
-    some = listing + 3 * active + (any_active + 0.1) * every  # a tenth: panels that are not full
+    by_feature = 0.02 * n + 10 * density.sum(axis=-1, where=rare) + 0.45 * (~rare).sum(axis=-1)
+    listing = np.where(rare.any(axis=-1), by_feature, 12 + 0.27 * n)
+    each = 10 + 0.1 * n + 0.6 * m + 0.057 * n * m
+    some = listing + 0.07 * n + 3.7 * active + (any_active + 0.1) * each  # a tenth: panels that are not full
     matrices = (500 + n * n * (0.3 + 0.04 * m)) * (MOST_PARTS_BY_GRAM if few else 1)
     by_gram = listing + active * 0.1 * n + any_active * 14 + matrices / batch_size
     plain = chain.decoder == 0 and not chain.rectified and n <= LARGEST_GRAM
@@ -277,14 +234,17 @@ def _data(source, dtype) -> Data:
     return (fixed if isinstance(source, Examples) else data)(source, dtype)
 
 
-def _own_room(chain, taken, way, dtype):
+def _own_room(chain, way, dtype):
     """A function that gives each thread room of its own."""
     own, size = threading.local(), chain.decoder + (chain.m + 1) * chain.n
 
     def room():
         if not hasattr(own, "room"):
-            matrices = gram.squares(chain, (way == GRAM).any(), dtype)
-            own.room = (buffers(chain, dtype, fixed=taken.x.shape[1] > 0), matrices), np.empty((1, size), dtype)
+            listed, active, by_gram = (np.isin(way, ways).any() for ways in ([ACTIVE, GRAM], ACTIVE, GRAM))
+            own.room = Room(
+                buffers(chain, dtype, fixed=(way == FIXED).all()), lists(chain.n, listed, dtype),
+                encoder(chain, active, dtype), squares(chain, by_gram, dtype),
+            ), np.empty((1, size), dtype)  # fmt: skip
         return own.room
 
     return room
