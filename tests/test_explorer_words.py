@@ -167,6 +167,7 @@ def test_on_a_phone_one_sees_what_one_changes(browser, panel):
     assert len(found) >= 11
     for top, bottom, above, below, uncovered in found:
         assert 0 <= top < bottom <= above < below <= 620 + 1
+        assert bottom - top < 620 / 2  # which leaves room for several controls
         assert uncovered
     assert browser.log() == []
 

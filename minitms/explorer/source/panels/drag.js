@@ -80,7 +80,6 @@ class DragPanel {
 
   /** Show the model of another panel. Of one in three dimensions, which a plane has no room for, the settings alone. */
   receive(given) {
-    if (given === this.taken.given) return;
     setTo(this, given);
     if (given.m === 2) {
       this.theta = given.theta.slice();
