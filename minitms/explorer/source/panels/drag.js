@@ -255,11 +255,11 @@ class DragPanel {
     this.slopeBars.draw(found.db.map((value) => -scale * value), colors);
     const norm = Math.hypot(...slope.sum);
     const loss = `L = ${readable(found.loss, 4)} (${LOSSES[this.data.value()]})`;
-    write(this.status, `${loss}, |∂L/∂W| = ${readable(norm)}; ${arrangement(W, n)}`);
-    const still = this.held === null && Math.max(...slope.sum.map(Math.abs)) * scale < 0.02
-      ? " Here they are too short to be seen: move a feature." : "";
-    const flat = this.taken?.given?.m === 3 ? " Train’s model has three dimensions; this one has two." : "";
-    write(this.note, `Arrows are drawn ${scale} times as long as −∂L/∂W.${still} ${this.about()}${flat}`);
+    const flat = Math.max(...slope.sum.map(Math.abs)) * scale < 0.02
+      ? " Too flat for arrows to be seen: move a feature." : "";
+    write(this.status, `${loss}, |∂L/∂W| = ${readable(norm)}; ${arrangement(W, n)}.${flat}`);
+    const other = this.taken?.given?.m === 3 ? " Train’s model has three dimensions; this one has two." : "";
+    write(this.note, `Arrows are drawn ${scale} times as long as −∂L/∂W. ${this.about()}${other}`);
     write(this.run, this.descent ? "Stop" : "Run downhill");
     if (!this.descent && this.held === null) this.changed();
   }
