@@ -85,8 +85,8 @@ def test_train_by_keyboard(page):
     first = "#train .controls label:nth-child({}) {}"
     page.press(first.format(1, "input"), "ARROW_RIGHT")
     assert page.run("return tms.panels.train.training.features.n") == 6
-    page.press(first.format(7, "select"), "5")
-    page.press(first.format(8, "input"), *["ARROW_LEFT"] * 5)
+    page.press(first.format(8, "select"), "5")
+    page.press(first.format(5, "input"), *["ARROW_LEFT"] * 5)
     page.wait("tms.panels.train.training.steps === 5000 && tms.panels.train.training.t > 40")
     page.press("#train .buttons button", "SPACE")
     assert "Paused after step" in page.text("#train .status")
@@ -195,7 +195,7 @@ def test_drag_draws_the_gradient_that_minitms_has(page, data, paths):
     """Each arrow begins at its feature, and points where minus the gradient does, longer by the factor it names."""
     page.show("drag")
     page.run(
-        """const {drag} = tms.panels; drag.decay.set(0.8); drag.paths.set(paths); drag.data.set(data);
+        """const {drag} = tms.panels; drag.restart(); drag.decay.set(0.8); drag.paths.set(paths); drag.data.set(data);
            drag.data.input.dispatchEvent(new Event("change"))""",
         data=data, paths=paths,
     )  # fmt: skip
@@ -220,7 +220,7 @@ def test_drag_draws_the_gradient_that_minitms_has(page, data, paths):
         x = np.concatenate([(np.arange(4000)[:, None] + 0.5) / 4000 * one for one in np.eye(5)])
         slopes = np.hstack(tms.loss_and_gradients((W, W), theta(page)[10:], x, 0.8 ** np.arange(5))[1])
         np.testing.assert_allclose(slopes[:, :5] + slopes[:, 5:], names["dW"], atol=1e-5)
-    scale = float(re.search(r"drawn ([\d.]+) times", page.text("#drag .hint:last-child"))[1])
+    scale = float(re.search(r"drawn ([\d.]+) times", page.text("#drag .column > .hint"))[1])
     ends = np.tile(W, 2 if paths == "apart" else 1) - scale * slopes
     unit = 420 / 3.2
     starts = np.tile(W, 2 if paths == "apart" else 1)
@@ -389,7 +389,7 @@ def test_geometry_names_every_feature_as_minitms_does(page):
 def test_geometry_says_what_a_feature_is_part_of(page):
     """In words beside the solid: of each kind there is, one."""
     page.show("geometry")
-    words = {"single": "it stands alone", "too short": "it is too short", "other": "none of the polytopes"}
+    words = {"single": "no one feature is linked", "too short": "it is too short", "other": "none of the polytopes"}
     seen = page.run(
         """const g = tms.panels.geometry, seen = {};
            g.models.forEach(({kinds}, d) => kinds.forEach((kind, i) => { seen[kind] ??= [d, i]; }));
@@ -398,7 +398,7 @@ def test_geometry_says_what_a_feature_is_part_of(page):
     )
     assert {"digon", "triangle", "pentagon", "square antiprism", "single", "other"} <= {kind for kind, _ in seen}
     for kind, text in seen:
-        assert words.get(kind, f", a {kind}.") in text
+        assert words.get(kind, f", a {kind} (D = ") in text
 
 
 def test_geometry_goes_to_python(page):

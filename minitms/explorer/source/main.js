@@ -2,7 +2,7 @@
 
 const numbers = JSON.parse(document.getElementById("numbers").textContent);
 const tabs = document.getElementById("tabs"), code = document.getElementById("code");
-let moving = false, current = null;
+let moving = false, current = null, carried = null; // carried: the model that one panel hands on to another
 
 /** Ask for frames, until the panel that is shown says that nothing moves any more. */
 function wake() {
@@ -38,6 +38,10 @@ for (const panel of panels) {
 }
 
 function open(panel) {
+  if (panel !== current) {
+    carried = current?.give?.() ?? carried;
+    if (carried) panel.receive?.(carried);
+  }
   for (const one of panels) {
     one.sheet.hidden = one !== panel;
     one.tab.setAttribute("aria-selected", String(one === panel));

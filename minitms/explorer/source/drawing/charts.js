@@ -6,9 +6,8 @@ class Vectors {
     Object.assign(this, { size, limit, numbers });
     this.node = drawing(size, size, label);
     const half = size / 2;
-    shape(this.node, "path", { class: "axis", d: `M0 ${half}H${size}M${half} 0V${size}` });
+    this.axes = shapes(shape(this.node, "g"), "line");
     shape(this.node, "circle", { class: "guide", cx: half, cy: half, r: half / limit });
-    this.below = shape(this.node, "g");
     this.stalks = shapes(shape(this.node, "g"), "line");
     this.tips = shapes(shape(this.node, "g"), "circle");
     this.names = shapes(shape(this.node, "g"), "text");
@@ -22,7 +21,12 @@ class Vectors {
 
   draw(W, n, colors, turn = 0) {
     const ends = projected(W, n, turn), [x0, y0] = this.place(0, 0), large = this.size > 150;
-    const at = ends.map(([x, y]) => this.place(x, y));
+    const at = ends.map(([x, y]) => this.place(x, y)), m = W.length / n, long = 0.95 * this.limit;
+    const axes = projected(Float64Array.from({ length: m * m }, (_, p) => (p % (m + 1) ? 0 : long)), m, turn);
+    this.axes(m, (k) => {
+      const [x, y] = axes[k], [from, to] = [this.place(-x, -y), this.place(x, y)];
+      return { class: "axis", x1: from[0], y1: from[1], x2: to[0], y2: to[1] };
+    });
     this.stalks(n, (i) => ({
       x1: x0, y1: y0, x2: at[i][0], y2: at[i][1], stroke: colors[i], "stroke-width": large ? 2.5 : 2,
       "stroke-linecap": "round", "stroke-opacity": depth(ends[i][2]),

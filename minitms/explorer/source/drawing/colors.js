@@ -25,6 +25,14 @@ function importanceColors(importance) {
   });
 }
 
+/** Entry of a list of colours: what the colour of a feature says. */
+function importanceEntry(importance) {
+  const colors = importanceColors(importance), stops = IMPORTANCE_STOPS[darkness.matches ? "dark" : "light"];
+  if (new Set(colors).size === 1) return [colors[0], "features, all of the same importance"];
+  const scale = `linear-gradient(90deg, ${stops.map(css).reverse().join(",")})`;
+  return [scale, "features, from the most important to the least"];
+}
+
 const LOST = [217, 217, 217], ALONE = [33, 102, 172], PAIR = [196, 52, 47], MIXED = [224, 161, 0];
 
 /** The paper's colour of a cell by the norm and the interference of the extra feature, w₂.

@@ -67,7 +67,7 @@ function shapes(parent, tag) {
   };
 }
 
-/** A slider over `values`, with its label and what it stands at. */
+/** A slider over `values`, with its label and what it stands at; `tell` says that anew. */
 function slider(label, values, start, show, changed) {
   const shown = element("span", { className: "value" });
   const input = element("input", { type: "range", min: 0, max: values.length - 1, step: 1 });
@@ -82,7 +82,7 @@ function slider(label, values, start, show, changed) {
   };
   set(start);
   input.addEventListener("input", () => { tell(); changed(); });
-  return { node: element("label", {}, element("span", {}, label, shown), input), input, value, set };
+  return { node: element("label", {}, element("span", {}, label, shown), input), input, value, set, tell };
 }
 
 /** A choice among words; `options` are pairs [value, what to show]. */
@@ -100,6 +100,24 @@ function button(text, pressed, properties = {}) {
   const made = element("button", { type: "button", ...properties }, text);
   made.addEventListener("click", pressed);
   return made;
+}
+
+/** A box of the page under a title; what has no title is null. */
+function card(title, ...nodes) {
+  return element("div", { className: "card" }, ...(title ? [element("h3", {}, title)] : []), ...nodes);
+}
+
+function hint(...texts) {
+  return element("p", { className: "hint" }, ...texts);
+}
+
+/** What colours mean: entries [background or null, words] of a list. */
+function keyEntries(entries) {
+  return entries.map(([background, text]) => {
+    const mark = element("i");
+    mark.style.background = background;
+    return element("li", {}, ...(background ? [mark] : []), text);
+  });
 }
 
 /** A number as a person reads it. */

@@ -36,17 +36,24 @@ function interference(W, n, A = gram(W, n)) {
 
 const POLYGONS = { 3: "triangle", 4: "square", 5: "pentagon", 6: "hexagon", 7: "heptagon", 8: "octagon" };
 
-/** What the features in the plane make, in words; those with |W_i| above a half count. */
+/** What the features in two or three dimensions make, in words; those with |W_i| above a half count. */
 function arrangement(W, n) {
+  return W.length === 2 * n ? planarArrangement(W, n) : spatialArrangement(W, n);
+}
+
+function planarArrangement(W, n) {
   const norms = featureNorms(W, n), kept = [...norms.keys()].filter((i) => norms[i] > 0.5);
   const angles = kept.map((i) => (Math.atan2(W[n + i], W[i]) * 180) / Math.PI).sort((a, b) => a - b), k = kept.length;
   const gaps = angles.map((angle, p) => (p + 1 < k ? angles[p + 1] : angles[0] + 360) - angle);
   const off = Math.max(...gaps.map((gap) => Math.abs(gap - 360 / k)), 0);
   const near = (value, to) => Math.abs(value - to) < 6;
-  const count = k === 1 ? "1 feature" : `${k} features`;
   if (k > 2 && off < 3) return `a regular ${POLYGONS[k] ?? `${k}-gon`}: ${k} features, ${(360 / k).toFixed(0)}° apart`;
   const opposite = angles.every((one) => angles.some((other) => near(Math.abs(one - other), 180)));
   if (k > 1 && k % 2 === 0 && opposite) return k === 2 ? "an antipodal pair" : `${k / 2} antipodal pairs`;
   if (k === 2 && near(Math.abs(angles[0] - angles[1]) % 180, 90)) return "2 features, orthogonal";
-  return `${count} of ${n} kept, in no regular figure`;
+  return irregular(k, n);
+}
+
+function irregular(kept, n) {
+  return `${kept === 1 ? "1 feature" : `${kept} features`} of ${n} kept, in no regular figure`;
 }

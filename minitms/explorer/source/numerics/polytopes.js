@@ -8,6 +8,12 @@ function polygon(k) {
   return Array.from({ length: k }, (_, i) => [Math.cos((2 * Math.PI * i) / k), Math.sin((2 * Math.PI * i) / k)]);
 }
 
+/** Corners of two squares on the unit sphere, at heights ±h, one turned by 45° against the other. */
+function antiprism(h) {
+  const r = Math.sqrt(1 - h * h);
+  return polygon(8).map(([x, y], i) => [r * x, r * y, (-1) ** i * h]);
+}
+
 /** Corners of unit length, from the largest share of a dimension to the smallest; the share is dimensions / corners. */
 const SHAPES = {
   single: [[1]],
@@ -15,13 +21,12 @@ const SHAPES = {
   triangle: polygon(3),
   digon: [[1], [-1]],
   pentagon: polygon(5),
-  // two squares at heights ±1/√3, one turned by 45° against the other
-  "square antiprism": polygon(8).map(([x, y], i) =>
-    [Math.SQRT2 * x, Math.SQRT2 * y, (-1) ** i].map((v) => v / Math.sqrt(3))),
+  "square antiprism": antiprism(1 / Math.sqrt(3)),
 };
-const SHAPE_GRAMS = Object.fromEntries(Object.entries(SHAPES).map(([name, corners]) => [
+const gramsOf = (shapes) => Object.fromEntries(Object.entries(shapes).map(([name, corners]) => [
   name, corners.map((one) => corners.map((other) => one.reduce((sum, v, k) => sum + v * other[k], 0))),
 ]));
+const SHAPE_GRAMS = gramsOf(SHAPES);
 
 /** The features of the cluster of i, itself among them: linked to it along a path; itself alone if not represented. */
 function companions(A, n, i) {
@@ -40,19 +45,18 @@ function companions(A, n, i) {
  * It has the name if they can be put in an order in which every W_i · W_j / (mean of |W_i|²) is within the tolerance of
  * that of the named corners.
  */
-function polytopeName(A, n, members) {
+function polytopeName(A, n, members, grams = SHAPE_GRAMS) {
   const k = members.length, mean = members.reduce((sum, i) => sum + A[i * n + i], 0) / k;
   const gram = members.map((i) => members.map((j) => A[i * n + j] / mean));
-  const fits = (name) => SHAPES[name].length === k && matches(gram, SHAPE_GRAMS[name]);
-  return Object.keys(SHAPES).find(fits) ?? OTHER;
+  const fits = (name) => grams[name].length === k && matches(gram, grams[name]);
+  return Object.keys(grams).find(fits) ?? OTHER;
 }
 
 /** Whether corners can follow those of a shape in some order; `order` holds the ones taken for its first corners. */
 function matches(gram, shape, order = []) {
   const placed = order.length;
   if (placed === shape.length) return true;
-  return gram.some((row, corner) => {
-    if (order.includes(corner)) return false;
+  return gram.some((row, corner) => { // one that is taken does not fit: a product with itself is near 1, others are not
     const taken = [...order, corner];
     return taken.every((other, p) => Math.abs(row[other] - shape[placed][p]) <= TOLERANCE)
       && matches(gram, shape, taken);
@@ -68,6 +72,38 @@ function featurePolytopes(A, n) {
     for (const j of members) names[j] = name;
   }
   return names;
+}
+
+// What eight and twelve features in three dimensions make: as far apart as they can be, all edges alike.
+const ICOSAHEDRON = [[1, 1], [1, -1], [-1, 1], [-1, -1]].flatMap(([one, other]) => {
+  const long = (one * (1 + Math.sqrt(5))) / 2, size = Math.hypot(long, other);
+  return [[0, other, long], [other, long, 0], [long, 0, other]].map((x) => x.map((v) => v / size));
+});
+const SOLID_GRAMS = gramsOf({
+  "square antiprism": antiprism(1 / Math.sqrt(1 + 2 * Math.SQRT2)), "regular icosahedron": ICOSAHEDRON,
+});
+const COMPOUNDS = { // by the clusters that they are made of
+  "digon, digon, digon": "an octahedron", "triangle, digon": "a triangular bipyramid",
+  "digon, pentagon": "a pentagonal bipyramid",
+};
+const CLUSTERS = { single: ["a single feature", "single features"], digon: ["an antipodal pair", "antipodal pairs"] };
+
+/** What the features in three dimensions make, in words: the polytopes that their clusters are, or all together. */
+function spatialArrangement(W, n) {
+  const A = gram(W, n), names = featurePolytopes(A, n), kept = [...names.keys()].filter((i) => names[i] !== NONE);
+  const kinds = kept.filter((i) => companions(A, n, i)[0] === i).map((i) => names[i]); // one a cluster
+  if (!kinds.length || kinds.includes(OTHER)) {
+    const solid = kept.length ? polytopeName(A, n, kept, SOLID_GRAMS) : OTHER;
+    return solid === OTHER ? irregular(kept.length, n) : `a ${solid}: ${kept.length} features`;
+  }
+  const count = (kind) => kinds.filter((one) => one === kind).length, found = Object.keys(SHAPES).filter(count);
+  const made = found.map((kind) => {
+    const [one, many] = CLUSTERS[kind] ?? [`a ${kind}`];
+    return count(kind) === 1 ? one : `${count(kind)} ${many}`;
+  }).join(" and ");
+  if (kinds.length === 1) return kept.length > 2 ? `${made}: ${kept.length} features` : made;
+  const compound = COMPOUNDS[found.flatMap((kind) => Array(count(kind)).fill(kind)).join(", ")];
+  return `${compound ? `${compound}: ` : ""}${made}, at right angles`;
 }
 
 /** How many dimensions these columns of W span, and their places in the three widest of them. */

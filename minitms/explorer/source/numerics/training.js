@@ -2,17 +2,22 @@
 
 const LEARNING_RATE = 1e-2, BATCH = 1024, HELD_OUT_EXAMPLES = 2 ** 16;
 
-/** Restarts of one model. Each has its own initial weights and its own data, which the seed decides. */
+/** Initial weights: W normal, as wide as Xavier has it for one model's own shape; b = 0. */
+function xavier(key, size, { n, m }) {
+  const theta = new Float64Array(size);
+  normals(key, size - n).forEach((value, p) => { theta[p] = Math.sqrt(2 / (m + n)) * value; });
+  return theta;
+}
+
+/** Restarts of one model. The seed decides the data and initial weights of each; or all begin with a row `initial`. */
 class Training {
   constructor({ features, m, activation = "relu", hidden = "linear", tied = true, steps = 1000, batch = BATCH,
-                restarts = 8, seed = 0, target = "x" }) {
-    Object.assign(this, { features, m, activation, hidden, tied, steps, batch, restarts, seed, target, t: 0 });
+                restarts = 8, seed = 0, target = "x", initial = null }) {
+    Object.assign(this, { features, m, activation, hidden, tied, steps, batch, restarts, seed, target, initial, t: 0 });
     const shape = { n: features.n, m, activation, hidden, tied }, size = sizeOf(shape);
     this.x = new Float64Array(batch * features.n);
     this.models = Array.from({ length: restarts }, (_, k) => {
-      const theta = new Float64Array(size), normal = normals(batchKey(seed, INITIAL, k, 0), size - features.n);
-      // Xavier, by one model's own shape; b = 0
-      normal.forEach((value, p) => { theta[p] = Math.sqrt(2 / (m + features.n)) * value; });
+      const theta = initial ? initial.slice() : xavier(batchKey(seed, INITIAL, k, 0), size, shape);
       const model = modelOf(theta, shape);
       return { model, adam: new Adam(size), key: modelKey(seed, TRAINING, k), history: [], recent: NaN, loss: NaN };
     });

@@ -13,9 +13,10 @@ class DragPanel {
     Object.assign(this, { wake, changed, held: null, descent: null });
     this.node = element("section");
     const again = () => this.restart(), renew = () => this.renew();
-    this.n = slider("features n", upTo(2, 12), 5, String, again);
-    this.density = slider("sparsity S", DENSITIES, 0.05, showSparsity, renew);
-    this.decay = slider("importance of i", DECAYS, 1, showDecay, renew);
+    this.n = slider("features n", upTo(2, 20), 5, String, again);
+    this.density = sparsitySlider(renew, (density) => (this.data?.value() !== "one" ? showSparsity(density)
+      : `${sparsity(1 / this.n.value())}: exactly one feature is on in each example`));
+    this.decay = slider("importance Iᵢ", DECAYS, 1, showDecay, renew);
     this.activation = choice("output g", [["relu", "ReLU"], ["linear", "linear"]], "relu", renew);
     this.hidden = choice("hidden layer f", [["linear", "linear"], ["relu", "ReLU"]], "linear", renew);
     this.data = choice("loss", Object.entries(LOSSES), "exact", () => {
@@ -39,22 +40,27 @@ class DragPanel {
     this.parts = new Bars("Part of the loss that each feature causes", { height: 190 });
     this.gram = new Gram();
     this.slopeBars = new SignedBars("Minus the gradient by each bias");
-    this.note = element("p", { className: "hint" });
+    this.note = hint();
     this.key = element("ul", { className: "key" });
-    const card = (title, ...nodes) => element("div", { className: "card" }, element("h3", {}, title), ...nodes);
-    const controls = [this.n, this.density, this.decay, this.activation, this.hidden, this.data, this.paths];
-    const parts = card("Parts of the loss, by feature", this.parts.node,
-      element("p", { className: "hint" }, "Mark: what the feature costs if it is dropped and answered by its mean."));
+    const controls = [this.n, this.decay, this.density, this.activation, this.hidden, this.data, this.paths];
+    const picture = card(null, this.view.node);
+    picture.classList.add("picture");
     this.node.append(
-      element("p", {}, "Take an arrow's tip and move it, by mouse, finger, or the arrow keys (Shift for larger ",
-        "moves, Enter to let go). The arrow on it points downhill: minus the gradient of the loss by that ",
-        "feature's direction. W enters twice, as encoder and as decoder; the gradient is the sum of the two paths."),
-      element("div", { className: "controls" }, ...controls.map((one) => one.node), buttons),
-      this.status,
-      element("div", { className: "wide" },
-        element("div", { className: "card" }, this.view.node, this.key, this.note),
-        element("div", { className: "column" }, parts, element("div", { className: "pair" },
-          card("Who disturbs whom, and b", this.gram.node), card("Downhill for b: −∂L/∂b", this.slopeBars.node)))));
+      element("p", {}, "The model that Train shows, in your hand. Take a feature by its dot and move it, by mouse, ",
+        "finger, or the arrow keys (Shift for larger moves, Enter to let go). The arrow on it points downhill: minus ",
+        "the gradient of the loss by that feature's direction. W enters twice, as encoder and as decoder; the ",
+        "gradient is the sum of the two paths. Back in Train, it goes on from what you made."),
+      element("div", { className: "wide stage" },
+        element("div", { className: "column" }, this.status, picture, this.key, this.note,
+          card("Parts of the loss, by feature", this.parts.node,
+            hint("Upright line: what the feature would cost if it were dropped, and answered by its mean."))),
+        element("div", { className: "column" },
+          element("div", { className: "controls" }, ...controls.map((one) => one.node), buttons),
+          element("div", { className: "pair" },
+            card("Who disturbs whom", this.gram.node,
+              hint("Row i, column j: Wᵢ · Wⱼ. Red is above 0, blue below, for b as well.")),
+            card("Downhill for b: −∂L/∂b", this.slopeBars.node,
+              hint("One bar a feature, as much longer as the arrows. To the right: bᵢ should grow."))))));
     this.view.node.addEventListener("pointerdown", (event) => this.take(event));
     // A finger on a feature moves it; anywhere else it scrolls the page.
     this.view.node.addEventListener("touchstart", (event) => {
@@ -63,6 +69,28 @@ class DragPanel {
     this.view.node.addEventListener("pointermove", (event) => this.move(event));
     for (const end of ["pointerup", "pointercancel"]) this.view.node.addEventListener(end, () => this.drop());
     this.restart();
+    this.taken = { given: null, mark: this.mark() };
+  }
+
+  /** The model as it is, for another panel; what was taken and left unchanged is handed back. */
+  give() {
+    if (this.mark() === this.taken.mark) return this.taken.given;
+    return { m: 2, n: this.model.n, ...settingsOf(this), theta: this.theta.slice() };
+  }
+
+  /** Show the model of another panel. Of one in three dimensions, which a plane has no room for, the settings alone. */
+  receive(given) {
+    setTo(this, given);
+    if (given.m === 2) {
+      this.theta = given.theta.slice();
+      this.renew();
+    } else this.restart();
+    this.taken = { given, mark: this.mark() };
+  }
+
+  /** All that one can change of the model, as a text to compare. */
+  mark() {
+    return JSON.stringify([settingsOf(this), [...this.theta]]);
   }
 
   /** Begin with features scattered by the seed. */
@@ -92,7 +120,13 @@ class DragPanel {
     for (const option of this.data.input.options) option.disabled = !possible[option.value];
     this.data.set(possible[this.wanted] ? this.wanted : "batch");
     this.density.input.disabled = this.data.value() === "one";
+    this.density.tell();
     this.descent = null;
+    this.opened();
+  }
+
+  /** Draw, in the colours of the theme. */
+  opened() {
     this.legend();
     this.update();
   }
@@ -221,8 +255,11 @@ class DragPanel {
     this.slopeBars.draw(found.db.map((value) => -scale * value), colors);
     const norm = Math.hypot(...slope.sum);
     const loss = `L = ${readable(found.loss, 4)} (${LOSSES[this.data.value()]})`;
-    write(this.status, `${loss}, |∂L/∂W| = ${readable(norm)}; ${arrangement(W, n)}`);
-    write(this.note, `Arrows are drawn ${scale} times as long as −∂L/∂W. ${this.about()}`);
+    const flat = Math.max(...slope.sum.map(Math.abs)) * scale < 0.02
+      ? " Too flat for arrows to be seen: move a feature." : "";
+    write(this.status, `${loss}, |∂L/∂W| = ${readable(norm)}; ${arrangement(W, n)}.${flat}`);
+    const other = this.taken?.given?.m === 3 ? " Train’s model has three dimensions; this one has two." : "";
+    write(this.note, `Arrows are drawn ${scale} times as long as −∂L/∂W. ${this.about()}${other}`);
     write(this.run, this.descent ? "Stop" : "Run downhill");
     if (!this.descent && this.held === null) this.changed();
   }
@@ -253,30 +290,23 @@ class DragPanel {
     });
   }
 
-  /** What the colours of the arrows mean. */
+  /** What the colours mean. */
   legend() {
     const entries = this.paths.value() === "apart"
-      ? [["encode", "encoder's path: W reads x"], ["decode", "decoder's path: W writes y"]]
-      : [["down", "−∂L/∂W, both paths together"]];
-    this.key.replaceChildren(...entries.map(([color, text]) => {
-      const mark = element("i");
-      mark.style.background = `var(--${color})`;
-      return element("li", {}, mark, text);
-    }));
+      ? [["var(--encode)", "downhill by encoder's path: W reads x"],
+        ["var(--decode)", "downhill by decoder's path: W writes y"]]
+      : [["var(--down)", "downhill: −∂L/∂W, both paths together"]];
+    this.key.replaceChildren(...keyEntries([importanceEntry(this.features.importance), ...entries, SPACE]));
   }
 
   python() {
-    const { n } = this.model, digits = (value) => Number(value.toFixed(6));
-    const row = (first) => `[${Array.from(this.theta.subarray(first, first + n), digits).join(", ")}]`;
+    const { n } = this.model;
     const { activation, hidden } = this.model, importance = importanceCode(n, this.decay.value());
     const words = `activation="${activation}"${hidden === "relu" ? ', hidden="relu"' : ""}`;
     const start = `import numpy as np
 import minitms as tms
 
-W = np.array([${row(0)},
-              ${row(n)}])
-b = np.array(${row(2 * n)})
-`;
+${modelCode(this.theta, n, (value) => Number(value.toFixed(6)))}`;
     const data = this.data.value();
     if (data !== "batch") {
       const more = importance.replace("importance=", '"importance": ');

@@ -2,7 +2,15 @@
 
 const UNSEEN = "too short"; // the colour of a feature that is not represented
 const KINDS = [...Object.keys(SHAPES), OTHER, UNSEEN];
-const LEVELS = [[1, "1"], [3 / 4, "3/4"], [2 / 3, "2/3"], [1 / 2, "1/2"], [2 / 5, "2/5"], [3 / 8, "3/8"]];
+const LEVELS = [[1, "1"], [3 / 4, "3/4"], [2 / 3, "2/3"], [1 / 2, "1/2"], [2 / 5, "2/5"], [3 / 8, "3/8"]]; // of SHAPES
+const share = (kind) => LEVELS[Object.keys(SHAPES).indexOf(kind)][1];
+
+/** A kind in the list of colours, with the D of a regular one. */
+function kindInWords(kind) {
+  if (kind === OTHER) return OTHER;
+  if (kind === UNSEEN) return `${UNSEEN}: |W| up to 1/2`;
+  return `${kind}${{ single: " (alone)", digon: " (antipodal pair)" }[kind] ?? ""}: ${share(kind)}`;
+}
 
 class GeometryPanel {
   id = "geometry";
@@ -26,20 +34,18 @@ class GeometryPanel {
         "as high as its share D of a dimension. Press on one, or walk with the arrow keys: left and right between ",
         "densities, up and down between features. Beside it turns the polytope whose corners are that feature and ",
         "those it is linked to."),
-      element("ul", { className: "key" }, ...KINDS.map((kind) => {
-        const mark = element("i");
-        mark.style.background = `var(--${kind.replace(" ", "-")})`;
-        return element("li", {}, mark, kind);
-      })),
+      element("ul", { className: "key" }, element("li", {}, "Polytopes, and D (dashed) of regular ones:"),
+        ...keyEntries(KINDS.map((kind) => [`var(--${kind.replace(" ", "-")})`, kindInWords(kind)]))),
       element("div", { className: "wide" },
-        element("div", { className: "card" }, this.canvas),
+        card(null, this.canvas),
         element("div", { className: "column" },
-          element("div", { className: "card" }, this.status, this.solid.node,
-            element("label", { className: "hint" }, this.still, " turning")),
-          element("p", { className: "hint" }, "Linked, along a path: |Wᵢ · Wⱼ| above 0.2, both longer than 1/2. A ",
-            "polytope is named by these products: divided by the mean of |Wᵢ|², each is within 0.1 of that of the ",
-            "regular one. Then D is near dimensions / features. Of more than three dimensions the three widest are ",
-            "drawn."))),
+          card(null, this.status, this.solid.node, element("ul", { className: "key" }, ...keyEntries([
+            ["var(--accent)", "the feature"], ["var(--ink)", "those it is linked to"],
+            [null, "to the middle: their directions; between them: the shortest edges"]])),
+          element("label", { className: "hint" }, this.still, " turning")))),
+      hint("Linked, along a path: |Wᵢ · Wⱼ| above 0.2, both longer than 1/2. A polytope is named by these products: ",
+        "divided by the mean of |Wᵢ|², each is within 0.1 of that of the regular one. Then D is near dimensions / ",
+        "features. Of more than three dimensions the three widest are drawn."),
     );
     this.canvas.addEventListener("pointerdown", (event) => this.point(event));
     this.canvas.addEventListener("keydown", (event) => this.press(event));
@@ -147,9 +153,11 @@ class GeometryPanel {
     const { W, A, D, kinds } = this.models[d], members = companions(A, this.n, i), found = widest(W, this.n, members);
     const length = Math.sqrt(A[i * this.n + i]), corners = members.length, kind = kinds[i];
     const among = `it is one of ${corners} features in ${found.dimensions} dimension${found.dimensions > 1 ? "s" : ""}`;
-    const what = kind === UNSEEN ? "it is too short to be a corner of anything"
-      : kind === "single" ? "it stands alone"
-        : `${among}, ${kind === OTHER ? "which are none of the polytopes above" : `a ${kind}`}`;
+    const alone = D[i] > 0.9 ? "it stands alone"
+      : `no one feature is linked to it, but small overlaps with others take ${percent(1 - D[i])} of its dimension`;
+    const what = kind === UNSEEN ? "it is too short to be a corner of anything" : kind === "single" ? alone
+      : kind === OTHER ? `${among}, which are none of the polytopes above`
+        : `${among}, a ${kind} (D = ${share(kind)} if regular)`;
     this.status.textContent = `Feature ${i} at S = ${readable(1 - this.densities[d])}: D = ${readable(D[i])}, |W| = `
       + `${readable(length)}; ${what}.`;
     this.solid.corners(found.corners, members.indexOf(i));
@@ -190,7 +198,7 @@ print("name:", tms.feature_polytopes(W)[${i}])`;
 class Solid {
   constructor() {
     this.node = drawing(300, 260, "The polytope, turning");
-    this.node.classList.add("drag");
+    this.node.classList.add("drag", "solid");
     this.stalks = shapes(shape(this.node, "g"), "line");
     this.edges = shapes(shape(this.node, "g"), "line");
     this.points = shapes(shape(this.node, "g"), "circle");

@@ -33,15 +33,16 @@ class PhasesPanel {
       element("div", { className: "wide late" },
         element("div", { className: "maps" }, ...MAPS.map((map) => this.map(...map))),
         element("div", { className: "column" },
-          element("div", { className: "card" }, this.status, this.picture.node),
+          card(null, this.status, this.picture.node,
+            hint("The model of least exact loss: its two weights as arrows.")),
           element("div", { className: "card scroll", tabIndex: 0, role: "region", "aria-label": "Models of the cell" },
             this.table),
-          element("p", { className: "hint" }, "By hand: theory's three answers. Downhill: where each leads on the ",
-            "exact loss, moved a little first; that is its branch. Of the trained models the package keeps W; b is ",
-            "the best for it. The slip: an earlier ",
-            "replication (zroe1/toy-models-of-superposition, 2023) gave both features one on/off bit, by ",
-            "broadcasting. The map shows models trained so, with its settings; they, and the least exact loss of such ",
-            "data, are judged on it. Features that are always on together are best kept as one, as by PCA."))),
+          hint("+ %: how far a loss is above the least exact one. By hand: theory's three answers. Downhill: where ",
+            "each leads on the exact loss, moved a little first; that is its branch. Of the trained models the ",
+            "package keeps W; b is the best for it. The slip: an earlier replication ",
+            "(zroe1/toy-models-of-superposition, 2023) gave both features one on/off bit, by broadcasting. The map ",
+            "shows models trained so, with its settings; they, and the least exact loss of such data, are judged on ",
+            "it. Features that are always on together are best kept as one, as by PCA."))),
     );
     this.select(...this.cell);
   }
@@ -52,13 +53,10 @@ class PhasesPanel {
   }
 
   legend() {
-    const entries = [["lost", "extra feature lost"], ["alone", "extra feature alone"],
-      ["pair", "both, as an antipodal pair"], ["mixed", "both as one, mixed"]];
-    return element("ul", { className: "key" }, ...entries.map(([color, text]) => {
-      const mark = element("i");
-      mark.style.background = `var(--${color})`;
-      return element("li", {}, mark, text);
-    }), element("li", {}, "dashed: theory's boundaries"));
+    return element("ul", { className: "key" }, ...keyEntries([
+      ["var(--lost)", "extra feature lost"], ["var(--alone)", "extra feature alone"],
+      ["var(--pair)", "both, as an antipodal pair"], ["var(--mixed)", "both as one, mixed"],
+      [null, "shades: in between; dashed: theory's boundaries; cross: the cell that is shown"]]));
   }
 
   /** The model (w₁, w₂, b₁, b₂) of a cell in a map. */

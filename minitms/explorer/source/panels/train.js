@@ -4,8 +4,18 @@ const DENSITIES = [1, 0.7, 0.5, 0.3, 0.2, 0.1, 0.07, 0.05, 0.03, 0.02, 0.01];
 const DECAYS = [0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95, 1];
 const SHOW = 1500; // milliseconds of a run: fewer could not be followed by the eye; a slow machine takes more
 const upTo = (first, last) => Array.from({ length: last - first + 1 }, (_, k) => first + k);
-const showSparsity = (density) => String(Number((1 - density).toFixed(3)));
-const showDecay = (decay) => (decay === 1 ? "1" : `${decay}^i`);
+const showDecay = (decay) => (decay === 1 ? "1" : `${decay}ⁱ`);
+const sparsity = (density) => Number((1 - density).toFixed(3));
+const SPACE = [null, "grey: the axes of the hidden space; dashed: length 1"]; // of the keys below a picture
+const percent = (density) => `${Math.round(100 * density)} %`;
+const showSparsity = (density) => `${sparsity(density)}: each feature is on in ${percent(density)} of examples`;
+
+/** The slider of the sparsity, which says in words what it means. */
+function sparsitySlider(changed, show = showSparsity) {
+  const made = slider("sparsity S = ", DENSITIES, 0.05, show, changed);
+  made.node.classList.add("long");
+  return made;
+}
 
 /** Importances decay^i. */
 function importances(n, decay) {
@@ -21,9 +31,9 @@ class TrainPanel {
     this.node = element("section");
     const again = () => this.restart();
     this.n = slider("features n", upTo(2, 20), 5, String, again);
-    this.m = choice("hidden dimensions m", [["2", "2"], ["3", "3 (turning)"]], "2", again);
-    this.density = slider("sparsity S", DENSITIES, 0.05, showSparsity, again);
-    this.decay = slider("importance of i", DECAYS, 1, showDecay, again);
+    this.m = choice("dimensions m", [["2", "2"], ["3", "3 (turning)"]], "2", again);
+    this.density = sparsitySlider(again);
+    this.decay = slider("importance Iᵢ", DECAYS, 1, showDecay, again);
     this.activation = choice("output g", [["relu", "ReLU"], ["linear", "linear"]], "relu", again);
     this.hidden = choice("hidden layer f", [["linear", "linear"], ["relu", "ReLU"]], "linear", again);
     this.steps = choice("steps", [["1000", "1,000"], ["5000", "5,000"]], "1000", again);
@@ -36,32 +46,39 @@ class TrainPanel {
       this.restart();
     });
     const buttons = element("div", { className: "buttons" }, this.go, button("Start anew", again), next);
-    const controls = [this.n, this.m, this.density, this.decay, this.activation, this.hidden, this.steps,
-      this.restarts];
+    const controls = [this.n, this.m, this.density, this.decay, this.restarts, this.activation, this.hidden,
+      this.steps];
     const seed = element("label", {}, element("span", {}, "seed"), this.seed);
     this.status = element("p", { className: "status", role: "status" });
     this.view = new Vectors("Features as arrows in the hidden space", { size: 360 });
     this.view.node.classList.add("square");
     this.gram = new Gram();
     this.shares = new Bars("Dimensionality of each feature", {
-      lines: [[0.4, "2/5", "end"], [0.5, "1/2", "start"], [1, "1"]],
+      height: 140, lines: [[0.4, "2/5", "end"], [0.5, "1/2", "start"], [1, "1"]],
     });
     this.curves = new Curves("Loss of each restart over the steps");
     this.strip = element("div", { className: "strip", role: "group", "aria-label": "Restarts" });
-    const card = (title, ...nodes) => element("div", { className: "card" }, element("h3", {}, title), ...nodes);
     this.heading = element("h3");
+    this.key = element("ul", { className: "key" });
+    const picture = card(null, this.heading, this.view.node);
+    picture.classList.add("picture");
     this.node.append(
-      element("p", {}, "Each feature is an arrow, the direction in which the model stores it. Every restart begins ",
-        "elsewhere and sees other data; most end in a local minimum, so the best is marked. Press one to look at it."),
-      element("div", { className: "controls" }, ...controls.map((one) => one.node), seed, buttons),
-      this.status,
-      element("div", { className: "wide" },
-        element("div", { className: "card" }, this.heading, this.view.node),
+      element("p", {}, "Each feature is a line from the middle to a dot: its column of W, the direction in which the ",
+        "model stores it. Every restart begins elsewhere and sees other data; most end in a local minimum, so that ",
+        "one keeps the best."),
+      element("div", { className: "wide stage" },
+        element("div", { className: "column" }, this.status, picture, this.key,
+          card("All restarts, each with its loss", this.strip,
+            hint("★ marks the best, once all have ended. Press one to see it large."))),
         element("div", { className: "column" },
-          element("div", { className: "pair" }, card("Who disturbs whom", this.gram.node),
-            card("D, share of a dimension", this.shares.node)),
-          card("Loss of each restart", this.curves.node))),
-      this.strip,
+          element("div", { className: "controls" }, ...controls.map((one) => one.node), seed, buttons),
+          element("div", { className: "pair" },
+            card("Who disturbs whom", this.gram.node,
+              hint("Row i, column j: Wᵢ · Wⱼ. Red is above 0, blue below, for b as well.")),
+            card("D, share of a dimension", this.shares.node,
+              hint("A feature alone has 1, one of a pair 1/2, a corner of a pentagon 2/5."))),
+          card("Loss of each restart", this.curves.node, element("ul", { className: "key" }, ...keyEntries([
+            ["var(--accent)", "the one shown large"], ["var(--soft)", "the others"]]))))),
     );
     this.restart();
   }
@@ -73,13 +90,15 @@ class TrainPanel {
     return seed;
   }
 
-  restart() {
+  /** Train anew, from the seed's initial weights, or all restarts from a model `initial`. */
+  restart(initial = null) {
     const n = this.n.value(), density = this.density.value(), decay = this.decay.value();
     const features = new SparseFeatures({ n, density: Array(n).fill(density), importance: importances(n, decay) });
     this.training = new Training({
       features, m: Number(this.m.value()), activation: this.activation.value(), hidden: this.hidden.value(),
-      steps: Number(this.steps.value()), restarts: this.restarts.value(), seed: this.seedValue(),
+      steps: Number(this.steps.value()), restarts: this.restarts.value(), seed: this.seedValue(), initial,
     });
+    this.lent = null;
     this.chosen = null;
     this.running = true;
     this.clock = 0; // milliseconds of training, without pauses
@@ -93,9 +112,30 @@ class TrainPanel {
       this.strip.append(press);
       return { view, loss, press };
     });
-    this.draw();
+    this.opened();
     this.announce();
     this.wake();
+  }
+
+  /** Draw, in the colours of the theme. */
+  opened() {
+    this.key.replaceChildren(...keyEntries([importanceEntry(this.training.features.importance), SPACE]));
+    this.draw();
+  }
+
+  /** The model that is shown, for another panel. */
+  give() {
+    const { features: { n }, m } = this.training, { theta } = this.training.models[this.shown].model;
+    this.lent = { m, n, ...settingsOf(this), theta: theta.slice() };
+    return this.lent;
+  }
+
+  /** Go on from the model of another panel, unless it is the one that was given. */
+  receive(given) {
+    if (given === this.lent) return;
+    setTo(this, given);
+    this.m.set(String(given.m));
+    this.restart(given.theta);
   }
 
   toggle() {
@@ -149,7 +189,8 @@ class TrainPanel {
   /** Draw everything; or, with a `part` of 0 to 3, the large view, and in turn a quarter of all else. */
   draw(part = null) {
     const { training, shown } = this, { n, importance } = training.features, best = training.best();
-    const colors = importanceColors(importance), { model } = training.models[shown], A = gram(model.D, n);
+    const { done, models } = training, { model } = models[shown], A = gram(model.D, n);
+    const colors = importanceColors(importance);
     const due = (k) => part === null || k % 4 === part;
     this.view.draw(model.D, n, colors, this.turn);
     if (due(0)) this.gram.draw(A, model.b);
@@ -163,30 +204,32 @@ class TrainPanel {
       const one = training.models[k];
       view.draw(one.model.D, n, colors, this.turn);
       write(loss, readable(Number.isFinite(one.loss) ? one.loss : one.recent));
-      press.classList.toggle("best", k === best);
+      press.classList.toggle("best", done && k === best);
       change(press, {
         "aria-pressed": String(k === shown),
-        "aria-label": `restart ${k}, loss ${loss.textContent}${k === best ? ", the best" : ""}`,
+        "aria-label": `restart ${k}, loss ${loss.textContent}${done && k === best ? ", the best" : ""}`,
       });
     });
-    write(this.heading, `Restart ${shown}${shown === best ? ", the best" : ""}`);
+    write(this.heading, `Restart ${shown}${shown === best ? `, the best${done ? "" : " so far"}` : ""}`);
   }
 
   say() {
     const { t, steps } = this.training;
     write(this.go, this.training.done ? "Train again" : this.running ? "Pause" : "Go on");
     if (!this.training.done) { // every step would be too much to listen to
-      write(this.status, this.running ? "Training…" : `Paused after step ${t} of ${steps}.`);
+      const begun = `Training${this.training.initial ? ", from the model in Drag" : ""}…`;
+      write(this.status, this.running ? begun : `Paused after step ${t} of ${steps}.`);
       return;
     }
     const { training, shown } = this, { model } = training.models[shown];
     const losses = training.models.map((one) => one.loss);
     const least = losses[training.best()], close = losses.filter((loss) => loss <= 1.01 * least).length;
-    const figure = training.m === 2 ? `${arrangement(model.D, training.features.n)}; ` : "";
+    const from = training.initial ? ", from the model in Drag" : "";
     const mixed = this.decay.value() === 1 && this.density.value() > 0.8
       ? " Features so dense and of equal importance may be kept in any mixture; choose unequal importances." : "";
-    this.status.textContent = `Done in ${(this.clock / 1000).toFixed(1)} s. Restart ${shown}: ${figure}loss `
-      + `${readable(losses[shown], 4)}. Within 1 % of the best: ${close} of ${losses.length}.${mixed}`;
+    this.status.textContent = `Done in ${(this.clock / 1000).toFixed(1)} s${from}. Restart ${shown}: `
+      + `${arrangement(model.D, training.features.n)}; loss ${readable(losses[shown], 4)}. `
+      + `Within 1 % of the best: ${close} of ${losses.length}.${mixed}`;
   }
 
   announce() {
@@ -201,16 +244,43 @@ class TrainPanel {
     if (training.hidden !== "linear") words.push(`hidden="${training.hidden}"`);
     words.push(`steps=${training.steps}`, `restarts=${training.restarts}`, `seed=${training.seed}`, 'dtype="float64"');
     if (paused) words.push(`snapshots=[${training.t}]`);
+    if (training.initial) words.push("initial=(W, b)");
     const which = this.chosen === null ? "run.best().restart" : String(shown);
+    const start = training.initial ? `${modelCode(training.initial, n)}\n` : "";
     const where = paused ? ["snapshots.W", `[${shown}, 0]`] : ["W", `[${which}]`];
     return `import numpy as np
 import minitms as tms
 
-features = tms.SparseFeatures(n=${n}, density=${this.density.value()}${importanceCode(n, decay)})
+${start}features = tms.SparseFeatures(n=${n}, density=${this.density.value()}${importanceCode(n, decay)})
 run = tms.train(features, ${words.join(", ")})
 W, b = run.${where[0]}${where[1]}, run.${where[0].replace("W", "b")}${where[1]}
 print(W.round(3), b.round(3), tms.dimensionality(W).round(3), sep="\\n")`;
   }
+}
+
+/** What a model is asked to do, by the controls of a panel; and the controls set so. */
+function settingsOf(panel) {
+  return {
+    density: panel.density.value(), decay: panel.decay.value(), activation: panel.activation.value(),
+    hidden: panel.hidden.value(),
+  };
+}
+
+function setTo(panel, { n, density, decay, activation, hidden }) {
+  panel.n.set(n);
+  panel.density.set(density);
+  panel.decay.set(decay);
+  panel.activation.set(activation);
+  panel.hidden.set(hidden);
+}
+
+/** A model of two hidden dimensions in Python; `digits` cuts its numbers. */
+function modelCode(theta, n, digits = (value) => value) {
+  const row = (first) => `[${Array.from(theta.subarray(first, first + n), digits).join(", ")}]`;
+  return `W = np.array([${row(0)},
+              ${row(n)}])
+b = np.array(${row(2 * n)})
+`;
 }
 
 /** Importance as an argument in Python. */
