@@ -48,11 +48,11 @@ def encode(E, inputs, first, panels, count, room, H):
                        lowest, encoder.a)
         for e in range(here, width):
             encoder.a[e] = 0
-        stand(encoder.a, H[p])
+        to_panel(encoder.a, H[p])
 
 
 @inner(apart=True)
-def stand(rows, panel):
+def to_panel(rows, panel):
     """Write rows (LANES, m) side by side into a panel (m, LANES)."""
     for k in range(panel.shape[0]):
         for e in range(lanes_of(panel)):
@@ -60,7 +60,7 @@ def stand(rows, panel):
 
 
 @inner(apart=True)
-def lie(panel, rows):
+def to_rows(panel, rows):
     """The way back."""
     for k in range(panel.shape[0]):
         for e in range(lanes_of(panel)):
@@ -72,7 +72,7 @@ def add_encoder(inputs, first, count, room, dE):
     """``∂L/∂Eᵀ = Σ x_i da``, which stays in the encoder until the end of the batch."""
     lists, encoder, width = room.lists, room.encoder, lanes_of(inputs)
     for start in range(0, count, width):
-        lie(room.buffers.dH[start // width], encoder.a)
+        to_rows(room.buffers.dH[start // width], encoder.a)
         add_sparse_outer(lists.x, lists.feature, lists.begin, lists.end, start, min(start + width, count), encoder.a,
                          encoder.dET)
 
