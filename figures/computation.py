@@ -41,8 +41,8 @@ polysemantic neurons at s = 0.1 and 0.03 are in part local minima, and not what 
 **Compared with the paper.** Monosemantic neurons where features are dense, polysemantic ones where they are sparse, and
 the motif are the paper's. Two remarks. The second neuron is said to turn the positive interference into negative. It
 *cancels* it, to {{left:.1%}} of what it was in the median, as long as nothing else is on; far below zero it goes only
-with q's own feature. And that the neurons of important features tend to be monosemantic we see only weakly, and it hangs on
-the threshold: at s = 0.1 the largest feature of monosemantic neurons is number {{mono_place:.1f}} in the mean,
+with q's own feature. And that the neurons of important features tend to be monosemantic we see only weakly, and it
+hangs on the threshold: at s = 0.1 the largest feature of monosemantic neurons is number {{mono_place:.1f}} in the mean,
 that of others number {{poly_place:.1f}}; with a threshold of 0.1 in place of 0.3 these are {{strict_mono_place:.1f}}
 and {{strict_poly_place:.1f}}.
 
