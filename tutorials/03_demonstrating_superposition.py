@@ -399,10 +399,18 @@ assert gain[-1] < 0.9 * five_pairs[-1]
 # %%
 def attempt(check, answer):
     """Say whether an answer is right, and if not yet, what is missing."""
+
+    def given(*inputs):
+        result = answer(*inputs)
+        assert result is not None, (
+            "the function gives nothing back: end it with `return` and the result"
+        )
+        return result
+
     try:
-        check(answer)
+        check(given)
     except Exception as problem:
-        print("not yet.", problem)
+        print("not yet.", str(problem) or "Fill in the function first.")
     else:
         print("solved!")
 

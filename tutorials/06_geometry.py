@@ -348,8 +348,16 @@ assert 1 / 4.5 < at["pentagon"]  # s = 1/4.5 is just outside
 # %%
 def attempt(check, answer):
     """Say whether an answer is right, and if not yet, what is missing."""
+
+    def given(*inputs):
+        result = answer(*inputs)
+        assert result is not None, (
+            "the function gives nothing back: end it with `return` and the result"
+        )
+        return result
+
     try:
-        check(answer)
+        check(given)
     except Exception as problem:
         print("not yet.", str(problem) or "Fill in the function first.")
     else:
