@@ -337,30 +337,14 @@ assert [tms.features_represented(W) for W in best.W] == [5, 6, 8, 10]
 assert sorted(len(block.features) for block in tms.neuron_blocks(best.W[1])) == [1, 1, 1, 3]
 
 # %%
-COLORS = ["#332288", "#6699CC", "#88CCEE", "#44AA99", "#117733", "#999933", "#DDCC77", "#CC6677", "#882255", "#AA4499"]
-
-
-def stack(ax, W):
-    """The paper's picture: |weights| of each neuron on top of one another. Pale: below zero."""
-    order = np.argsort(tms.features_per_neuron(np.maximum(W, 0)), kind="stable")
-    for place, k in enumerate(order):
-        height = 0.0
-        for i in np.argsort(W[k] < 0, kind="stable"):
-            pale = 0.25 if W[k, i] < 0 else 1
-            size = abs(W[k, i])
-            ax.bar(place, size, bottom=height, color=COLORS[i], alpha=pale, edgecolor="white", linewidth=0.3)
-            height += size
-    ax.set_xticks(range(len(order)), order)
-
-
 fig, axes = plt.subplots(2, 4, figsize=(9, 5), height_ratios=[1.3, 1], sharey="row")
 for k, s in enumerate(density):
-    stack(axes[0, k], best.W[k])
+    order = counts[best.restart[k], k].argsort(kind="stable")  # the monosemantic neurons first
+    plots.neurons(best.W[k], order=order, ax=axes[0, k])
     axes[0, k].set(title=f"density {s}", xlabel=f"neuron ({found[k]} monosemantic)")
     plots.weight_gram(axes[1, k], best.W[k], best.b[k])
-axes[0, 0].set_ylabel("|weights|")
-handles = [plt.Rectangle((0, 0), 1, 1, color=color) for color in COLORS]
-fig.legend(handles[:n], range(n), title="feature", loc="outside right upper")
+axes[0, 0].set_ylabel("weights, stacked")
+fig.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
 plt.show()
 
 # %% [markdown]
