@@ -337,15 +337,10 @@ assert alone[0] >= 32
 assert alone[-1] <= 2
 
 # %%
-fig, axes = plt.subplots(2, 3, figsize=(8.3, 4.4))
+fig, axes = plt.subplots(2, 3, figsize=(8.3, 4.8))
 for (upper, lower), k in zip(axes.T, (0, 2, 6), strict=True):
-    order = largest[k].argsort(kind="stable")
-    read = np.sort(abs(E[k][order]), axis=1)[:, ::-1]  # the largest first
-    bottom = np.cumsum(read, axis=1) - read
-    for rank in range(12):
-        shade = plt.cm.Blues(0.9 - 0.06 * rank)
-        upper.bar(range(40), read[:, rank], bottom=bottom[:, rank], color=shade)
-    upper.set(title=f"s = {density[k]:g}", xlabel="40 neurons", xticks=[], ylim=(0, 7))
+    plots.neurons(abs(E[k]), ax=upper)
+    upper.set(title=f"s = {density[k]:g}", xlabel="40 neurons", xticks=[])
     x = np.linspace(-1, 1, 101)
     for i, style in ((0, "-"), (10, "--"), (19, "-"), (30, "--")):
         single = x[:, None] * np.eye(100)[i]
@@ -355,15 +350,18 @@ for (upper, lower), k in zip(axes.T, (0, 2, 6), strict=True):
     lower.set(xlabel="$x_i$, alone", ylim=(-0.05, 1.3))
 axes[0, 0].set_ylabel("$|E_{ki}|$, stacked")
 axes[1, 0].set_ylabel("$y_i$")
+fig.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=4)
 fig.legend(*axes[1, 0].get_legend_handles_labels(), loc="outside lower center", ncols=5)
 plt.show()
 
 # %% [markdown]
-# Above: the twelve largest $\lvert E_{ki}\rvert$ of each neuron, one upon the other, neurons sorted by the feature they
-# read most. Below: what the model answers if one feature alone is on; the broad grey line is $\lvert x\rvert$. At
-# $s = 1$ each neuron works for one feature, and what has no neurons gets its mean, $s/2$. There are enough for feature
-# 19, but training gave it none, and more than two to some others. At $s = 0.001$ neurons read many features each, and
-# still answer $\lvert x\rvert$, also for feature 30, which would have no neuron if nobody shared.
+# Above: $\lvert E_{ki}\rvert$ of all features in each neuron, one upon the other, neurons sorted by the feature they
+# read most (mind the different scales). Blue features have their neurons to themselves, red ones share them all, purple
+# ones some; grey ones no neuron reads with more than 0.3 times its largest weight. Below: what the model answers if one
+# feature alone is on; the broad grey line is $\lvert x\rvert$. At $s = 1$ each neuron works for one feature, and what
+# has no neurons gets its mean, $s/2$. There are enough for feature 19, but training gave it none, and more than two to
+# some others. At $s = 0.001$ neurons read many features each, and still answer $\lvert x\rvert$, also for feature 30,
+# which would have no neuron if nobody shared.
 #
 # Is that better? [The findings](../figures/README.md#computing-the-absolute-value-in-superposition) compare the loss of
 # these models with one made by hand, that gives two neurons each to the twenty most important features and answers the
