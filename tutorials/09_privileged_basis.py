@@ -348,12 +348,12 @@ fig.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", 
 plt.show()
 
 # %% [markdown]
-# Each bar is a neuron (its number below), each rectangle in it a weight. Feature 0, the most important, lies next to the
-# axis. What points upwards turns the neuron on, what points downwards turns it off. (The paper stacks all weights
-# upwards, as |weights|.) A neuron that one feature turns on is monosemantic: one blue rectangle, and specks. Behind the
-# others the ground is sandy. So read the upper halves alone, and even the last panels become simple. Below the bars are
-# $W^\top W$ (red is positive, blue negative, and beyond ±1 the colour is the same) and $b$. Which neurons does each
-# feature turn on in the last two models?
+# Each bar is a neuron (its number below), each rectangle in it a weight. Feature 0, the most important, lies next to
+# the axis. What points upwards turns the neuron on, what points downwards turns it off. (The paper stacks all weights
+# upwards, as |weights|.) A neuron that one feature turns on is monosemantic: one blue rectangle, and specks. Behind
+# the others the ground is sandy. So read the upper halves alone, and even the last panels become simple. Below the
+# bars are $W^\top W$ (red is positive, blue negative, and beyond ±1 the colour is the same) and $b$. Which neurons
+# does each feature turn on in the last two models?
 
 # %%
 def turned_on(W):
