@@ -301,6 +301,18 @@ assert share_away > 0.99
 # - `restarts=1, 2, 5, 10, 20` in part 2: how does the agreement grow?
 # - `steps=300` in part 2: which cells have not arrived yet?
 #
+# <details><summary>What you will see</summary>
+#
+# - Only two colours, with the border at $r = 1$: the more important feature is kept at every density, and all cells are
+#   as theory has them for the linear model. Single runs are right in 95 % of the cells; here is hardly a valley to get
+#   stuck in.
+# - 62 %, 80 %, 96 %, 97 % and 97.5 % of the cells are as in theory; away from the boundary it is 61 % with one and 100
+#   % with twenty. What is left then are cells near the lines, where theory itself is a little off.
+# - Few: 94 % of the cells are still as in theory. Twice as many as before are not, 23 in place of 11, most of them at
+#   $s$ above 0.5 or far from $r = 1$. A single run does what the best does in 48 % of the cells, in place of 58 %.
+#
+# </details>
+#
 # <a id="exercises"></a>
 # ## 5. Exercises
 #
@@ -310,10 +322,18 @@ assert share_away > 0.99
 # %%
 def attempt(check, answer):
     """Say whether an answer is right, and if not yet, what is missing."""
+
+    def given(*inputs):
+        result = answer(*inputs)
+        assert result is not None, (
+            "the function gives nothing back: end it with `return` and the result"
+        )
+        return result
+
     try:
-        check(answer)
+        check(given)
     except Exception as problem:
-        print("not yet.", problem)
+        print("not yet.", str(problem) or "Fill in the function first.")
     else:
         print("solved!")
 

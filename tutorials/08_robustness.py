@@ -431,6 +431,25 @@ assert abs(0.8 * mean_length - 1.36) < 0.005
 # - `importance=tms.feature_norms(run.W) > 0.5` there: count the error of learned features only. Does it matter?
 # - The density in part 5: 0.3, then 0.05. Which budget is enough? (Look at the longest feature, too: is anything left?)
 #
+# <details><summary>What you will see</summary>
+#
+# - At -0.05 climbing finds what the row finds, 0.0084: random points near $x$ turn some outputs on, and there is a
+#   slope to follow. At -0.15 neither finds anything, and there is nothing: a budget of 0.1 moves no output by more than
+#   0.141.
+# - The first stays: 0.9 to 3.5 with a row for each example, where it was 1 to 3.2. The second grows, from 6.1 to 70 in
+#   the sparsest model. It is proportional to $\varepsilon$, and we divide by $\varepsilon^2$, so a tenth of the budget
+#   makes it about ten times as large.
+# - That with one row for all examples: it is 0.9 to 1.1 everywhere, since most of what a row would take away is 0
+#   already. With a row for each example 9.3 becomes 6.3 in the sparsest model, and the curve still rises.
+# - Only where features are dense. At density 1 a single feature is learned, and vulnerability falls from 1.0 to 0.35
+#   (one row for all) and to 0.86 (a row for each). At $1/s = 1.5$ it is 1.1 still, and rises from 1.7 to 2.3. From 2 on
+#   hardly anything changes.
+# - At 0.3 60 %: three features are left, with a share of 0.97; at 80 % nothing is, the longest is 0.31 and the median
+#   share 0.30. At 0.05 80 % is not enough (eight, 0.75), but 100 % is: six features, 0.99, and 0.96 long. Their clean
+#   loss is hardly better than that of the mean answer either, 0.98.
+#
+# </details>
+#
 # <a id="exercises"></a>
 # ## 7. Exercises
 #
@@ -440,8 +459,16 @@ assert abs(0.8 * mean_length - 1.36) < 0.005
 # %%
 def attempt(check, answer):
     """Say whether an answer is right, and if not yet, what is missing."""
+
+    def given(*inputs):
+        result = answer(*inputs)
+        assert result is not None, (
+            "the function gives nothing back: end it with `return` and the result"
+        )
+        return result
+
     try:
-        check(answer)
+        check(given)
     except Exception as problem:
         print("not yet.", str(problem) or "Fill in the function first.")
     else:

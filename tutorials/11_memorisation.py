@@ -423,8 +423,16 @@ assert heights[0] < 1 < heights[-1]
 # %%
 def attempt(check, answer):
     """Say whether an answer is right, and if not yet, what is missing."""
+
+    def given(*inputs):
+        result = answer(*inputs)
+        assert result is not None, (
+            "the function gives nothing back: end it with `return` and the result"
+        )
+        return result
+
     try:
-        check(answer)
+        check(given)
     except Exception as problem:
         print("not yet.", str(problem) or "Fill in the function first.")
     else:
