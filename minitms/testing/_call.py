@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import inspect
 
+__tracebackhide__ = True  # pytest then shows the user's code, not ours
+
 ONE = "pass a tuple or dict of all that is differentiated, and for the loss lambda p: loss(*p)"
 
 

@@ -14,6 +14,8 @@ import numpy as np
 
 from minitms.testing.errors import GradientError
 
+__tracebackhide__ = True  # pytest then shows the user's code, not ours
+
 EXPECTED = "a float64 NumPy array, a float, or a list, tuple or dict of these"
 NARROW = ("float32", "float16", "float8")  # bfloat16 is one of them
 LEAVE_OUT = "if it is not differentiated, leave it out of params: let loss and gradient close over it"
@@ -283,14 +285,15 @@ def _summed_wrongly(got, expected):
     more = len(got) - len(expected)
     if not more and all(e in (g, 1) for g, e in zip(got, expected, strict=True)):
         axes = tuple(i for i, side in enumerate(expected) if side != got[i])
-        return f"the sum over {_axes(axes)} is missing, with keepdims=True"
+        return f"the sum over {named_axes(axes)} is missing, with keepdims=True"
     for axes in itertools.combinations(range(len(got)), max(0, more)):  # the first axes are those of a broadcast
         if axes and tuple(side for i, side in enumerate(got) if i not in axes) == expected:
-            return f"the sum over {_axes(axes)} is missing"
+            return f"the sum over {named_axes(axes)} is missing"
     return ""
 
 
-def _axes(axes):
+def named_axes(axes):
+    """In words."""
     return f"axis {axes[0]}" if len(axes) == 1 else f"the axes {' and '.join(map(str, axes))}"
 
 

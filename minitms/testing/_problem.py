@@ -11,6 +11,8 @@ from minitms.testing._params import as_numbers, scalar_loss, what
 from minitms.testing._slopes import RATIO, ROUNDINGS, slope, stairs
 from minitms.testing.errors import GradientError
 
+__tracebackhide__ = True  # pytest then shows the user's code, not ours
+
 LOWEST, LOWEST_OF_ALL, HIGHEST = -10, -17, 20  # exponents of the step; the second where the first does not do
 FAR_BELOW = RATIO**-14
 TINY = 1e-290  # what is smaller has no size of its own

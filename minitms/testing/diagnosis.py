@@ -27,8 +27,10 @@ import math
 
 import numpy as np
 
-from minitms.testing._params import LEAVE_OUT
+from minitms.testing._params import LEAVE_OUT, named_axes
 from minitms.testing.errors import GradientError, NotDifferentiableError
+
+__tracebackhide__ = True  # pytest then shows the user's code, not ours
 
 NICE = (2.0, 0.5, -2.0, -0.5, 4.0, 0.25)
 LARGEST = 100_000  # a larger whole number tells no more than any other
@@ -179,8 +181,7 @@ def _reordered(analytic):
     long = [i for i in axes if shape[i] > 1][:MOST_AXES]
     for size in range(2, len(long) + 1):
         for several in itertools.combinations(long, size):
-            said = " and ".join(map(str, several))
-            text = f"it is reversed along the axes {said} (a kernel flipped, or a convolution for a correlation?)"
+            text = f"it is reversed along {named_axes(several)} (a kernel flipped, or a convolution for a correlation?)"
             yield np.flip(analytic, several), "order", text
 
 
@@ -189,10 +190,11 @@ def _centred(analytic):
     for size in range(1, min(analytic.ndim, MOST_AXES) + 1):
         for axes in itertools.combinations(range(analytic.ndim), size):
             candidate = analytic - analytic.mean(axes, keepdims=True)
-            if min(analytic.shape[i] for i in axes) >= 3 and np.abs(candidate).max() > 1e-8 * np.abs(analytic).max():
-                over = f"axis {axes[0]}" if size == 1 else f"the axes {' and '.join(map(str, axes))}"
-                text = f"the error is the same all along {over}: its mean over {over} is missing, or wrong"
-                yield candidate, "mean", text
+            averaged = math.prod(analytic.shape[i] for i in axes)
+            if averaged >= 3 and np.abs(candidate).max() > 1e-8 * np.abs(analytic).max():
+                where = named_axes(axes)
+                text = f"the error is the same along {where}: less its mean over {where} this gradient is right"
+                yield candidate, "mean", f"{text} (is a mean or a sum missing?)"
 
 
 def _signs(explained):

@@ -20,6 +20,8 @@ from minitms.testing.diagnosis import diagnose
 from minitms.testing.errors import NotDifferentiableError, UnresolvedWarning
 from minitms.testing.report import Report
 
+__tracebackhide__ = True  # pytest then shows the user's code, not ours
+
 
 def check_grad(
     loss: Callable[[Any], Any], gradient: Callable[[Any], Any], params: Any, *more: Never,

@@ -33,6 +33,8 @@ from minitms.testing._params import as_numbers, what
 from minitms.testing.errors import MetamorphicError
 from minitms.weights import Weights, WeightsLike, both, checked, each
 
+__tracebackhide__ = True  # pytest then shows the user's code, not ours
+
 LossAndGradients = Callable[..., tuple[Any, Any, Any]]
 
 
