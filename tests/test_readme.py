@@ -68,18 +68,10 @@ TESTS = [case for case in EXAMPLES if "def test_" in case.values[0]]
 @pytest.mark.parametrize(("code", "output"), TESTS)
 def test_examples_that_are_tests_are_files_for_pytest(code, output, tmp_path):
     (tmp_path / "test_layer.py").write_text(code, encoding="utf-8")
-
-    def last_line():
-        command = [sys.executable, "-m", "pytest", "-q", "test_layer.py"]
-        environment = os.environ | {"PYTHONPATH": str(ROOT)}
-        printed = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True).stdout
-        return printed.splitlines()[-1].partition(" in ")[0] + "\n"
-
-    assert last_line() == output
-    wrong = code.replace("y * (dy", "2 * y * (dy")  # and it can fail
-    assert wrong != code
-    (tmp_path / "test_layer.py").write_text(wrong, encoding="utf-8")
-    assert last_line() == "1 failed\n"
+    command = [sys.executable, "-m", "pytest", "-q", "test_layer.py"]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    printed = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True).stdout
+    assert printed.splitlines()[-1].partition(" in ")[0] + "\n" == output, printed
 
 
 @pytest.mark.parametrize(

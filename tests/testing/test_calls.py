@@ -117,16 +117,23 @@ def test_call():
 def test_far():
     check_grad(far, np.copy, np.ones(3))
 
+def test_unresolved():
+    check_grad(lambda w: 1e20 + w, lambda w: 1.0, 0.5)
+
 def test_metamorphic():
     metamorphic.check_permutation(lambda W, b, x, importance: (W[0, 0], W, b), np.eye(3), np.ones(3), np.eye(3), 1.0)
 """
 
 
-def test_pytest_shows_the_code_of_the_user_and_not_of_the_package(tmp_path):
+def test_pytest_shows_the_code_of_the_user_and_not_of_the_package_with_the_settings_of_the_tutorial(tmp_path):
     (tmp_path / "test_mine.py").write_text(FAILING, encoding="utf-8")
+    tutorial = (Path(ROOT) / "tutorials" / "05_check_your_own_gradients.py").read_text(encoding="utf-8")
+    settings = re.search(r"# ```toml\n(.*?)# ```", tutorial, re.DOTALL)[1].replace("# ", "")
+    (tmp_path / "pyproject.toml").write_text(settings, encoding="utf-8")
     command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "test_mine.py"]
     shown = subprocess.run(command, cwd=tmp_path, env=os.environ | {"PYTHONPATH": ROOT}, capture_output=True, text=True)
-    assert "8 failed" in shown.stdout
+    assert "9 failed" in shown.stdout
     places = re.findall(r"^(\S+\.py):\d+: ", shown.stdout, re.MULTILINE)
     assert set(places) == {"test_mine.py"}, shown.stdout
     assert 'raise KeyError("mine")' in shown.stdout
+    assert "UnresolvedWarning: gradient is NOT CHECKED" in shown.stdout
