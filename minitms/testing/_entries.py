@@ -7,8 +7,6 @@ import numpy as np
 from minitms.testing._looks import SAFETY, compare
 from minitms.testing.report import Explained
 
-__tracebackhide__ = True  # pytest then shows the user's code, not ours
-
 ALL_ENTRIES = 1024  # up to this many entries, every one is looked at
 SOME_ENTRIES = 32  # of a larger array
 ALONG = 8  # more, that share all indices but one with the worst

@@ -114,6 +114,17 @@ def test_params():
 def test_call():
     check_grad(square, np.copy, np.ones(3), np.ones(3))
 
+def test_functions():
+    check_grad(lambda w, b: 1.0, np.copy, np.ones(3))
+
+def test_elsewhere():
+    x = np.array([[1.0, -2.0, 3.0]])
+    def loss(b):
+        if abs(b).max() > 1:
+            raise KeyError("mine too")  # where the diagnosis looks
+        return (np.maximum(x + b, 0) ** 2).sum()
+    check_grad(loss, lambda b: np.array([0.3, 0.1, 0.7]), np.zeros(3), kinks=lambda b: x + b)
+
 def test_far():
     check_grad(far, np.copy, np.ones(3))
 
@@ -132,8 +143,9 @@ def test_pytest_shows_the_code_of_the_user_and_not_of_the_package_with_the_setti
     (tmp_path / "pyproject.toml").write_text(settings, encoding="utf-8")
     command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "test_mine.py"]
     shown = subprocess.run(command, cwd=tmp_path, env=os.environ | {"PYTHONPATH": ROOT}, capture_output=True, text=True)
-    assert "9 failed" in shown.stdout
+    assert "11 failed" in shown.stdout
     places = re.findall(r"^(\S+\.py):\d+: ", shown.stdout, re.MULTILINE)
     assert set(places) == {"test_mine.py"}, shown.stdout
     assert 'raise KeyError("mine")' in shown.stdout
+    assert 'raise KeyError("mine too")' in shown.stdout
     assert "UnresolvedWarning: gradient is NOT CHECKED" in shown.stdout

@@ -17,6 +17,7 @@ from minitms.testing.report import Explained
 
 random = np.random.default_rng(1)
 G2, G3, G4, S = (random.normal(size=shape) for shape in ((4, 6), (3, 3, 3), (2, 3, 5, 5), (4, 4)))
+PAIRS = np.outer([0.5, -1.2, 0.3, 2.0], [1.0, -1.0])
 G_BOX, G_CUBE = random.normal(size=(2, 3, 4)), random.normal(size=(2, 2, 2))
 SYM = S + S.T
 CENTRED, OFF = G2 - G2.mean(1, keepdims=True), np.array([[0.3], [-1.0], [0.02], [2.0]])
@@ -65,6 +66,7 @@ FOUND = [
     # a mean that is not taken off
     (CENTRED, CENTRED + OFF, "mean", "is the same along axis 1: less its mean over axis 1 this gradient is right"),
     (CENTRED.T, (CENTRED + OFF).T, "mean", "the same along axis 0: less"),
+    (PAIRS, PAIRS + OFF, "mean", "the same along axis 1"),
     (CENTRED[0], CENTRED[0] + 0.1, "mean", "the same along axis 0"),
     (G_BOX - G_BOX.mean((0, 2), keepdims=True), G_BOX, "mean", "along the axes 0 and 2: less its mean over the axes"),
     # clipped
@@ -110,6 +112,7 @@ def test_the_cause_is_found(G, claimed, kind, said):
 
 NEAR_MISSES = [
     ("off along an axis, of no centred gradient", G2, G2 + OFF, None),
+    ("two numbers, off by the same", PAIRS[0], PAIRS[0] + 0.3, None),
     ("off by one number", G2, G2 + 0.3, None),
     ("centred, where nothing is", G2, CENTRED, None),
     ("off along an axis, and a factor", CENTRED, 1.01 * CENTRED + OFF, None),
