@@ -62,7 +62,21 @@ def test_dask_examples_run_on_a_cluster_in_one_process(code, output, tmp_path):
     assert list(tmp_path.glob("*illion/chunk-*.npz"))
 
 
-@pytest.mark.parametrize(("code", "output"), [case for case in EXAMPLES if "dask" not in case.values[0]])
+TESTS = [case for case in EXAMPLES if "def test_" in case.values[0]]
+
+
+@pytest.mark.parametrize(("code", "output"), TESTS)
+def test_examples_that_are_tests_are_files_for_pytest(code, output, tmp_path):
+    (tmp_path / "test_layer.py").write_text(code, encoding="utf-8")
+    command = [sys.executable, "-m", "pytest", "-q", "test_layer.py"]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    printed = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True).stdout
+    assert printed.splitlines()[-1].partition(" in ")[0] + "\n" == output, printed
+
+
+@pytest.mark.parametrize(
+    ("code", "output"), [case for case in EXAMPLES if "dask" not in case.values[0] and case not in TESTS]
+)
 def test_python_examples_run_alone_and_print_what_stands_below_them(code, output, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert printed_here(code) == output
@@ -95,6 +109,7 @@ def test_there_are_examples():
     in_readme = [case for case in EXAMPLES if case.id.startswith("README")]
     assert len(in_readme) >= 2
     assert all(case.values[1] for case in in_readme)
+    assert [case.id.split()[0] for case in TESTS] == ["README.md"]
 
 
 def test_the_commands_are_those_of_ci():

@@ -476,6 +476,17 @@ for wrong in (wrong_mask, sum_not_mean):
 # %% [markdown]
 # These are the simplest failing cases that were found: small shapes, round numbers. A case like that can be followed
 # with pen and paper, and it says something: the wrong mask, for instance, needs no more than a single $z$ below 0.
+# To find them takes some seconds: that is the search for a simpler case. A test that passes takes less.
+#
+# Where rounding or jumps of the loss hide a slope, `check_grad` cannot tell, and says so by an `UnresolvedWarning`, at
+# which a test stays green. `assert check_grad(...)` turns red there, since such a report counts as False. So does every
+# check of a project with these lines in its `pyproject.toml` (without pytest: `warnings.filterwarnings`):
+#
+# ```toml
+# [tool.pytest.ini_options]
+# filterwarnings = ["error::minitms.testing.UnresolvedWarning"]
+# ```
+#
 # (About the settings: leave `derandomize=True` out in your own tests, and new cases are tried each time.
 # `deadline=None` matters wherever the first call compiles something.)
 #

@@ -6,6 +6,8 @@ import numpy as np
 
 from minitms.testing.errors import NotDifferentiableError
 
+__tracebackhide__ = True  # pytest then shows the user's code, not ours
+
 ALL_ENTRIES = 1024  # up to this many entries, every one is looked at to say which the kink is at
 REMEDY = "Move the point away from the kink, or set it aside (with Hypothesis: assume(False))"
 

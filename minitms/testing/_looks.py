@@ -9,6 +9,8 @@ import numpy as np
 from minitms.testing._problem import norm
 from minitms.testing._slopes import EPS, FINE, ROUNDINGS, Slope
 
+__tracebackhide__ = True  # pytest then shows the user's code, not ours
+
 SAFETY = 10  # times the estimated error of a slope is what may differ
 DOUBT = 3  # ... and what may differ where it would speak for the gradient
 RESOLVED = 0.05  # a tolerance above this part of the slope checks nothing

@@ -6,7 +6,6 @@ PyTorch and JAX are never imported: what is theirs is known by what it can do.
 from __future__ import annotations
 
 import copy
-import inspect
 import itertools
 import numbers
 from collections.abc import Iterable, Mapping
@@ -15,8 +14,11 @@ import numpy as np
 
 from minitms.testing.errors import GradientError
 
+__tracebackhide__ = True  # pytest then shows the user's code, not ours
+
 EXPECTED = "a float64 NumPy array, a float, or a list, tuple or dict of these"
 NARROW = ("float32", "float16", "float8")  # bfloat16 is one of them
+LEAVE_OUT = "if it is not differentiated, leave it out of params: let loss and gradient close over it"
 
 
 class Form:
@@ -30,7 +32,7 @@ class Form:
         found = list(_leaves(params))
         if not found:
             raise ValueError(f"params is an empty {type(params).__name__}; expected at least one array")
-        values = [_parameter(_name(path, "params"), leaf) for path, leaf in found]
+        values = [_parameter(_name(path, "params"), leaf, f"; or, {LEAVE_OUT}" * bool(path)) for path, leaf in found]
         if not any(value.size for value in values):
             name = _name(found[0][0], "params")
             raise ValueError(f"{name} is empty, of shape {values[0].shape}; expected at least one entry")
@@ -64,19 +66,10 @@ class Form:
     def split(self, gradient):
         """What `gradient` returned as a list of float64 arrays, each of its parameter's shape."""
         parts = [part for _, part in _match(self.template, gradient)]
-        parts = [_part(name, part, value) for (name, value), part in zip(self.everything, parts, strict=True)]
+        among_others = len(self.everything) > 1
+        parts = [_part(*named, part, among_others) for named, part in zip(self.everything, parts, strict=True)]
         _check_shapes([(name, part.shape, v.shape) for (name, v), part in zip(self.everything, parts, strict=True)])
         return [part.astype(np.float64) for part in parts if part.size]
-
-
-def argument_name(function):
-    """What the user's function calls its argument: the user's own name for a parameter that stands alone."""
-    try:
-        first = next(iter(inspect.signature(function).parameters.values()))
-    except (TypeError, ValueError, StopIteration):
-        return "params"
-    named = first.kind in (first.POSITIONAL_ONLY, first.POSITIONAL_OR_KEYWORD) and first.name.strip("_")
-    return first.name if named else "params"
 
 
 def as_numbers(value):
@@ -105,7 +98,8 @@ def scalar_loss(value):
         )
     if shape not in ((), (1,)):
         raise ValueError(
-            f"loss returned an array of shape {shape}; expected one number: take .sum() or .mean() of it"
+            f"loss returned an array of shape {shape}; expected one number: take .sum() or .mean() of it, "
+            "or (R * out).sum() with a fixed random R, which tests every entry of out"
         )
     kind = getattr(getattr(value, "dtype", None), "kind", "f")  # a dtype of PyTorch has none
     try:
@@ -115,7 +109,7 @@ def scalar_loss(value):
             raise TypeError
         return float(number)
     except (TypeError, ValueError, OverflowError):
-        raise TypeError(f"loss returned {_what(value)}; expected one real number") from None
+        raise TypeError(f"loss returned {what(value)}; expected one real number") from None
 
 
 def _name(path, root):
@@ -160,15 +154,15 @@ def _match(node, given, path=""):
     """The leaves of `given`, in the order of those of `node`; the containers of both must agree."""
     name = _name(path, "params")
     of = f" for {name}" if path else ""
-    what = f"gradient returned {_what(given)}{of}"
+    got = f"gradient returned {what(given)}{of}"
     children = _children(node)
     if children is None:
         if isinstance(given, Mapping | tuple | list):
-            raise TypeError(f"{what}; expected one array, as {name} is")
+            raise TypeError(f"{got}; expected one array, as {name} is")
         yield path, given
     elif isinstance(node, dict):
         if not isinstance(given, Mapping):
-            raise TypeError(f"{what}; expected a dict, as {name} is")
+            raise TypeError(f"{got}; expected a dict, as {name} is{_if_none(given)}")
         if set(given) != set(node):
             missing, extra = [key for key in node if key not in given], [key for key in given if key not in node]
             raise ValueError(
@@ -182,7 +176,8 @@ def _match(node, given, path=""):
         if not isinstance(given, tuple | list):
             array = as_numbers(given)  # NumPy makes one of a list of numbers
             if array is None or not array.ndim:
-                raise TypeError(f"{what}; expected a {'list' if isinstance(node, list) else 'tuple'}, as {name} is")
+                kind = "list" if isinstance(node, list) else "tuple"
+                raise TypeError(f"{got}; expected a {kind}, as {name} is{_if_none(given)}")
             given = list(array)
         if len(given) != len(node):
             raise ValueError(f"gradient returned {len(given)} arrays{of}; expected {len(node)}, as {name} has")
@@ -190,11 +185,12 @@ def _match(node, given, path=""):
             yield from _match(child, part, path + label)
 
 
-def _parameter(name, value):
+def _parameter(name, value, or_else):
+    """The value as an array; `or_else` ends the message if it is of a type that nobody differentiates by."""
     if isinstance(value, float):  # so is np.float64
         value = np.array(value, np.float64)
     if type(value) is not np.ndarray:
-        raise TypeError(f"{name} is {_what(value)}; expected {EXPECTED}{_conversion(name, value)}")
+        raise TypeError(f"{name} is {what(value)}; expected {EXPECTED}{_conversion(name, value)}{or_else}")
     if value.dtype == np.float32:
         raise TypeError(
             f"{name} is float32: a difference of two float32 losses keeps about three digits, so a small error could "
@@ -203,7 +199,7 @@ def _parameter(name, value):
     if value.dtype != np.float64:
         how = {"c": f": the pair ({name}.real, {name}.imag)", "O": ": numbers only, or a list of arrays"}
         how |= dict.fromkeys("fiub", f": {name}.astype(np.float64)")
-        raise TypeError(f"{name} has dtype {value.dtype}; expected float64{how.get(value.dtype.kind, '')}")
+        raise TypeError(f"{name} has dtype {value.dtype}; expected float64{how.get(value.dtype.kind, '')}{or_else}")
     if not np.isfinite(value).all():
         raise ValueError(f"{name} holds NaN or infinity; expected finite numbers")
     return np.array(value)
@@ -236,15 +232,19 @@ def _conversion(name, value):
     return ""
 
 
-def _part(name, part, value):
+def _part(name, value, part, among_others):
     array = as_numbers(part)
     dtype = str(getattr(part, "dtype", "") if array is None else array.dtype)
     if any(narrow in dtype for narrow in NARROW):
-        raise TypeError(f"gradient returned {dtype} for {name}; expected float64, as the parameter is")
+        raise TypeError(
+            f"gradient returned {dtype} for {name}; expected float64: compute it in float64 from the start, since what "
+            'was rounded once stays so (in PyTorch model.double(), in JAX jax.config.update("jax_enable_x64", True))'
+        )
     if array is None:
         raise TypeError(
-            f"gradient returned {_what(part)} for {name}; expected a float64 array of shape {value.shape}"
+            f"gradient returned {what(part)} for {name}; expected a float64 array of shape {value.shape}"
             + (": call .toarray() of it" if hasattr(part, "toarray") else "")
+            + _if_none(part, f"; or, {LEAVE_OUT}" * among_others)
         )
     return array
 
@@ -267,12 +267,34 @@ def _check_shapes(shapes):
     elif order := _order_of_axes(got, expected):
         last_two = [*range(len(order) - 2), len(order) - 1, len(order) - 2]
         cause = "it is transposed" if order == last_two else f"the order of its axes: np.transpose(..., {order})"
+    else:
+        cause = _summed_wrongly(got, expected)
     raise GradientError(
         f"gradient by {name} has the wrong shape: got {got}, expected {expected} as the parameter"
         + (f". Likely cause: {cause}" if cause else ""),
         name,
         hints={name: kind for name, *_ in (wrong if kind == "swapped" else wrong[:1])},
     )
+
+
+def _summed_wrongly(got, expected):
+    """Which sum, or which keepdims, would give one shape the other, in words; "" if none does."""
+    if [side for side in got if side != 1] == [side for side in expected if side != 1]:
+        cure = "too many: drop keepdims" if len(got) > len(expected) else "missing: keepdims=True"
+        return f"an axis of length 1 is {cure}, or reshape it"
+    more = len(got) - len(expected)
+    if not more and all(e in (g, 1) for g, e in zip(got, expected, strict=True)):
+        axes = tuple(i for i, side in enumerate(expected) if side != got[i])
+        return f"the sum over {named_axes(axes)} is missing, with keepdims=True"
+    for axes in itertools.combinations(range(len(got)), max(0, more)):  # the first axes are those of a broadcast
+        if axes and tuple(side for i, side in enumerate(got) if i not in axes) == expected:
+            return f"the sum over {named_axes(axes)} is missing"
+    return ""
+
+
+def named_axes(axes):
+    """In words."""
+    return f"axis {axes[0]}" if len(axes) == 1 else f"the axes {' and '.join(map(str, axes))}"
 
 
 def _order_of_axes(got, expected):
@@ -284,7 +306,15 @@ def _order_of_axes(got, expected):
     return min(orders, key=lambda order: sum(i != place for place, i in enumerate(order)))
 
 
-def _what(value):
+def _if_none(given, or_else=""):
+    """Where None comes from, as the end of a message."""
+    if given is not None:
+        return ""
+    return f": is a return missing? In PyTorch, .grad is None before .backward() and without requires_grad{or_else}"
+
+
+def what(value):
     """The kind of a value in words."""
     kind, dtype = type(value).__name__, str(getattr(value, "dtype", ""))
-    return f"a {kind}" + (f" of {dtype}" if dtype and dtype != kind else "")
+    article = "an" if kind.startswith(tuple("aeioAEIO")) or kind == "ndarray" else "a"
+    return f"{article} {kind}" + (f" of {dtype}" if dtype and dtype != kind else "")

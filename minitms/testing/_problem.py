@@ -7,9 +7,11 @@ from dataclasses import replace
 
 import numpy as np
 
-from minitms.testing._params import as_numbers, scalar_loss
+from minitms.testing._params import as_numbers, scalar_loss, what
 from minitms.testing._slopes import RATIO, ROUNDINGS, slope, stairs
 from minitms.testing.errors import GradientError
+
+__tracebackhide__ = True  # pytest then shows the user's code, not ours
 
 LOWEST, LOWEST_OF_ALL, HIGHEST = -10, -17, 20  # exponents of the step; the second where the first does not do
 FAR_BELOW = RATIO**-14
@@ -172,8 +174,7 @@ class Problem:
         arrays = [as_numbers(value) for _, value in named]
         for (name, value), array in zip(named, arrays, strict=True):
             if array is None or array.dtype.kind == "b":
-                what = type(value).__name__
-                raise TypeError(f"{name} returned a {what}; expected pre-activations, an array of numbers")
+                raise TypeError(f"{name} returned {what(value)}; expected pre-activations, an array of numbers")
         starts = np.cumsum([0, *(array.size for array in arrays)])
         self.pre_activation_places = [
             (name, array.shape, int(start)) for (name, _), array, start in zip(named, arrays, starts, strict=False)
@@ -217,7 +218,8 @@ class Problem:
             if np.abs(part - second).max() > REPEATABLE * np.abs(part).max():
                 raise GradientError(
                     f"gradient by {name} is not deterministic: two calls at the same params differ by "
-                    f"{np.abs(part - second).max():.3g}",
+                    f"{np.abs(part - second).max():.3g}. Does it add up, as .grad in PyTorch does (set it to None "
+                    "first)? Or does it draw random numbers (seed them alike in every call)?",
                     name,
                     hints={name: "not deterministic"},
                 )

@@ -12,6 +12,8 @@ from minitms.testing._problem import norm
 from minitms.testing._slopes import FINE
 from minitms.testing.report import Outcome
 
+__tracebackhide__ = True  # pytest then shows the user's code, not ours
+
 SEEN = 1e-3  # an entry is seen in a slope if so small a part of its share would show; beside others, RESOLVED will do
 SINGLE = 4 * np.finfo(np.float32).eps
 ROUNDS = 4  # of looks along what is left unseen

@@ -30,6 +30,8 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+__tracebackhide__ = True  # pytest then shows the user's code, not ours
+
 EPS, SMALLEST = np.finfo(np.float64).eps, np.finfo(np.float64).smallest_subnormal
 RATIO = 8.0
 POINTS = np.array([1, -1, 2, -2])

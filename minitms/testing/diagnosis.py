@@ -9,6 +9,7 @@ only when its pattern explains the whole of the gradient to within rounding: a w
     swapped       it is the gradient by another parameter
     transpose     the right numbers, with axes exchanged or cycled
     order         the right numbers, reversed or shifted along an axis, or reversed along several as a kernel
+    mean          right once its mean over an axis is taken off, as a layer norm does
     signs         the right magnitudes, some with the wrong sign
     clipped       right up to a bound, and the bound beyond
     symmetric     off the diagonal, an entry counts for its mirror image too, on one side only
@@ -26,7 +27,10 @@ import math
 
 import numpy as np
 
+from minitms.testing._params import LEAVE_OUT, named_axes
 from minitms.testing.errors import GradientError, NotDifferentiableError
+
+__tracebackhide__ = True  # pytest then shows the user's code, not ours
 
 NICE = (2.0, 0.5, -2.0, -0.5, 4.0, 0.25)
 LARGEST = 100_000  # a larger whole number tells no more than any other
@@ -44,10 +48,10 @@ def diagnose(problem, wrong, passes, right_along):
     hints = {}
     for explained in wrong:
         found = (
-            _zero(explained)
+            _zero(problem, explained)
             or _factor(problem, explained, wrong)
             or _swapped(explained, wrong)
-            or _rearranged(explained)
+            or _recovered(explained)
             or _signs(explained)
             or _clipped(explained)
             or _symmetric(explained)
@@ -88,9 +92,10 @@ def _gives(explained, candidate):
     return np.abs(candidate[seen] - explained.numeric[seen]).max() <= min(allowed, 0.01 * error)
 
 
-def _zero(explained):
+def _zero(problem, explained):
     if not explained.analytic.any():
-        return "zero", "the gradient is 0 everywhere: is it computed at all, or is a path detached from the loss?"
+        text = "the gradient is 0 everywhere: is it computed at all, or is a path detached from the loss?"
+        return "zero", text + f" Or, {LEAVE_OUT}" * (len(problem.names) > 1)
 
 
 def _factor(problem, explained, wrong):
@@ -136,9 +141,10 @@ def _swapped(explained, wrong):
             return "swapped", f"it is the gradient by {other.outcome.name}: the order of the gradients is wrong"
 
 
-def _rearranged(explained):
-    """The right numbers in the wrong places: compare rearrangements of the analytic gradient with the numeric one."""
-    for candidate, kind, text in itertools.chain(_transposed(explained.analytic), _reordered(explained.analytic)):
+def _recovered(explained):
+    """What makes the analytic gradient the numeric one: other places for its numbers, or its mean taken off."""
+    analytic = explained.analytic
+    for candidate, kind, text in itertools.chain(_transposed(analytic), _reordered(analytic), _centred(analytic)):
         if _gives(explained, candidate):
             return kind, text
 
@@ -175,9 +181,20 @@ def _reordered(analytic):
     long = [i for i in axes if shape[i] > 1][:MOST_AXES]
     for size in range(2, len(long) + 1):
         for several in itertools.combinations(long, size):
-            said = " and ".join(map(str, several))
-            text = f"it is reversed along the axes {said} (a kernel flipped, or a convolution for a correlation?)"
+            text = f"it is reversed along {named_axes(several)} (a kernel flipped, or a convolution for a correlation?)"
             yield np.flip(analytic, several), "order", text
+
+
+def _centred(analytic):
+    """Along an axis that the loss centres, as a layer norm does, the right gradient sums to 0."""
+    for size in range(1, min(analytic.ndim, MOST_AXES) + 1):
+        for axes in itertools.combinations(range(analytic.ndim), size):
+            means = analytic.mean(axes, keepdims=True)
+            candidate, alike = analytic - means, analytic.size - means.size
+            if alike >= 2 and np.abs(candidate).max() > 1e-8 * np.abs(analytic).max():
+                where = named_axes(axes)
+                text = f"the error is the same along {where}: less its mean over {where} this gradient is right"
+                yield candidate, "mean", f"{text} (is a mean or a sum missing?)"
 
 
 def _signs(explained):

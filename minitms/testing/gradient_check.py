@@ -4,24 +4,27 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Never
 
 import numpy as np
 
 from minitms import _checks
 from minitms.testing import report as reports
+from minitms.testing._call import ONE, argument_name, check_functions
 from minitms.testing._entries import add_up, explain, right_along
 from minitms.testing._kinks import entries_do_not_add_up
-from minitms.testing._params import Form, argument_name
+from minitms.testing._params import Form
 from minitms.testing._problem import Problem
 from minitms.testing._search import Search
 from minitms.testing.diagnosis import diagnose
 from minitms.testing.errors import NotDifferentiableError, UnresolvedWarning
 from minitms.testing.report import Report
 
+__tracebackhide__ = True  # pytest then shows the user's code, not ours
+
 
 def check_grad(
-    loss: Callable[[Any], Any], gradient: Callable[[Any], Any], params: Any, *,
+    loss: Callable[[Any], Any], gradient: Callable[[Any], Any], params: Any, *more: Never,
     kinks: Callable[[Any], Any] | None = None, directions: int = 4, rtol: float = 1e-8, seed: int = 0,
 ) -> Report:  # fmt: skip
     """Compare `gradient` with finite differences of `loss`; return a report, or raise and say what is wrong.
@@ -37,10 +40,13 @@ def check_grad(
     Parameters
     ----------
     loss : function of params that returns one real number
+        A layer whose output is an array is checked by ``(R * out).sum()`` with a fixed random R: it tests every entry,
+        and R is where the backward pass begins.
     gradient : function of params that returns the gradient in the form and shapes of params
     params : float64 array or float, or a list, tuple, named tuple or dict of these, nested or not
         The functions get what they are given in the same form. Messages name its parts ``layer1.W`` or ``layers[0].W``;
-        one that stands alone they call what `loss` calls it.
+        one that stands alone they call what `loss` calls it. What is not differentiated, as an index, labels or a
+        batch, is left out: loss and gradient close over it. No `more` than one params.
     kinks : function of params that returns the pre-activations, or None
         An array, or a tuple, list or dict of arrays, whose sign changes are the kinks of the loss: z of ReLU(z). With
         it, steps that cross a kink are recognised exactly. Without it, kinks show in the one-sided slopes.
@@ -56,7 +62,8 @@ def check_grad(
     -------
     Report
         Errors, tolerances and steps by parameter, the number of evaluations; prints as a table. As a condition it is
-        its ``ok``: False if the loss hides some slope, in rounding or behind jumps, so that it was not checked.
+        its ``ok``: False if the loss hides some slope, in rounding or behind jumps, so that it was not checked. A
+        remark says where the loss jumps and the tolerance is coarse, as with single precision inside.
 
     Warns
     -----
@@ -87,9 +94,9 @@ def check_grad(
     >>> check_grad(lambda W: (W**2).sum(), lambda W: 2 * W, W).ok
     True
     """
-    for name, function in (("loss", loss), ("gradient", gradient), ("kinks", kinks)):
-        if not callable(function) and not (name == "kinks" and function is None):
-            raise TypeError(f"{name} is {function!r}; expected a function of params")
+    if more:
+        raise TypeError(f"check_grad got {1 + len(more)} params; expected loss, gradient and one params: {ONE}")
+    check_functions(loss=loss, gradient=gradient, **({} if kinks is None else {"kinks": kinks}))
     directions, rtol = _checks.integer("directions", directions, at_least=1), _checks.number("rtol", rtol, at_least=0.0)
     seed = _checks.seed(seed)
     problem = Problem(loss, gradient, kinks, Form(params, argument_name(loss)))

@@ -29,9 +29,11 @@ from numpy.typing import ArrayLike
 
 from minitms import _checks
 from minitms._words import Activation
-from minitms.testing._params import as_numbers
+from minitms.testing._params import as_numbers, what
 from minitms.testing.errors import MetamorphicError
 from minitms.weights import Weights, WeightsLike, both, checked, each
+
+__tracebackhide__ = True  # pytest then shows the user's code, not ours
 
 LossAndGradients = Callable[..., tuple[Any, Any, Any]]
 
@@ -325,11 +327,11 @@ def _inputs(W, b, x, importance, target):
 def _call(loss_and_gradients, problem, stack=()):
     results = loss_and_gradients(*problem.arguments())
     if not isinstance(results, tuple | list) or len(results) != 3:
-        raise TypeError(f"loss_and_gradients returned {type(results).__name__}; expected three results: L, dW, db")
+        raise TypeError(f"loss_and_gradients returned {what(results)}; expected three results: L, dW, db")
     L, dW, db = results
     if isinstance(problem.W, Weights):
         if not isinstance(dW, tuple | list) or len(dW) != 2:
-            raise TypeError(f"dW is a {type(dW).__name__}; expected a pair (by encoder, by decoder), as W is")
+            raise TypeError(f"dW is {what(dW)}; expected a pair (by encoder, by decoder), as W is")
         dW = Weights(_floats("dW.encoder", dW[0]), _floats("dW.decoder", dW[1]))
     else:
         dW = _floats("dW", dW)
@@ -345,8 +347,7 @@ def _floats(name, value):
     """A result of the user's function as an array of floats, and nothing else as one."""
     array = as_numbers(value)
     if array is None or array.dtype.kind != "f":
-        what = getattr(value, "dtype", type(value).__name__)
-        raise TypeError(f"loss_and_gradients returned {what} for {name}; expected an array of floats")
+        raise TypeError(f"loss_and_gradients returned {what(value)} for {name}; expected an array of floats")
     return array
 
 

@@ -9,6 +9,8 @@ import numpy as np
 from minitms.testing._slopes import Slope
 from minitms.testing.errors import GradientError
 
+__tracebackhide__ = True  # pytest then shows the user's code, not ours
+
 WORST = 5
 ROUGH = 1e-7  # a tolerance above this part of the slope wants a word of explanation
 

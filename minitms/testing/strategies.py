@@ -25,9 +25,11 @@ given, and no two entries are alike.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from minitms import _checks
 from minitms._words import Activation
@@ -44,6 +46,8 @@ except ImportError as error:
         "minitms.testing.strategies needs Hypothesis, which is not installed: pip install hypothesis. "
         "(check_grad and the metamorphic checks work without it.)"
     ) from error
+
+from minitms.testing._arguments import bound, checked, count, size, stack_shape, word_of
 
 Size: TypeAlias = int | st.SearchStrategy[int] | None
 Stack: TypeAlias = tuple[int, ...] | st.SearchStrategy[tuple[int, ...]]
@@ -145,6 +149,7 @@ def named(W: np.ndarray | Weights, b: np.ndarray) -> dict[str, np.ndarray]:
     return {**(W._asdict() if isinstance(W, Weights) else {"W": W}), "b": b}
 
 
+@checked(max_dims=count, max_side=size)
 def stacks(*, max_dims: int = 2, max_side: int = 3) -> st.SearchStrategy[tuple[int, ...]]:
     """Shapes of a stack of models: ``()`` for one model, up to `max_dims` axes of 1 to `max_side` models each.
 
@@ -161,8 +166,11 @@ def stacks(*, max_dims: int = 2, max_side: int = 3) -> st.SearchStrategy[tuple[i
     return st.lists(st.integers(1, max_side), max_size=max_dims).map(tuple)
 
 
-@st.composite
-def arrays(draw, *, shape, kinks=(0.0,), ties=False, bound=WEIGHT_BOUND):
+@checked(ties=_checks.flag)
+def arrays(
+    *, shape: int | tuple[int, ...], kinks: Sequence[ArrayLike] | np.ndarray = (0.0,), ties: bool = False,
+    bound: float = WEIGHT_BOUND,
+) -> st.SearchStrategy[np.ndarray]:  # fmt: skip
     """Arrays at which a loss with known kinks has a gradient: nothing is drawn and then thrown away.
 
     Parameters
@@ -196,9 +204,10 @@ def arrays(draw, *, shape, kinks=(0.0,), ties=False, bound=WEIGHT_BOUND):
     shape = tuple(_checks.integer("an axis of shape", side, at_least=1) for side in shape)
     bound = _checks.number("bound", bound, above=0.0)
     kinks = each_kink(kinks, shape)
-    return apart(draw(_array(shape, -bound, bound)), kinks, ties, bound)
+    return _array(shape, -bound, bound).map(lambda wanted: apart(wanted, kinks, ties, bound))
 
 
+@checked(n=size, m=size, stack=stack_shape, bound=bound)
 @st.composite
 def weights(draw, *, n=None, m=None, stack=(), bound=WEIGHT_BOUND):
     """Weights W of shape (..., m, n), every entry in [-bound, bound]; about half of them have no entry near 0.
@@ -213,6 +222,7 @@ def weights(draw, *, n=None, m=None, stack=(), bound=WEIGHT_BOUND):
     return draw(_near_zero_or_not(shape, bound))
 
 
+@checked(n=size, stack=stack_shape, bound=bound)
 @st.composite
 def biases(draw, *, n=None, stack=(), bound=BIAS_BOUND):
     """Biases b of shape (..., n), every entry in [-bound, bound]; about half of them have no entry near 0.
@@ -226,6 +236,7 @@ def biases(draw, *, n=None, stack=(), bound=BIAS_BOUND):
     return draw(_near_zero_or_not((*_stack(draw, stack), _size(draw, "n", n, MAX_FEATURES)), bound))
 
 
+@checked(n=size, stack=stack_shape, bound=bound)
 @st.composite
 def importances(draw, *, n=None, stack=(), bound=IMPORTANCE_BOUND):
     """Importances I of shape (..., n), every entry in [0, bound]: they differ, since equal ones hide a missing I.
@@ -239,6 +250,7 @@ def importances(draw, *, n=None, stack=(), bound=IMPORTANCE_BOUND):
     return draw(_array((*_stack(draw, stack), _size(draw, "n", n, MAX_FEATURES)), 0.0, bound))
 
 
+@checked(n=size, batch=size, stack=stack_shape)
 @st.composite
 def batches(draw, *, n=None, batch=None, stack=()):
     """Batches x of shape (..., batch, n): each feature exactly 0, or in [TINY, 1).
@@ -254,6 +266,7 @@ def batches(draw, *, n=None, batch=None, stack=()):
     return draw(hnp.arrays(np.float64, shape, elements=st.just(0.0) | value, fill=st.nothing()))
 
 
+@checked(n=size, stack=stack_shape)
 @st.composite
 def features(draw, *, n=None, stack=()):
     """`minitms.SparseFeatures` with a density in [0, 1] and an importance for each feature of each model.
@@ -269,6 +282,11 @@ def features(draw, *, n=None, stack=()):
     return SparseFeatures(n, density, draw(importances(n=n, stack=stack)))
 
 
+@checked(
+    n=size, m=size, batch=size, stack=stack_shape, activation=word_of(_checks.ACTIVATIONS),
+    hidden=word_of(_checks.ACTIVATIONS), tied=word_of((True, False)), signed=word_of((True, False)),
+    target=word_of(TARGETS), kinks=_checks.flag,
+)  # fmt: skip
 @st.composite
 def chains(
     draw, *, n=None, m=None, batch=None, stack=(), activation=None, hidden=None, tied=None, signed=None, target=None,
@@ -340,6 +358,7 @@ def chains(
     return Chain(E if tied else Weights(E, D), b, x, importance, activation, hidden, t)
 
 
+@checked()
 def models(
     *, n: Size = None, m: Size = None, batch: Size = None, stack: Stack = (), activation: Activation | None = None,
     kinks: bool = False,
@@ -416,7 +435,7 @@ def _size(draw, name, value, largest):
     """An int as given, or drawn: from a given strategy, or from 1 to `largest`."""
     if value is None:
         value = st.integers(1, largest)
-    return _checks.integer(name, draw(value) if isinstance(value, st.SearchStrategy) else value, at_least=1)
+    return size(name, draw(value) if isinstance(value, st.SearchStrategy) else value)
 
 
 def _choice(draw, name, value, allowed):
@@ -425,7 +444,4 @@ def _choice(draw, name, value, allowed):
 
 
 def _stack(draw, stack):
-    sides = draw(stack) if isinstance(stack, st.SearchStrategy) else stack
-    if not isinstance(sides, tuple):
-        raise TypeError(f"stack is {sides!r}; expected a shape such as (), (3,) or (2, 3), or a strategy of shapes")
-    return tuple(_checks.integer("an axis of stack", side, at_least=1) for side in sides)
+    return stack_shape("stack", draw(stack) if isinstance(stack, st.SearchStrategy) else stack)

@@ -3,19 +3,24 @@
 Where nothing else is said the loss is the sum of G * W, so its gradient is G at every W, and any array can be claimed.
 """
 
+import itertools
 import re
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
 
-from minitms.testing import GradientError, check_grad, diagnosis
+from minitms.testing import GradientError, check_grad, diagnosis, strategies
 from minitms.testing.report import Explained
 
 random = np.random.default_rng(1)
 G2, G3, G4, S = (random.normal(size=shape) for shape in ((4, 6), (3, 3, 3), (2, 3, 5, 5), (4, 4)))
+PAIRS = np.outer([0.5, -1.2, 0.3, 2.0], [1.0, -1.0])
 G_BOX, G_CUBE = random.normal(size=(2, 3, 4)), random.normal(size=(2, 2, 2))
 SYM = S + S.T
+CENTRED, OFF = G2 - G2.mean(1, keepdims=True), np.array([[0.3], [-1.0], [0.02], [2.0]])
 DIAGONAL = np.diag(np.diag(SYM))
 
 
@@ -58,6 +63,12 @@ FOUND = [
     (G2, G2[::-1, ::-1], "order", "reversed along the axes 0 and 1"),
     (G4, G4[::-1, :, ::-1, ::-1], "order", "reversed along the axes 0 and 2 and 3"),
     (G4, G4[:, :, ::-1], "order", "reversed along axis 2$"),
+    # a mean that is not taken off
+    (CENTRED, CENTRED + OFF, "mean", "is the same along axis 1: less its mean over axis 1 this gradient is right"),
+    (CENTRED.T, (CENTRED + OFF).T, "mean", "the same along axis 0: less"),
+    (PAIRS, PAIRS + OFF, "mean", "the same along axis 1"),
+    (CENTRED[0], CENTRED[0] + 0.1, "mean", "the same along axis 0"),
+    (G_BOX - G_BOX.mean((0, 2), keepdims=True), G_BOX, "mean", "along the axes 0 and 2: less its mean over the axes"),
     # clipped
     (G2, G2.clip(-0.5, 0.5), "clipped", "it is clipped at ±0.5$"),
     (G2, G2.clip(None, 0.5), "clipped", "it is clipped above at 0.5$"),
@@ -100,6 +111,13 @@ def test_the_cause_is_found(G, claimed, kind, said):
 
 
 NEAR_MISSES = [
+    ("off along an axis, of no centred gradient", G2, G2 + OFF, None),
+    ("two numbers, off by the same", PAIRS[0], PAIRS[0] + 0.3, None),
+    ("off by one number", G2, G2 + 0.3, None),
+    ("centred, where nothing is", G2, CENTRED, None),
+    ("off along an axis, and a factor", CENTRED, 1.01 * CENTRED + OFF, None),
+    ("off along an axis, but for one entry", CENTRED, changed(CENTRED + OFF, (1, 2), twice), None),
+    ("constant, where there is no slope", 1e-300 * G2, np.ones(G2.shape), None),
     ("cycled, and one entry off", G3, changed(G3.transpose(1, 2, 0), (0, 1, 2), twice), None),
     ("flipped, and a factor", G4, 1.01 * G4[:, :, ::-1, ::-1], None),
     ("flipped along other axes in each half", G4, np.concatenate([G4[:1, :, ::-1], G4[1:, :, :, ::-1]]), None),
@@ -195,6 +213,17 @@ SHAPES = [
     ("transposed", {"a": (4, 3), "b": (3,)}, {"a": (3, 4), "b": (3,)}, "shape", "it is transposed"),
     ("transposed in a stack", {"a": (2, 4, 3)}, {"a": (2, 3, 4)}, "shape", "it is transposed"),
     ("cycled", {"a": (2, 3, 4)}, {"a": (3, 4, 2)}, "shape", r"np.transpose\(..., \[2, 0, 1\]\)"),
+    ("a sum is missing", {"b": (4,)}, {"b": (5, 4)}, "shape", "^the sum over axis 0 is missing$"),
+    ("a later sum is missing", {"b": (5,)}, {"b": (5, 4)}, "shape", "^the sum over axis 1 is missing$"),
+    ("either sum, as it broadcasts", {"b": (4,)}, {"b": (4, 4)}, "shape", "^the sum over axis 0 is missing$"),
+    ("two sums are missing", {"b": (3,)}, {"b": (2, 5, 3)}, "shape", "^the sum over the axes 0 and 1 is missing$"),
+    ("all sums are missing", {"b": ()}, {"b": (2, 5)}, "shape", "^the sum over the axes 0 and 1 is missing$"),
+    ("a sum that keeps its axis", {"b": (1, 4)}, {"b": (5, 4)}, "shape", "over axis 0 is missing, with keepdims=True$"),
+    ("keepdims", {"b": (4,)}, {"b": (1, 4)}, "shape", "^an axis of length 1 is too many: drop keepdims, or"),
+    ("keepdims of a number", {"b": ()}, {"b": (1,)}, "shape", "too many: drop keepdims"),
+    ("no keepdims", {"b": (1, 4)}, {"b": (4,)}, "shape", "^an axis of length 1 is missing: keepdims=True, or"),
+    ("no sum gives it", {"b": (4,)}, {"b": (5, 3)}, "shape", ""),
+    ("broadcast", {"b": (5, 4)}, {"b": (4,)}, "shape", ""),
     ("neither", {"a": (4,), "b": (3,)}, {"a": (3,), "b": (5,)}, "shape", ""),
     ("one only", {"a": (4,), "b": (3,)}, {"a": (3,), "b": (3,)}, "shape", ""),
 ]  # fmt: skip
@@ -324,3 +353,62 @@ def test_a_kernel_flipped_in_a_real_convolution():
     check_grad(loss, gradient, w)
     with pytest.raises(GradientError, match=r"reversed along the axes 0 and 1 \(a kernel flipped"):
         check_grad(loss, lambda k: gradient(k)[::-1, ::-1], w)
+
+
+NORMALISED = [((4, 6), 1), ((4, 6), 0), ((7,), 0), ((2, 3, 5), -1), ((2, 3, 5), (1, 2)), ((40, 60), 1), ((40, 60), 0)]
+
+
+def normalised(x, axes):
+    deviation = np.sqrt(x.var(axes, keepdims=True) + 1e-5)
+    return (x - x.mean(axes, keepdims=True)) / deviation, deviation
+
+
+@pytest.mark.parametrize(("shape", "axes"), NORMALISED)
+def test_the_missing_mean_of_a_layer_norm_is_named(shape, axes):
+    random = np.random.default_rng(0)
+    x, R = random.normal(size=shape), random.normal(size=shape)
+
+    def gradient(x, mean=1.0, along=1.0):
+        y, deviation = normalised(x, axes)
+        over_mean, over_y = R.mean(axes, keepdims=True), (R * y).mean(axes, keepdims=True)
+        return (R - mean * over_mean - along * y * over_y) / deviation
+
+    def loss(x):
+        return (R * normalised(x, axes)[0]).sum()
+
+    check_grad(loss, gradient, x)
+    for mean in (0.0, -1.0, 5.0):  # missing, of the wrong sign, a sum in its place
+        with pytest.raises(GradientError, match="the error is the same along") as caught:
+            check_grad(loss, lambda x: gradient(x, mean=mean), x)  # noqa: B023
+        assert caught.value.hints == {"x": "mean"}
+    with pytest.raises(GradientError) as caught:
+        check_grad(loss, lambda x: gradient(x, along=0.0), x)
+    assert caught.value.hints == {}
+
+
+@given(st.data())
+def test_no_mean_is_called_missing_where_none_is(data):
+    """Whatever is wrong with a gradient that sums to 0 along no axis, another thing is."""
+    shape = data.draw(st.sampled_from([(3,), (3, 3), (4, 5), (2, 3, 4)]))
+    G, error = data.draw(strategies.arrays(shape=shape)), data.draw(strategies.arrays(shape=shape))
+    axis = data.draw(st.integers(0, len(shape) - 1))
+    off = error.mean(axis, keepdims=True) if data.draw(st.booleans()) else error
+    assume(np.abs(off).max() > 1e-3)
+    axes = [axes for size in range(1, len(shape) + 1) for axes in itertools.combinations(range(len(shape)), size)]
+    assume(all(np.abs(G.mean(some)).max() > 1e-3 for some in axes))
+    with pytest.raises(GradientError) as caught:
+        check_grad(lambda W: (G * W).sum(), lambda W: G + off, np.ones(shape))
+    assert "mean" not in caught.value.hints.values()
+
+
+def test_a_gradient_of_0_may_be_of_what_is_not_differentiated():
+    def check(dx):
+        with pytest.raises(GradientError) as caught:
+            check_grad(lambda p: (G2 * p["x"] * p["W"]).sum(), lambda p: {"W": G2 * p["x"], "x": dx},
+                       {"W": np.ones(G2.shape), "x": np.ones(G2.shape)})
+        return str(caught.value).splitlines()[0]
+
+    assert check(0 * G2).endswith("Or, if it is not differentiated, leave it out of params: "
+                                  "let loss and gradient close over it")
+    assert "leave it out" not in check(2 * G2)
+    assert "leave it out" not in str(refused(G2, 0 * G2))  # of one parameter alone there is nothing to leave out

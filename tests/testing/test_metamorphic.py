@@ -188,7 +188,7 @@ def test_bad_input():
         metamorphic.check_rotation(with_activation("linear"), W[None], b, x, importance)
     with pytest.raises(TypeError, match="three results"):
         metamorphic.check_rotation(lambda *model: 1.0, W, b, x, importance)
-    with pytest.raises(TypeError, match=r"dW is a ndarray; expected a pair"):
+    with pytest.raises(TypeError, match=r"dW is an ndarray of float64; expected a pair"):
         metamorphic.check_rotation(lambda W, b, *_: (0.0, W.encoder, b), (W, W), b, x, importance)
     with pytest.raises(MetamorphicError, match=r"dW\.decoder has the wrong shape: got \(4, 2\), expected \(2, 4\)"):
         metamorphic.check_rotation(lambda W, b, *_: (0.0, (W.encoder, W.decoder.T), b), (W, W), b, x, importance)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from minitms.testing import GradientError, check_grad
-from minitms.testing._params import argument_name
+from minitms.testing._call import argument_name
 
 A, B = np.array([[1.0, -2.0, 0.5], [0.3, 1.5, -0.7]]), np.array([0.4, -1.1])
 
@@ -166,14 +166,19 @@ def ones(p):
     return each(np.ones_like, p)
 
 
+LEAVE_OUT = "or, if it is not differentiated, leave it out of params: let loss and gradient close over it$"
 BAD_PARAMS = [
     ("1.0", TypeError, "params is a str; expected a float64 NumPy array, a float, or a list"),
     (["1.0"], TypeError, r"params\[0\] is a str"),
     (np.array(["1.0"]), TypeError, "params has dtype <U3; expected float64$"),
     (b"1", TypeError, "params is a bytes"),
-    (None, TypeError, "params is a NoneType"),
-    ({"layer": {"W": A, "b": None}}, TypeError, "layer.b is a NoneType"),
-    (3, TypeError, r"params is a int; .*: float\(params\)$"),
+    (None, TypeError, "params is a NoneType; .* of these$"),
+    ({"layer": {"W": A, "b": None}}, TypeError, "layer.b is a NoneType.*" + LEAVE_OUT),
+    (3, TypeError, r"params is an int; .*: float\(params\)$"),
+    ((A, np.array([0, 2])), TypeError, r"params\[1\].astype\(np.float64\); " + LEAVE_OUT),
+    ((A, 3), TypeError, r"params\[1\] is an int; .*: float\(params\[1\]\); " + LEAVE_OUT),
+    ({"W": A, "activation": "relu"}, TypeError, "activation is a str; .*" + LEAVE_OUT),
+    (np.array([0, 2]), TypeError, r"params.astype\(np.float64\)$"),
     ([True], TypeError, r"params\[0\] is a bool"),
     (np.float32(2), TypeError, r"params is a float32; .*: float\(params\)$"),
     (1j, TypeError, "params is a complex"),
@@ -204,17 +209,21 @@ def test_params_that_are_refused(params, error, said):
 
 BAD_GRADIENTS = [
     (A, "1.0", TypeError, "gradient returned a str for params; expected a float64 array"),
-    (A, np.full(A.shape, "1.0"), TypeError, "gradient returned a ndarray of <U3 for params"),
+    (A, np.full(A.shape, "1.0"), TypeError, "gradient returned an ndarray of <U3 for params"),
     (A, A * 1j, TypeError, "of complex128 for params"),
     (A, A.astype(object), TypeError, "of object for params"),
     (A, np.ma.masked_less(A, 0), TypeError, "a MaskedArray of float64 for params"),
     (A, {"W": A}, TypeError, "gradient returned a dict; expected one array"),
     (A, A.astype(np.float16), TypeError, "gradient returned float16"),
+    (A, A.astype(np.float32), TypeError, "float32 for params; expected float64: compute it in float64 from the start"),
+    (A, None, TypeError, r"a NoneType for params; .*: is a return missing\? In PyTorch, .grad is None before[^;]*$"),
+    ({"W": A}, None, TypeError, r"a NoneType; expected a dict, as params is: is a return missing\?"),
+    ((A, B), (A, None), TypeError, r"a NoneType for params\[1\]; .* .grad is None before .*; " + LEAVE_OUT),
     ([A, B], A.T, ValueError, "gradient returned 3 arrays; expected 2, as params has"),
     ([A, B], 3.0, TypeError, "gradient returned a float; expected a list, as params is"),
-    ([A, B], None, TypeError, "gradient returned a NoneType; expected a list"),
+    ([A, B], None, TypeError, "gradient returned a NoneType; expected a list, as params is: is a return missing"),
     ([A, B], {"W": A}, TypeError, "gradient returned a dict; expected a list"),
-    ({"layer": {"W": A}}, {"layer": A}, TypeError, "a ndarray of float64 for layer; expected a dict, as layer is"),
+    ({"layer": {"W": A}}, {"layer": A}, TypeError, "an ndarray of float64 for layer; expected a dict, as layer is"),
     ({"layer": {"W": A}}, {"layer": {"V": A}}, ValueError, r"for layer; .*missing \['W'\]: unknown \['V'\]"),
     ({"layer": [A, B]}, {"layer": [A]}, ValueError, "returned 1 arrays for layer; expected 2, as layer has"),
     ({"layer": [A, B]}, {"layer": [A, None]}, TypeError, r"a NoneType for layer\[1\]"),
@@ -260,10 +269,10 @@ def test_one_number_is_a_loss(wrap):
         (np.array(1.0, dtype=object), TypeError, "of object"),
         (np.ma.masked, TypeError, "MaskedConstant"),
         ([1.0], TypeError, "a list"),
-        (10**400, TypeError, "a int"),
+        (10**400, TypeError, "an int"),
         (np.ones(2), ValueError, r"array of shape \(2,\)"),
         (np.ones(0), ValueError, r"array of shape \(0,\)"),
-        (np.ones((1, 1)), ValueError, r"array of shape \(1, 1\)"),
+        (np.ones((1, 1)), ValueError, r"array of shape \(1, 1\).* or \(R \* out\).sum\(\) with a fixed random R"),
         (np.ones(1, np.float32), TypeError, "float32"),
     ],
     ids=lambda value: str(value)[:20],
@@ -321,7 +330,7 @@ def test_arrays_of_jax():
     assert check_grad(loss, jax.grad(loss), {"W": A}).ok
     with pytest.raises(GradientError):
         check_grad(loss, lambda p: {"W": 1.01 * jax.grad(loss)(p)["W"]}, {"W": A})
-    with pytest.raises(TypeError, match=r"W is a .*: np.asarray\(W, np.float64\)"):
+    with pytest.raises(TypeError, match=r"W is an ArrayImpl.*: np.asarray\(W, np.float64\)"):
         check_grad(loss, jax.grad(loss), {"W": jax.numpy.asarray(A)})
     with pytest.raises(TypeError, match="float32"):
         check_grad(loss, lambda p: {"W": jax.grad(loss)(p)["W"].astype("float32")}, {"W": A})

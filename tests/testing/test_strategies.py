@@ -255,7 +255,36 @@ def test_models_shrink_to_something_readable():
 def test_bad_input(arguments, error, said):
     strategy = strategies.chains if {"hidden", "tied", "signed", "target"} & set(arguments) else strategies.models
     with pytest.raises(error, match=said):
-        find(strategy(**arguments), lambda model: True)
+        strategy(**arguments)  # the call, before anything is drawn
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "said"),
+    [
+        (lambda: strategies.weights(bound=-1), ValueError, "bound is -1; expected a finite number of at least 0"),
+        (lambda: strategies.weights(bound=None), TypeError, "bound is None"),
+        (lambda: strategies.biases(n=0), ValueError, "n is 0"),
+        (lambda: strategies.importances(stack=[2]), TypeError, r"stack is \[2\]"),
+        (lambda: strategies.batches(batch=0), ValueError, "batch is 0"),
+        (lambda: strategies.features(n="5"), TypeError, "n is '5'"),
+        (lambda: strategies.stacks(max_dims=-1), ValueError, "max_dims is -1"),
+        (lambda: strategies.stacks(max_side=0), ValueError, "max_side is 0"),
+        (lambda: strategies.chains(kinks=[0.0]), TypeError, r"kinks is \[0.0\]; expected True or False"),
+        (lambda: strategies.arrays(3), TypeError, r"positional.*; expected, all by name, arrays\(\*, shape, kinks"),
+        (lambda: strategies.arrays(), TypeError, "arrays: missing .*'shape'; expected, all by name, arrays"),
+        (lambda: strategies.weights(3), TypeError, r"expected, all by name, weights\(\*, n=None, m=None, stack=\(\)"),
+        (lambda: strategies.models(size=3), TypeError, r"'size'; expected, all by name, models\(\*, n=None"),
+    ],
+)  # fmt: skip
+def test_a_bad_call_is_refused_at_once(call, error, said):
+    with pytest.raises(error, match=said):
+        call()
+
+
+def test_what_a_strategy_draws_is_checked_when_it_draws():
+    strategy = strategies.weights(n=st.just(0))
+    with pytest.raises(ValueError, match="n is 0"):
+        find(strategy, lambda W: True)
 
 
 @pytest.mark.parametrize(
@@ -270,11 +299,13 @@ def test_bad_input(arguments, error, said):
         ({"shape": 2, "kinks": np.zeros((5, 3))}, ValueError, r"array of shape \(3,\); expected .* arrays of \(2,\)"),
         ({"shape": 2, "kinks": np.zeros((5, 1, 2))}, ValueError, r"array of shape \(1, 2\)"),
         ({"shape": 2, "bound": 0}, ValueError, "bound is 0"),
+        ({"shape": None}, TypeError, "an axis of shape is None"),
+        ({"shape": 2, "ties": "no"}, TypeError, "ties is 'no'"),
     ],
 )
 def test_bad_input_of_arrays(arguments, error, said):
     with pytest.raises(error, match=said):
-        find(strategies.arrays(**arguments), lambda a: True)
+        strategies.arrays(**arguments)
 
 
 def test_all_but_the_strategies_works_without_hypothesis():
