@@ -28,8 +28,9 @@ def load_example(name: Literal["absolute_value", "phase_changes"]) -> TrainingRu
     ----------
     name : "absolute_value" or "phase_changes"
         "absolute_value": models that compute |x|, n = 100 features in m = 40 neurons, one at each of the densities 1,
-        0.3, 0.1, 0.03, 0.01, 0.003 and 0.001: the best of several starts, by ``python -m figures computation`` (Elhage
-        et al., section 8). A `TrainingRun`, as from `train` with one restart.
+        0.3, 0.1, 0.03, 0.01, 0.003 and 0.001: the best of several starts, trained on until they no longer improved, by
+        ``python -m figures computation`` (Elhage et al., section 8). A `TrainingRun`, as from `train` with one restart:
+        the last round.
         "phase_changes": a million one-neuron ReLU models, of which the best of ten of each cell is kept, by
         ``python -m figures phase_changes`` (section 3). A `PhaseDiagram`, as from `phase_diagram` with one restart.
 
