@@ -362,8 +362,8 @@ plt.show()
 # ones some; grey ones no neuron reads with more than 0.3 times its largest weight. Below: what the model answers if one
 # feature alone is on; the broad grey line is $\lvert x\rvert$. At $s = 1$ each neuron works for one feature, and what
 # has no neurons gets its mean, $s/2$. There are enough for the first twenty features; training forgot one of them, and
-# took another in its place. At $s = 0.001$ most neurons read many features each, and still answer $\lvert x\rvert$, also
-# for feature 30, which would have no neuron if nobody shared.
+# took another in its place. At $s = 0.001$ most neurons read many features each, and still answer
+# $\lvert x\rvert$, also for feature 30, which would have no neuron if nobody shared.
 #
 # Is that better? [The findings](../figures/README.md#computing-the-absolute-value-in-superposition) compare the loss of
 # these models with one made by hand, that gives two neurons each to the twenty most important features and answers the
