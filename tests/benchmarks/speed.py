@@ -38,7 +38,7 @@ def draw(processor, kept):
         ax.barh([k + offset for k in range(len(rows))], [row[1 + list(COLORS).index(name)] for row in rows], 0.38,
                 color=color, label=name)  # fmt: skip
     for k, (_, theirs, ours) in enumerate(rows):
-        ax.text(ours * 1.15, k - 0.2, f"{ours / theirs:.2g} times", va="center", fontsize=8)
+        ax.text(ours * 1.15, k - 0.2, f"{float(f'{ours / theirs:.2g}'):g} times", va="center", fontsize=8)
     ax.set(xscale="log", xlim=(0.05, 1e5), xlabel=f"million model-examples a second,\n2 cores of {processor}")
     ax.set_yticks(range(len(rows)), [row[0] for row in rows])
     ax.tick_params(axis="y", length=0)
