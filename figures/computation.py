@@ -192,12 +192,13 @@ def train(n, m, density, decay, seed=0, **options):
 
 def train_on(best, n, m, densities, steps, most):
     """Train until a round lowers no loss by more than 2 %; the run of each round."""
-    rounds, loss, model = [], best.loss, best
-    while len(rounds) < most and (not rounds or (rounds[-1].loss[0] < 0.98 * loss).any()):
-        loss = rounds[-1].loss[0] if rounds else loss
+    rounds = []
+    while len(rounds) < most:
         rounds.append(train(n, m, densities[:, None], 0.8, seed=len(rounds) + 1, steps=steps, warmup=steps // 16,
-                            batch_size=BATCH, learning_rate=0.003, restarts=1, initial=(model.W, model.b)))
-        model = rounds[-1].best()
+                            batch_size=BATCH, learning_rate=0.003, restarts=1, initial=(best.W, best.b)))
+        before, best = best.loss, rounds[-1].best()
+        if (best.loss >= 0.98 * before).all():
+            break
     return rounds
 
 

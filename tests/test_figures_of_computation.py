@@ -112,3 +112,28 @@ def test_a_scaled_neuron_does_not_hide_the_motif():
     scale = np.array([0.1, 1, 1, 7, 1])[:, None]
     (found,) = motif.motifs(scale * E, D / scale, b)
     assert_allclose([found.ratio, found.left], [4, 0], atol=1e-12)
+
+
+def test_models_train_on_until_a_round_lowers_no_loss_by_more_than_2_percent(monkeypatch):
+    """Each round goes on from the one before, with new examples; one model that improves is enough for another."""
+    losses = iter(np.array([[1.0, 1.0], [0.99, 0.9], [0.985, 0.85], [0.98, 0.84], [0.5, 0.5]]))
+    asked = []
+
+    class Run:
+        def __init__(self, loss):
+            self.loss, self.W, self.b = loss, f"W at {loss[1]}", loss[1]
+
+        def best(self):
+            return self
+
+    def train(*shape, seed, initial, **options):
+        asked.append((seed, initial))
+        return Run(next(losses))
+
+    monkeypatch.setattr(computation, "train", train)
+    first = Run(next(losses))
+    rounds = computation.train_on(first, 4, 2, np.array([1.0, 0.1]), steps=10, most=10)
+    assert [one.loss[1] for one in rounds] == [0.9, 0.85, 0.84]
+    assert asked == [(1, ("W at 1.0", 1.0)), (2, ("W at 0.9", 0.9)), (3, ("W at 0.85", 0.85))]
+    losses = iter(np.array([[0.5, 0.5], [0.2, 0.2]]))
+    assert len(computation.train_on(first, 4, 2, np.array([1.0, 0.1]), steps=10, most=1)) == 1

@@ -249,6 +249,24 @@ def test_one_gradient_to_the_precision_of_its_dtype(variant, dtype):
             np.testing.assert_allclose(got_loss, loss, rtol=eps, err_msg=case)
 
 
+@pytest.mark.parametrize("variant", [variant for variant in VARIANTS if variant[0] != ONE_NEURON], ids=variant_id)
+def test_a_model_that_diverged_leaves_nothing_to_the_next(variant):
+    """It fills the buffers of its thread with NaN, and the next model does not fill one panel of them."""
+    way, hidden, tied, activation = variant
+    rng = np.random.default_rng(0)
+    x = np.stack(2 * [rng.uniform(size=(20, 40)) * (rng.uniform(size=(20, 40)) < 0.1)])
+    source = tms.Examples(x) if way == fast.FIXED else tms.SparseFeatures(40, np.array([[0.3], [0.01]]))
+    plan = a_plan(source, 3, activation, hidden, tied, 20)
+    W, b = starts(40, 3, tied, rng)
+    theta = plan.layout.row(W if tied else Weights(*W), b)[0][:2]
+    theta[1] = theta[0]
+    alone = one_gradient(plan, theta, way, 0)
+    theta[0] = np.nan
+    for value, expected in zip(one_gradient(plan, theta, way, 0), alone, strict=True):
+        assert np.isnan(value[0]).any()
+        np.testing.assert_array_equal(value[1], expected[1])
+
+
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 def test_a_model_that_makes_no_mistake_has_no_loss(activation):
     """To the precision of the loss, not of the sums it is made of: none of them may cancel another."""

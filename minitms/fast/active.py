@@ -46,17 +46,16 @@ def encode(E, inputs, first, panels, count, room, H):
         start, here = (first + p) * width, min(width, count - p * width)
         sparse_product(lists.x, lists.feature, lists.begin, lists.end, start, start + here, encoder.ET, encoder.none,
                        lowest, encoder.a)
-        for e in range(here, width):
-            encoder.a[e] = 0
-        to_panel(encoder.a, H[p])
+        to_panel(encoder.a, here, H[p])
 
 
 @inner(apart=True)
-def to_panel(rows, panel):
-    """Write rows (LANES, m) side by side into a panel (m, LANES)."""
+def to_panel(rows, count, panel):
+    """Write the first `count` rows (LANES, m) side by side into a panel (m, LANES), and 0 behind them."""
+    off = panel.dtype.type(0)
     for k in range(panel.shape[0]):
         for e in range(lanes_of(panel)):
-            panel[k, e] = rows[e, k]
+            panel[k, e] = rows[e, k] if e < count else off
 
 
 @inner(apart=True)

@@ -60,7 +60,10 @@ def buffers(chain, dtype, fixed) -> Buffers:
 
 
 def by_panels(encode, add_encoder):
-    """The gradient of examples in panels, with a function each for ``a = x Eᵀ`` and for ``∂L/∂E = daᵀ x``."""
+    """The gradient of examples in panels, with a function each for ``a = x Eᵀ`` and for ``∂L/∂E = daᵀ x``.
+
+    These two may take x from the panels or from the lists of `room`, and keep ∂L/∂E there until the end of the batch.
+    """
 
     @inner
     def gradient(first, count, theta, chain, inputs, targets, importance, share, learn, score, room, slope):

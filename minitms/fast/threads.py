@@ -74,7 +74,7 @@ class Threads:
         """Take steps together: at each, call ``function(first, last, t)`` on equal parts of ``range(items)``.
 
         When all threads have ended step t, one of them calls ``finish(t)`` while the others wait: they meet once a
-        step, since a meeting costs as much as some fifty thousand updates of a weight.
+        step, since a meeting costs as much as some seventy thousand updates of a weight.
         """
         parts = cuts(items, self.count)
         meeting = _Meeting(len(parts))

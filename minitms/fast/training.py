@@ -1,7 +1,9 @@
 """The fast voice of the loop in `training.py`: sample, gradient, update, for a stack of models on all cores.
 
 Many models, or small ones, go to the threads whole. A few large ones are trained by all threads together, each taking
-parts of every batch. One neuron with two features has a kernel of its own, `one_neuron.py`.
+parts of every batch: each part's gradient is summed by itself, and the parts are added in their order, so that the
+result has the same bits whichever thread did which part. One neuron with two features has a kernel of its own,
+`one_neuron.py`.
 """
 
 from __future__ import annotations
