@@ -308,8 +308,8 @@ def test_a_batch_in_pieces_is_the_whole():
 
 
 @kernel(_nrt=False)
-def draw(key, first, count, k, data, who, X):
-    fast.draw(key, first, count, k, data, who, X)
+def draw(key, first, count, k, data, lists, X):
+    fast.draw(key, first, count, k, data, lists, X)
 
 
 @kernel(_nrt=False)
@@ -362,9 +362,9 @@ def test_the_kernels_draw_the_bits_of_the_definition(source, dtype):
     for k in range(models):
         for first, count in ((0, size), (BLOCK, BLOCK), (2 * BLOCK, 1)):
             panels = -(-count // width)
-            X, who = fast.in_panels(panels, n, dtype), np.zeros(count + 1, np.int32)
+            X = fast.in_panels(panels, n, dtype)
             X[...] = np.nan
-            draw(keys[k], first, count, k, data, who, X)
+            draw(keys[k], first, count, k, data, lists(n, False, dtype), X)
             drawn = X.swapaxes(1, 2).reshape(-1, n)[:count]
             assert drawn.tobytes() == (x[k, first : first + count] + 0).tobytes()
         for first, count in ((0, BLOCK), (BLOCK, 3), (2 * BLOCK, 77)):

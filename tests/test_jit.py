@@ -10,12 +10,15 @@ import subprocess
 import sys
 import types
 from pathlib import Path
+from typing import NamedTuple
 
 import numba
+import numpy as np
 import pytest
+from numba.extending import overload
 
 from minitms import adam
-from minitms.fast import draws, gradient, gram, jit, newton, one_neuron, products, training
+from minitms.fast import draws, gradient, gram, jit, newton, one_neuron, products, training, vectors
 from minitms.fast.jit import inner, kernel, recipe
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -39,6 +42,39 @@ def test_the_long_form_has_every_way():
     assert {"by parts", "wide"} <= {name.partition(", ")[2] for name in CASES}
 
 
+class Row(NamedTuple):
+    numbers: np.ndarray
+
+
+class Room(NamedTuple):
+    row: Row
+
+
+@kernel(_nrt=False)
+def write_at_panels(room, X):
+    row, width = room.row, vectors.lanes_of(X)
+    for e in range(width):
+        row.numbers[e] = 7
+
+
+@kernel(_nrt=False)
+def write_at_draws(room, X):
+    row, word = room.row, np.uint32(2**31)
+    X[0] = draws.integer(word, word, word, word, X)
+    for e in range(16):
+        row.numbers[e] = 7
+
+
+@pytest.mark.plain_python
+@pytest.mark.filterwarnings("ignore:overflow encountered:RuntimeWarning")  # words are meant to wrap
+@pytest.mark.parametrize("write", [write_at_panels, write_at_draws])
+def test_what_a_kernel_writes_to_a_field_stands_there(write):
+    """Numba, asked to inline a function, removes from its caller what nobody reads again, and overlooks fields."""
+    room = Room(Row(np.zeros(16)))
+    write(room, np.zeros(16))
+    assert (room.row.numbers == 7).all()
+
+
 # -------------------------------------------------------------------------------------------------- no stale kernels
 
 # A kernel of a second or so that calls something of each file that kernels are made of. It prints what it computes.
@@ -50,16 +86,17 @@ from minitms.adam import Constants, Step, adam_update
 from minitms.fast import draws, products
 from minitms.fast.draws import in_panels, lanes_of
 from minitms.fast.jit import inner, kernel
+from minitms.fast.lists import lists
 from minitms.features import SparseFeatures
 
 
 @kernel(_nrt=False)
-def probe(numbers, A, Q, out, data, who, constants):
+def probe(numbers, A, Q, out, data, room, constants):
     key = draws.batch_key(5, 1, 2, 3)
     numbers[0] = key >> np.uint64(40)
     low, high, step = draws.halves(key)
     numbers[1] = draws.integer(draws.hash_word(low, high), low, step, high, numbers)
-    numbers[2] = draws.on_by_gaps(draws.halves(key), 0, 256, 0, 2, 0, data, who, np.uint64(0))
+    numbers[2] = draws.on_by_gaps(draws.halves(key), 0, 256, 0, 2, 0, data, room, np.uint64(0))
     numbers[3], _, _ = adam_update(1.0, 0.5, 0.25, 0.125, Step(0.1, 1.0, 1.0), constants)
     products.product(A, Q, 1, out)
     numbers[4], numbers[5] = out[0, 0, 0], lanes_of(out)
@@ -70,8 +107,8 @@ numbers = np.zeros(7)
 Q = in_panels(1, 3, "float64")
 Q[0] = np.array([[2.0], [7.0], [1.0]])
 data = draws.data(SparseFeatures(2, 0.01), "float64")
-out, who = in_panels(1, 1, "float64"), np.zeros(256, int)
-probe(numbers, np.array([[1.0, 3.0, 5.0]]), Q, out, data, who, adam.constants(0.25, "float64"))
+out, room = in_panels(1, 1, "float64"), lists(2, False, "float64")
+probe(numbers, np.array([[1.0, 3.0, 5.0]]), Q, out, data, room, adam.constants(0.25, "float64"))
 hits = sum(probe.stats.cache_hits.values())
 print("loaded" if hits else "compiled", *numbers.tolist())
 '''
@@ -285,6 +322,9 @@ def test_a_second_process_compiles_nothing(tmp_path):
     assert counts[3:] == [0, 0, 0]
 
 
+NAMES = {"inner": inner, "overload": overload}
+
+
 def a_function(text, **names):
     exec(text, names)
     return names["f"]
@@ -314,6 +354,8 @@ def a_function(text, **names):
          "def g(x): return x\ng = inner(g, fastmath=False)\ndef f(x): return g(x)"),
         ("def g(x): return x\ng = inner(g)\ndef f(x): return g(x)",
          "def g(x): return x\ng = inner(g, apart=True)\ndef f(x): return g(x)"),
+        ("def g(x): return x\noverload(g)(lambda x: g)\ndef f(x): return g(x)",
+         "def g(x): return x\noverload(g, inline='always')(lambda x: g)\ndef f(x): return g(x)"),
         ("def g(x): return x\nparts = (g, 1)\ndef f(x): return parts[0](x)",
          "def g(x): return -x\nparts = (g, 1)\ndef f(x): return parts[0](x)"),
         ("import numpy as np\nc = np.arange(3)\ndef f(x): return c[x]",
@@ -323,9 +365,9 @@ def a_function(text, **names):
     ],
 )  # fmt: skip
 def test_other_code_has_another_recipe(one, other):
-    assert recipe(a_function(one, inner=inner)) != recipe(a_function(other, inner=inner))
+    assert recipe(a_function(one, **NAMES)) != recipe(a_function(other, **NAMES))
     for text in (one, other):
-        assert recipe(a_function(text, inner=inner)) == recipe(a_function(text, inner=inner))
+        assert recipe(a_function(text, **NAMES)) == recipe(a_function(text, **NAMES))
 
 
 def test_a_recipe_does_not_tell_what_means_nothing():

@@ -140,7 +140,7 @@ def _integer_double(word, counter, step, high, like):
     )
 
 
-@overload(integer, inline="always")
+@overload(integer)  # not `inline`, as `lanes_of` is not
 def _compiled_integer(word, counter, step, high, like):
     return _integer_single if like.dtype == types.float32 else _integer_double
 
@@ -169,8 +169,8 @@ def value_of(u, scale, data, like):
 
 
 @inner
-def on_by_gaps(halves, first, count, i, n, row, data, who, found):
-    """Write to ``who[found:]`` in which examples (less `first`) rare feature i is on; return the end of that list.
+def on_by_gaps(halves, first, count, i, n, row, data, lists, found):
+    """List from `found` on in which examples (less `first`) rare feature i is on; return the end of that list.
 
     `halves` are those of the key of the gaps. The examples are a block, or its beginning.
     """
@@ -181,7 +181,7 @@ def on_by_gaps(halves, first, count, i, n, row, data, who, found):
         gap = np.int64(data.guide[row, word >> u32(32 - GUIDE)])
         while word <= data.last[row, gap]:  # the number of g with word <= last[row, g], which falls with g
             gap += 1
-        who[found] = count - left + gap
+        lists.who[found], lists.number[found] = count - left + gap, i
         found += u64(1)
         left -= gap + 1
         counter = np.add(counter, u32(u32(n) * step))
@@ -190,7 +190,7 @@ def on_by_gaps(halves, first, count, i, n, row, data, who, found):
 
 
 @inner(apart=True)
-def draw(key, first, count, k, data, who, X):
+def draw(key, first, count, k, data, lists, X):
     """Fill the panels X with examples ``first .. first + count - 1`` of a batch; `first` is a multiple of BLOCK."""
     n, lanes, size = X.shape[1], lanes_of(X), PANEL // 4 // lanes_of(X)
     off, decided = X.dtype.type(0), data.columns > n
@@ -224,8 +224,8 @@ def draw(key, first, count, k, data, who, X):
             of_gaps = halves(mix(key + _GAMMA))
             for block in range(0, count, BLOCK):
                 left = min(BLOCK, count - block)
-                for q in range(on_by_gaps(of_gaps, first + block, left, i, n, gaps[i], data, who, u64(0))):
-                    e = block + who[q]
+                for q in range(on_by_gaps(of_gaps, first + block, left, i, n, gaps[i], data, lists, u64(0))):
+                    e = block + lists.who[q]
                     counter = counter_of(low, step, first + e, i, data.columns, size)
                     u = integer(hash_word(counter, high), counter, step, high, X)
                     X[e // lanes, i, e % lanes] = value_of(u, scale[i], data, X)
@@ -234,7 +234,7 @@ def draw(key, first, count, k, data, who, X):
 @inner(apart=True)
 def list_active(key, first, count, k, data, lists):
     """List the active features of a block: example (less `first`), number and value. Returns how many these are."""
-    room, who, feature, value, bounds = lists.room, lists.who, lists.number, lists.value, lists.bounds
+    room, who, number, value, bounds = lists.room, lists.who, lists.number, lists.value, lists.bounds
     n, size, never = data.gaps.shape[1], PANEL // 4 // lanes_of(value), value.dtype.type(NEVER)
     low, high, step = halves(key)
     of_gaps = gaps_low, gaps_high, gaps_step = halves(mix(key + _GAMMA))
@@ -245,19 +245,14 @@ def list_active(key, first, count, k, data, lists):
         word = hash_word(np.add(own, np.multiply(u32(i), gaps_step)), gaps_high)
         room[i] = never - 1 if word > rest[i] else never
     bounds[0] = 0
-    keep_active(room, rest.size, feature, value, bounds, 0)
-    some, found = bounds[1], u64(bounds[1])  # unsigned, so that no index is looked at for being negative
-    for c in range(some):
-        i = feature[c]
-        begin, found = found, on_by_gaps(of_gaps, first, count, i, n, gaps[i], data, who, found)
-        for p in range(begin, found):
-            feature[p] = i
-    for p in range(some, found):
-        i, e = feature[p], who[p]
-        counter = counter_of(low, step, first + e, i, data.columns, size)
-        x = value_of(integer(hash_word(counter, high), counter, step, high, value), scale[i], data, value)
-        who[p - some], feature[p - some], value[p - some] = e, i, x
-    found -= u64(some)
+    keep_active(room, rest.size, lists.feature, lists.x, bounds, 0)
+    found = u64(0)
+    for i in lists.feature[: bounds[1]]:
+        found = on_by_gaps(of_gaps, first, count, i, n, gaps[i], data, lists, found)
+    for p in range(found):
+        i = number[p]
+        counter = counter_of(low, step, first + who[p], i, data.columns, size)
+        value[p] = value_of(integer(hash_word(counter, high), counter, step, high, value), scale[i], data, value)
     # Of the others every word is looked at, and what is on is kept.
     stride = u32(u32(data.columns * size) * step)
     for i in range(n):
@@ -279,7 +274,7 @@ def list_active(key, first, count, k, data, lists):
         bounds[0] = found
         keep_active(room, whole, who, value, bounds, 0)
         for p in range(found, bounds[1]):
-            feature[p] = i
+            number[p] = i
         found = u64(bounds[1])
     return found
 

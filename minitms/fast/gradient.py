@@ -126,7 +126,7 @@ def drawn_gradient(key, first, last, k, theta, chain, data, share, learn, score,
     clear(buffers.db)
     for block in range(first, last, BLOCK):
         count = min(BLOCK, last - block)
-        draw(key, block, count, k, data, room.lists.who, buffers.X)
+        draw(key, block, count, k, data, room.lists, buffers.X)
         if data.absolute:
             absolute(buffers.X, count, buffers.T)
             targets = buffers.T

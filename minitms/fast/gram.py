@@ -114,8 +114,8 @@ def error_rows(first, last, data, k, floor, score, lists, squares):
             i, t = lists.feature[p], abs(lists.x[p]) if data.absolute else lists.x[p]
             on = z[i] > floor
             z[i] -= t if on else off
-            if score and not on:  # no signal, and the error is all of t
-                loss += data.importance[k, i] * t * t
+            if score:  # of an output that is off: the error is all of t
+                loss += off if on else data.importance[k, i] * t * t
         if score:
             total = off
             for i in range(data.importance.shape[1]):

@@ -167,8 +167,9 @@ def recipe(function) -> str:
                 free = dict(zip(value.__code__.co_freevars, cells, strict=True))
                 write_code(value.__code__, value.__globals__ | free)
                 write((value.__defaults__, *(value.__kwdefaults__ or {}).items()))
-                for compiled in _overloads(value):
-                    write(compiled)
+                for overload in _overloads(value):
+                    texts.append(f"{_ordered(overload._jit_options)} {overload._inline.value}")
+                    write(overload._overload_func)
         elif isinstance(value, (tuple, list)):
             texts.append(f"{type(value).__name__} of {len(value)}")
             for part in value:
@@ -202,10 +203,9 @@ def recipe(function) -> str:
 
 
 def _overloads(function):
-    """What numba.extending.overload has been told to compile in place of a function."""
+    """What numba.extending.overload has been told to compile in place of a function, and how."""
     found = (type_ for known, type_ in builtin_registry.globals if known is function and hasattr(type_, "templates"))
-    return [template._overload_func for type_ in found for template in type_.templates
-            if hasattr(template, "_overload_func")]  # fmt: skip
+    return [template for type_ in found for template in type_.templates if hasattr(template, "_overload_func")]
 
 
 def _ordered(options):

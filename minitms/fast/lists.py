@@ -30,13 +30,17 @@ class Lists(NamedTuple):
 
 
 def lists(n, used, dtype) -> Lists:
-    """Room for the lists of a block; if they are not `used`, for the examples of one feature alone."""
+    """Room for the lists of a block; if they are not `used`, for the examples of one feature alone.
+
+    What is an index is unsigned: then nobody looks whether it is negative.
+    """
     n, vector = n if used else 0, VECTOR // np.dtype(dtype).itemsize
-    found, listed = 2 * n + (n + 1) * BLOCK + vector, n * BLOCK + vector
+    found, listed = (n + 1) * BLOCK + vector, n * BLOCK + vector
     return Lists(
-        np.zeros(found, np.int32), np.zeros(found, np.int32), np.zeros(found, dtype), np.zeros(2, np.int64),
-        aligned(max(BLOCK, n) + vector, dtype), np.zeros(listed, dtype), np.zeros(listed, np.int32),
-        *(np.zeros(size, np.int64) for size in (BLOCK + 2, BLOCK, BLOCK, n + 2, BLOCK)),
+        np.zeros(found, np.uint32), np.zeros(found, np.uint32), np.zeros(found, dtype), np.zeros(2, np.int64),
+        aligned(max(BLOCK, n) + vector, dtype), np.zeros(listed, dtype), np.zeros(listed, np.uint32),
+        np.zeros(BLOCK + 2, np.int64), np.zeros(BLOCK, np.uint64), np.zeros(BLOCK, np.uint64),
+        np.zeros(n + 2, np.int64), np.zeros(BLOCK, np.int64),
     )  # fmt: skip
 
 

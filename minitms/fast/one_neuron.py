@@ -31,6 +31,7 @@ from minitms.draws import TRAINING
 from minitms.fast.draws import batch_key, draw
 from minitms.fast.jit import inner, kernel
 from minitms.fast.job import Job
+from minitms.fast.lists import Lists, lists
 from minitms.fast.vectors import aligned, in_panels, int64, keep, lanes, lanes_of, written_for_llvm
 from minitms.features import SparseFeatures
 
@@ -191,7 +192,7 @@ class Room(NamedTuple):
     X: np.ndarray           # (panels, 2, LANES), the batch,
     sorted_x: np.ndarray    # (3, 2, batch + LANES), the same sorted by what is on,
     counts: np.ndarray      # (3,), and how many there are of each sort
-    who: np.ndarray         # (batch + 1,)
+    lists: Lists            # of the examples of a rare feature
 
 
 def room(count, batch, dtype) -> Room:
@@ -200,7 +201,7 @@ def room(count, batch, dtype) -> Room:
     return Room(
         aligned((QUANTITIES, width), dtype), aligned((SUMS, width), dtype), aligned(width, dtype),
         in_panels(panels, 2, dtype), aligned((3, 2, batch + lanes(dtype)), dtype), np.zeros(3, np.int64),
-        np.zeros(batch + 1, np.int32),
+        lists(2, False, dtype),
     )  # fmt: skip
 
 
@@ -218,7 +219,7 @@ def train_rows(first_row, last_row, count, state, data, adam, floor, job, batch,
     batch : int
     room : Room
     """
-    models, sums, batch_loss, X, sorted_x, counts, who = room
+    models, sums, batch_loss, X, sorted_x, counts, listed = room
     (steps, constants), width, two = adam, models.shape[1], models.dtype.type(2)
     for row in range(first_row, last_row):
         first = row * count
@@ -231,7 +232,7 @@ def train_rows(first_row, last_row, count, state, data, adam, floor, job, batch,
                 models[COSTS + f, i] = two * importance * job.share
         k = first % data.importance.shape[0]
         for t in range(steps.rate.size):
-            draw(batch_key(job.seed, job.stream, job.offset + row, job.start + t), 0, batch, k, data, who, X)
+            draw(batch_key(job.seed, job.stream, job.offset + row, job.start + t), 0, batch, k, data, listed, X)
             left = sort_examples(X, batch, sorted_x, counts)
             for q in range(SUMS):
                 for i in range(width):

@@ -31,7 +31,9 @@ def lanes_of(X) -> int:
     return PANEL // X.itemsize
 
 
-@overload(lanes_of, inline="always")
+# Not `inline`: Numba would then remove from the caller what it takes for dead, and overlook that an array outlives the
+# call which is a field of a NamedTuple. LLVM sees to it that nothing is called.
+@overload(lanes_of)
 def _compiled_lanes(X):
     entries = PANEL * 8 // X.dtype.bitwidth
     return lambda X: entries
@@ -71,9 +73,7 @@ def written_for_llvm(write):
                         numbers.append(value)
                     else:
                         numbers.append(context.cast(builder, value, type_, types.int64))
-                # One loop for all layouts: it is told the strides.
-                kinds = (f"{t.dtype}{t.ndim}" if isinstance(t, types.Array) else str(t) for t in signature.args)
-                name = f"{function.__name__}.{'.'.join(kinds)}"
+                name = ".".join([function.__name__, *(_kind(type_) for type_ in signature.args)])
                 loop = builder.module.globals.get(name)
                 if loop is None:
                     kinds = [number.type for number in numbers]
@@ -99,6 +99,10 @@ def written_for_llvm(write):
     return decorate
 
 
+def _kind(type_):
+    return f"{type_.dtype}{type_.ndim}{type_.layout}" if isinstance(type_, types.Array) else str(type_)
+
+
 class _Array:
     """An array inside a loop written for LLVM; an address in it is an entry, from which on one can read a vector."""
 
@@ -106,6 +110,8 @@ class _Array:
         self.builder, self.data = builder, builder.bitcast(numbers[0], byte.as_pointer())
         self.strides, self.sizes = numbers[1 : type_.ndim + 1], numbers[type_.ndim + 1 :]
         self.scalar, self.itemsize = context.get_data_type(type_.dtype), type_.dtype.bitwidth // 8
+        if type_.layout != "A":  # there is an index in which entries are side by side: one register less for each array
+            self.strides[-1 if type_.layout == "C" else 0] = int64(self.itemsize)
         self.length = VECTOR // self.itemsize
         self.vector = ir.VectorType(self.scalar, self.length)
 
