@@ -140,7 +140,7 @@ def _integer_double(word, counter, step, high, like):
     )
 
 
-@overload(integer)  # not `inline`, as `lanes_of` is not
+@overload(integer)
 def _compiled_integer(word, counter, step, high, like):
     return _integer_single if like.dtype == types.float32 else _integer_double
 
