@@ -30,7 +30,7 @@ def choice(name: str, value, allowed):
     like = isinstance(value, (str, Integral)) and isinstance(value, bool) == isinstance(allowed[0], bool)
     if not like or value not in allowed:
         raise ValueError(f"{name} is {value!r}; expected one of {', '.join(map(repr, allowed))}")
-    return value
+    return allowed[allowed.index(value)]  # and not a subclass of str, which would not be read back from a file
 
 
 def lookup(name: str, value, table):
@@ -60,13 +60,15 @@ def flag(name: str, value) -> bool:
     return bool(value)
 
 
-def integer(name: str, value, at_least: int) -> int:
-    """Return `value` as an int that is not below `at_least`."""
+def integer(name: str, value, at_least: int, at_most: float = 2**63 - 1) -> int:
+    """Return `value` as an int within its bounds."""
     # NumPy counts a time span among the whole numbers.
     if isinstance(value, (bool, np.timedelta64)) or not isinstance(value, Integral):
         raise TypeError(f"{name} is {value!r} ({type(value).__name__}); expected a whole number")
     if value < at_least:
         raise ValueError(f"{name} is {value}; expected at least {at_least}")
+    if value > at_most:
+        raise ValueError(f"{name} is {value}; expected at most {at_most}")
     return int(value)
 
 
@@ -83,18 +85,22 @@ def number(name: str, value, at_least: float = -math.inf, above: float = -math.i
     """Return `value` as a finite float within its bounds."""
     if isinstance(value, (bool, np.timedelta64)) or not isinstance(value, Real):
         raise TypeError(f"{name} is {value!r} ({type(value).__name__}); expected a real number")
-    if not math.isfinite(value) or value < at_least or value <= above:
+    try:
+        number = float(value)
+    except OverflowError:  # of a whole number
+        number = math.inf
+    if not math.isfinite(number) or number < at_least or number <= above:
         bounds = f" above {above:g}" if above > -math.inf else ""
         bounds += f" of at least {at_least:g}" if at_least > -math.inf else ""
         raise ValueError(f"{name} is {value}; expected a finite number{bounds}")
-    return float(value)
+    return number
 
 
 def seed(value) -> int:
     """Return the seed, an int in ``[0, 2**63)``; None draws one."""
     if value is None:
         return int.from_bytes(os.urandom(8), "little") % SEED_LIMIT
-    value = integer("seed", value, at_least=0)
+    value = integer("seed", value, 0, math.inf)
     if value >= SEED_LIMIT:
         raise ValueError(f"seed is {value}; expected an int in [0, 2**63)")
     return value
@@ -106,7 +112,8 @@ def real_array(name: str, value) -> np.ndarray:
     if array.dtype.kind in "iub":
         return array.astype(np.float64)
     if array.dtype not in (np.float32, np.float64):
-        raise TypeError(f"{name} has dtype {array.dtype}; expected float32 or float64: {name}.astype(np.float64)")
+        mend = f": {name}.astype(np.float64)" if array.dtype.kind == "f" else ", real numbers"
+        raise TypeError(f"{name} has dtype {array.dtype}; expected float32 or float64{mend}")
     return array
 
 
@@ -118,6 +125,8 @@ def plain_array(name: str, value) -> np.ndarray:
         return np.asarray(value)
     except ValueError as error:  # rows of unequal lengths
         raise ValueError(f"{name} is no array ({error}); expected numbers in rows of equal length") from None
+    except (TypeError, RuntimeError) as error:  # a tensor that NumPy cannot see
+        raise TypeError(f"{name} is no array: {error}") from None
 
 
 def _masked(value) -> bool:
@@ -150,10 +159,12 @@ def fits(name: str, array, dtype) -> np.ndarray:
     return np.asarray(array).astype(dtype)
 
 
-def trainable(name: str, importance: np.ndarray, dtype) -> None:
-    """Refuse an importance with which gradients, or their squares in Adam, would overflow or vanish."""
-    most = IMPORTANCE_LIMITS[np.dtype(dtype).name]
-    largest = importance.max(axis=-1)
+def trainable(name: str, largest: np.ndarray, dtype, power: int = 1) -> None:
+    """Refuse what would let gradients, which it enters to a power, or their squares in Adam overflow or vanish.
+
+    `largest` is the largest importance, or the largest value of the examples, of each model.
+    """
+    most = IMPORTANCE_LIMITS[np.dtype(dtype).name] ** (1 / power)
     strange = (largest > most) | ((largest > 0) & (largest < 1 / most))
     if strange.any():
         raise ValueError(
@@ -168,8 +179,14 @@ def bounded(name: str, value, at_most: float = math.inf) -> np.ndarray:
     outside = (array < 0) | (array > at_most)
     if outside.any():
         bounds = "at least 0" if at_most == math.inf else f"in [0, {at_most:g}]"
-        raise ValueError(f"{name} holds {array[outside].flat[0]:g}; expected every value {bounds}")
+        raise ValueError(f"{name} holds {plainly(array[outside].flat[0])}; expected every value {bounds}")
     return array
+
+
+def plainly(number: float) -> str:
+    """A number in few digits, unless these would say another number."""
+    short = f"{number:g}"
+    return short if float(short) == number else repr(float(number))
 
 
 def per_feature(name: str, value, n: int, at_most: float = math.inf) -> np.ndarray:

@@ -85,7 +85,7 @@ def _results(work, chunks, executor, note):
                     waiting[executor.submit(_at_work, work, arguments, *told)] = name
                 except concurrent.futures.BrokenExecutor:
                     raise
-                except RuntimeError as error:
+                except Exception as error:
                     raise ValueError(f"{executor!r} takes no work ({error}); give one that is running") from error
             if not waiting:
                 return

@@ -19,7 +19,7 @@ import os
 import platform
 import time
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 import llvmlite.binding
@@ -68,7 +68,10 @@ class Checkpoint:
 
     def __post_init__(self) -> None:
         as_path("checkpoint", self.path)
-        allow = (self.allow,) if isinstance(self.allow, str) else tuple(self.allow)
+        allow = (self.allow,) if isinstance(self.allow, str) else self.allow
+        if not isinstance(allow, Iterable):
+            raise TypeError(f"allow is {allow!r}; expected a tuple of any of {', '.join(map(repr, ALLOWED))}")
+        allow = tuple(allow)
         for name in allow:
             _checks.choice("allow", name, ALLOWED)
         object.__setattr__(self, "allow", allow)
@@ -102,7 +105,8 @@ class Store:
 
     def __init__(self, checkpoint, settings: dict, finished: Callable[[Store], bool] = lambda store: False):
         checkpoint = checkpoint if isinstance(checkpoint, Checkpoint) else Checkpoint(checkpoint)
-        self.path, self.allow = as_path("checkpoint", checkpoint.path), checkpoint.allow
+        # The same folder to the end, wherever the process goes meanwhile.
+        self.path, self.allow = as_path("checkpoint", checkpoint.path).absolute(), checkpoint.allow
         # Arrays enter as hashes: what matters is whether they are the same.
         self.settings = json.loads(json.dumps(
             {name: _hashed(value) if isinstance(value, np.ndarray) else value for name, value in settings.items()}
@@ -290,6 +294,8 @@ class SavedState:
                     f"stopped after step {self.taken} of {self.plan.steps}, and what was trained is lost; "
                     "with checkpoint=FOLDER it is kept, and the same call goes on"
                 ) from None
+            if self.step == 0:
+                raise KeyboardInterrupt("stopped before a first state was kept; the same call begins anew") from None
             raise KeyboardInterrupt(
                 f"stopped; the state after step {self.step} of {self.plan.steps} is kept in {store.path}: "
                 "run the same call again to go on"

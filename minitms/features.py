@@ -32,6 +32,7 @@ from minitms._words import Dtype, SetPattern, Target, told
 from minitms.draws import TRAINING, batch_key, on_by_gaps, uniforms
 
 RARE = 1 / 64  # density below which gaps are fewer than words
+LEAST = 1e-5  # density of a feature in a set: right to a percent where one of 2^24 numbers decides
 
 
 class Law(NamedTuple):
@@ -55,7 +56,7 @@ class SparseFeatures:
         Number of features, at least 1.
     density : array that broadcasts to (..., n)
         Probability in [0, 1] that a feature is on; the paper's 1 - S. A scalar; ``(n,)`` one per feature;
-        ``(K, 1)`` one per model of a stack; ``(K, n)`` both.
+        ``(K, 1)`` one per model of a stack; ``(K, n)`` both. In sets, 0 or at least 1e-5.
     importance : array that broadcasts to (..., n)
         Weight I_i of each feature's squared error, at least 0.
     sets : sequence of n whole numbers, or None for one set of all features
@@ -114,6 +115,7 @@ class SparseFeatures:
 
     def __post_init__(self) -> None:
         n = _checks.integer("n", self.n, at_least=1)
+        _checks.memory(40 * n, f"{n:,} features", "take fewer")
         density = _checks.per_feature("density", self.density, n, at_most=1.0)
         importance = _checks.per_feature("importance", self.importance, n)
         try:
@@ -122,12 +124,12 @@ class SparseFeatures:
             raise ValueError(
                 f"density {density.shape} and importance {importance.shape} do not broadcast; expected equal stacks"
             ) from None
-        _checks.choice("pattern", self.pattern, _checks.SET_PATTERNS)
-        _checks.choice("target", self.target, _checks.TARGETS)
-        if self.sets is not None and self.pattern == "independent":
-            raise ValueError('sets are given, and pattern is "independent"; expected "together" or "at_most_one"')
         values = {"n": n, "density": density, "importance": importance, "sets": _labels(self.sets, n),
-                  "signed": _checks.flag("signed", self.signed)}  # fmt: skip
+                  "pattern": _checks.choice("pattern", self.pattern, _checks.SET_PATTERNS),
+                  "signed": _checks.flag("signed", self.signed),
+                  "target": _checks.choice("target", self.target, _checks.TARGETS)}  # fmt: skip
+        if values["sets"].any() and self.pattern == "independent":
+            raise ValueError('sets are given, and pattern is "independent"; expected "together" or "at_most_one"')
         for name, value in values.items():
             object.__setattr__(self, name, value)
         self._check_sets()
@@ -148,6 +150,12 @@ class SparseFeatures:
 
     def _check_sets(self):
         """Whether the densities of each set fit the pattern."""
+        positive = self.density[self.density > 0]
+        if self.pattern != "independent" and positive.min(initial=1) < LEAST:
+            raise ValueError(
+                f"density holds {positive.min():g}; expected 0 or at least {LEAST:g} with pattern {self.pattern!r}: "
+                "what decides of a set is one of 2^24 numbers in float32"
+            )
         for label in np.unique(self.sets):
             density = self.density[..., self.sets == label]
             if self.pattern == "together" and (density != density[..., :1]).any():
@@ -158,8 +166,8 @@ class SparseFeatures:
             total = density.sum(axis=-1).max()
             if self.pattern == "at_most_one" and total > 1 + 1e-12:
                 raise ValueError(
-                    f"the densities of set {label} add up to {total:g}; with pattern \"at_most_one\", at most 1. "
-                    "Density is that of a feature, not of its set"
+                    f"the densities of set {label} add up to {_checks.plainly(total)}; with pattern \"at_most_one\", "
+                    "at most 1. Density is that of a feature, not of its set"
                 )
 
     @property
@@ -182,6 +190,8 @@ class SparseFeatures:
         x : array of shape (..., batch_size, n)
         """
         batch_size = _checks.batch_size(batch_size, self.law("float64").columns)
+        values = batch_size * self.density.size
+        _checks.memory(40 * values, f"{values:,} values", "draw fewer examples at once")
         models = np.arange(int(np.prod(self.stack))).reshape(self.stack)
         return self.batch(batch_key(_checks.seed(seed), TRAINING, models, 0), batch_size, _checks.dtype(dtype))
 
@@ -353,17 +363,21 @@ def _given(name, values):
     """A copy of examples, which nobody else can change."""
     values = _checks.plain_array(name, values)
     _checks.memory(8 * values.size, f"examples {name} of shape {values.shape}", "give fewer of them")
-    return _checks.finite(name, _checks.real_array(name, values)).copy()
+    values = _checks.finite(name, _checks.real_array(name, values)).copy()
+    values.flags.writeable = False
+    return values
 
 
 def _labels(sets, n):
     """The number of each feature's set."""
     if sets is None:
-        return np.zeros(n, np.int64)
+        return np.broadcast_to(np.int64(0), n)
     labels = _checks.plain_array("sets", sets)
     if labels.shape != (n,) or labels.dtype.kind not in "iu":
         raise ValueError(f"sets is {sets!r}; expected {n} whole numbers, the label of each feature's set")
-    return np.unique(labels, return_inverse=True)[1]
+    numbers = np.unique(labels, return_inverse=True)[1]
+    numbers.flags.writeable = False
+    return numbers
 
 
 def _reciprocals(high):

@@ -32,9 +32,10 @@ def check_finite(losses, theta, step, plan):
     if not sound.all():
         stack = plan.whole or plan.stack
         model = np.unravel_index(plan.first_model + int(np.argmin(sound)), stack)
+        of_all = "" if plan.whole else f" ({(~sound).sum()} of {sound.size} models)"
         raise DivergenceError(
-            f"model {tuple(int(k) for k in model)} has a loss or weight that is not finite, found after step {step} "
-            f"({(~sound).sum()} of {sound.size} models); try a smaller learning_rate"
+            f"model {tuple(int(k) for k in model)} has a loss or weight that is not finite, found after step {step}"
+            f"{of_all}; try a smaller learning_rate"
         )
 
 
@@ -71,6 +72,12 @@ def constant_answer(plan):
 
 def judge(final, constant, steps):
     """Compare final losses with those of the best constant answer."""
+    lost = ~np.isfinite(final)
+    if lost.any():
+        raise DivergenceError(
+            f"model {_first(lost)} ended after step {steps} with loss {final[_first(lost)]} "
+            f"({lost.sum()} of {lost.size} models); try a smaller learning_rate"
+        )
     worse = (final > 1.5 * constant) & (constant > 0)
     if worse.any():
         model = _first(worse)

@@ -163,7 +163,7 @@ def phase_diagram(
     >>> diagram.at(density=0.1, importance=1)["class"]
     'superposed'
     """
-    _checks.choice("method", method, _checks.METHODS)
+    method = _checks.choice("method", method, _checks.METHODS)
     if method == "expected":
         for name, value in (("steps", steps), ("batch_size", batch_size), ("learning_rate", learning_rate)):
             if value is not None:

@@ -28,7 +28,7 @@ from minitms.judge import check_finite, constant_answer, final_losses, judge
 from minitms.model import backward, loss
 from minitms.plan import BATCH_SIZE, RECORDS, Plan
 from minitms.run import Snapshots, TrainingRun
-from minitms.weights import Weights, both, checked
+from minitms.weights import Weights, both, checked, each
 
 RESTARTS = 8
 CHUNKS = 64  # that models are cut into for an executor, at most
@@ -166,14 +166,15 @@ def train(
         restarts, seed, engine, dtype, initial, snapshots, checkpoint, executor, progress,
     )  # fmt: skip
     theta = _start(initial, plan)
-    theta, history, kept = (_on_executor if executor else _in_process)(plan, theta, checkpoint, executor, progress)
+    trained = _in_process if executor is None else _on_executor
+    theta, history, kept = trained(plan, theta, checkpoint, executor, progress)
     final = final_losses(plan, theta)
     if plan.rates.sum() >= 1:
         judge(final, final_losses(plan, constant_answer(plan)), plan.steps)
     W, b = plan.layout.W, plan.layout.b
     snapshots = Snapshots(plan.snapshot_steps, W(kept), b(kept)) if len(plan.snapshot_steps) else None
-    return TrainingRun(W(theta), b(theta), final, history, plan.record_steps, plan.seed, features, activation, hidden,
-                       plan.settings, snapshots)  # fmt: skip
+    return TrainingRun(W(theta), b(theta), final, history, plan.record_steps, plan.seed, features, plan.activation,
+                       plan.hidden, plan.settings, snapshots)  # fmt: skip
 
 
 # --------------------------------------------------------------------------------------------------- check and start
@@ -191,6 +192,7 @@ def _plan(
         raise ValueError("seed is None; a checkpoint needs one, or the same call could not go on: seed=0")
     if executor is not None and not isinstance(executor, Executor):
         raise TypeError(f"executor is {executor!r}; expected a concurrent.futures.Executor")
+    seed = _checks.seed(seed)
     if isinstance(initial, TrainingRun):
         restarts = len(initial.loss) if restarts is None else restarts
         if seed == initial.seed:
@@ -209,7 +211,7 @@ def _plan(
         _checks.integer("warmup", warmup, at_least=0),
         _checks.number("weight_decay", weight_decay, at_least=0),
         RESTARTS if restarts is None else _checks.integer("restarts", restarts, at_least=1),
-        _checks.seed(seed),
+        seed,
         _checks.choice("engine", engine, _checks.ENGINES),
         _checks.dtype(dtype),
         _snapshot_steps(snapshots, steps),
@@ -218,7 +220,12 @@ def _plan(
         raise ValueError(f"warmup is {plan.warmup}; expected at most steps, {steps}")
     for name in ("learning_rate", "weight_decay"):
         _checks.fits(name, getattr(plan, name), plan.dtype)
-    _checks.trainable("importance", source.importance, plan.dtype)
+    _checks.trainable("importance", source.importance.max(axis=-1), plan.dtype)
+    if isinstance(source, Examples):
+        for name in ("x", "target"):
+            values = getattr(source, name)
+            largest = np.maximum(values.max(axis=(-1, -2)), -values.min(axis=(-1, -2)))
+            _checks.trainable(name, largest, plan.dtype, power=2)
     _check_memory(plan)
     return plan
 
@@ -234,16 +241,16 @@ def _batch_size(value, source):
 
 
 def _snapshot_steps(snapshots, steps):
-    if np.ndim(snapshots) == 0:
+    if _checks.plain_array("snapshots", snapshots).ndim == 0:
         count = _checks.integer("snapshots", snapshots, at_least=0)
         _checks.memory(16 * count, f"{count:,} snapshots")
         if count > steps + 1:
             raise ValueError(f"snapshots is {count}; a run of {steps} steps has {steps + 1} states to keep")
         return np.unique(np.linspace(0, steps, count).round().astype(int))
-    wanted = np.unique([_checks.integer("a snapshot's step", step, at_least=0) for step in snapshots]).astype(int)
-    if len(wanted) and wanted[-1] > steps:
-        raise ValueError(f"a snapshot is wanted after step {wanted[-1]}; the run has {steps} steps")
-    return wanted
+    wanted = [_checks.integer("a snapshot's step", step, at_least=0) for step in snapshots]
+    if max(wanted, default=0) > steps:
+        raise ValueError(f"a snapshot is wanted after step {max(wanted)}; the run has {steps} steps")
+    return np.unique(wanted).astype(int)
 
 
 def _check_memory(plan):
@@ -276,7 +283,9 @@ def _start(initial, plan):
         theta[..., :count] = np.sqrt(2 / (layout.m + layout.n)) * normal
         return theta
     if isinstance(initial, TrainingRun):
-        initial = initial.W, initial.b
+        initial = _weights_of(initial, plan)
+    if isinstance(initial, Weights):
+        raise TypeError("initial is a pair of weights (encoder, decoder); expected ((encoder, decoder), b)")
     if not (isinstance(initial, (tuple, list)) and len(initial) == 2):
         raise TypeError(f"initial is {type(initial).__name__}; expected a pair (W, b), or a TrainingRun")
     W, b = checked(initial[0]), initial[1]
@@ -286,6 +295,23 @@ def _start(initial, plan):
     W = Weights(*(_given("initial W", array, shape, plan.dtype) for array in both(W)))
     b = _given("initial b", b, (*stack, layout.n), plan.dtype)
     return np.ascontiguousarray(layout.row(W.encoder if plan.tied else W, b))
+
+
+def _weights_of(run, plan):
+    """The weights and biases of a run as initial ones: model by model, or those of its one model for every one."""
+    (restarts, *stack), m, n = run.loss.shape, *both(run.W)[0].shape[-2:]
+    wanted, *models = plan.stack
+    fits = (m, n) == (plan.layout.m, plan.layout.n) and stack in ([], models) and restarts in (1, wanted)
+    if not fits:
+        raise ValueError(
+            f"initial is a run of {restarts} restarts of a stack {tuple(stack)}, W {(m, n)}; expected 1 or {wanted} "
+            f"restarts of a stack {tuple(models)} or of one model, W {(plan.layout.m, plan.layout.n)}"
+        )
+
+    def spread(array):
+        return array.reshape(restarts, *[1] * (len(models) - len(stack)), *array.shape[1:])
+
+    return each(spread, run.W), spread(run.b)
 
 
 def _given(name, array, shape, dtype):
@@ -303,7 +329,7 @@ def _in_process(plan, theta, checkpoint, executor, progress):
     """Advance all models chunk by chunk of steps; between two chunks, everything else is seen to."""
     saved = SavedState(plan, theta)
     with (
-        Store(checkpoint, _description(plan, theta), saved.finished) if checkpoint is not None
+        Store(checkpoint, _description(plan, theta) | {"executor": "none"}, saved.finished) if checkpoint is not None
         else contextlib.nullcontext() as store,
         Threads() as threads,
         _pace.bar(plan.steps, " steps", progress) as bar,
@@ -344,7 +370,7 @@ def _on_executor(plan, theta, checkpoint, executor, progress):
     parts = {f"chunk-{k:06d}": part for k, part in enumerate(cuts(plan.models, CHUNKS))}
     chunks = {name: (*part, plan, rows[slice(*part)]) for name, part in parts.items()}
     places = {name: {key: array[slice(*part)] for key, array in whole.items()} for name, part in parts.items()}
-    description = _description(plan, theta) | {"chunks": len(chunks)}
+    description = _description(plan, theta) | {"executor": f"of {len(chunks)} chunks"}
     with (
         Store(checkpoint, description, lambda store: chunks.keys() <= store.names()) if checkpoint is not None
         else contextlib.nullcontext() as store,

@@ -88,7 +88,7 @@ def best_restart(loss):
 
 def _is_pair(W):
     return isinstance(W, Weights) or (
-        isinstance(W, tuple) and len(W) == 2 and any(np.ndim(part) >= 2 for part in W)
+        isinstance(W, tuple) and len(W) == 2 and any(_checks.plain_array("W", part).ndim >= 2 for part in W)
     )
 
 

@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -18,7 +19,7 @@ import minitms as tms
 from minitms import adam, phases
 from minitms import checkpoint as checkpoints
 from minitms._fields import like
-from minitms.checkpoint import VERSION, Checkpoint, Store
+from minitms.checkpoint import VERSION, Checkpoint, SavedState, Store
 
 ROOT = Path(__file__).resolve().parent.parent
 SETTINGS = {"what": "a test", "steps": 7, "grid": np.arange(3.0)}
@@ -187,10 +188,24 @@ def test_a_folder_or_file_of_something_else_is_refused(tmp_path):
     assert not (tmp_path / "no").exists()
 
 
-@pytest.mark.parametrize(("arguments", "error"), [((3,), TypeError), (("x", ("gpu",)), ValueError)])
+@pytest.mark.parametrize(
+    ("arguments", "error"),
+    [((3,), TypeError), (("x", ("gpu",)), ValueError), (("x", None), TypeError), (("x", 5), TypeError)],
+)
 def test_a_wrong_description_of_a_checkpoint_is_refused(arguments, error):
     with pytest.raises(error):
         Checkpoint(*arguments)
+
+
+def test_a_folder_stays_the_same_wherever_the_process_goes(tmp_path, monkeypatch):
+    for name in ("here", "there"):
+        (tmp_path / name).mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    with Store("run", SETTINGS) as store:
+        monkeypatch.chdir(tmp_path / "there")
+        store.save("piece", {"a": np.ones(1)})
+    assert (tmp_path / "here" / "run" / "piece.npz").exists()
+    assert not (tmp_path / "there" / "run").exists()
 
 
 def test_two_processes_are_kept_apart_and_the_lock_dies_with_its_process(tmp_path):
@@ -298,6 +313,16 @@ def test_ctrl_c_stops_a_training_between_two_chunks(tmp_path):
     with pytest.raises(KeyboardInterrupt, match=r"state after step \d+ of 1000000 .*run the same call again"):
         tms.train(tms.SparseFeatures(20, 0.5), 5, **options)
     assert time.monotonic() - begun < 60
+
+
+def test_ctrl_c_before_anything_is_kept_says_so(tmp_path):
+    state = SavedState(SimpleNamespace(steps=10, snapshot_steps=[]), np.zeros((1, 12)))
+    with (
+        Store(tmp_path / "run", SETTINGS) as store,
+        pytest.raises(KeyboardInterrupt, match="before a first state was kept; the same call begins anew"),
+        state.to(store),
+    ):
+        raise KeyboardInterrupt
 
 
 def test_a_checkpoint_needs_a_seed(tmp_path):

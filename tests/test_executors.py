@@ -139,6 +139,44 @@ def test_an_executor_that_is_shut_down_is_refused():
         train("plain", executor=pool)
 
 
+class Empty(concurrent.futures.ThreadPoolExecutor):
+    """Of no length, so that it is false."""
+
+    submitted = 0
+
+    def __len__(self):
+        return 0
+
+    def submit(self, *arguments, **options):
+        self.submitted += 1
+        return super().submit(*arguments, **options)
+
+
+def test_an_executor_that_is_false_is_used_all_the_same():
+    with Empty(1) as pool:
+        train("plain", executor=pool)
+    assert pool.submitted > 0
+
+
+class Closed(concurrent.futures.Executor):
+    def submit(self, function, /, *arguments, **options):
+        raise OSError("the cluster has gone home")
+
+
+def test_what_an_executor_says_when_it_takes_no_work_is_passed_on():
+    with pytest.raises(ValueError, match=r"takes no work \(the cluster has gone home\); give one that is running"):
+        train("plain", executor=Closed())
+
+
+def test_a_checkpoint_says_that_the_executor_is_the_difference(tmp_path):
+    train("plain", checkpoint=tmp_path / "run")
+    with (
+        concurrent.futures.ThreadPoolExecutor(1) as pool,
+        pytest.raises(ValueError, match=r"another run: executor 'none' there and 'of \d+ chunks' here"),
+    ):
+        train("plain", checkpoint=tmp_path / "run", executor=pool)
+
+
 def test_an_error_in_a_worker_names_the_model_of_the_whole_stack():
     features = tms.SparseFeatures(4, np.full((3, 1), 0.5))
     W = np.ones((2, 3, 2, 4))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
@@ -341,6 +342,12 @@ def test_the_caller_s_arrays_are_not_shared():
         ({"n": -3}, ValueError, "n is -3"),
         ({"n": 3.0}, TypeError, r"n is 3\.0 \(float\); expected a whole number"),
         ({"n": True}, TypeError, "n is True"),
+        ({"n": 10**15}, ValueError, r"1,000,000,000,000,000 features need [\d,.]+ GiB"),
+        ({"n": 10**30}, ValueError, "n is 1000000000000000000000000000000; expected at most"),
+        ({"density": 1 + 1e-9}, ValueError, r"density holds 1\.000000001; expected"),
+        ({"density": 0.5 + 1e-9, "n": 2, "pattern": "at_most_one"}, ValueError, r"add up to 1\.000000002; "),
+        ({"density": 9e-6, "pattern": "together"}, ValueError, "density holds 9e-06; expected 0 or at least 1e-05"),
+        ({"density": [0.5, 0, 1e-9], "pattern": "at_most_one"}, ValueError, "density holds 1e-09; .*'at_most_one'"),
         ({"signed": 1}, TypeError, "signed is 1; expected True or False"),
         ({"pattern": "exactly_one"}, ValueError, "pattern is 'exactly_one'; expected one of 'independent', 'together'"),
         ({"pattern": True}, ValueError, "pattern is True; expected one of"),
@@ -367,6 +374,7 @@ def test_bad_features(arguments, error, message):
     [
         ({"batch_size": 0}, ValueError, "batch_size is 0; expected at least 1"),
         ({"batch_size": 2.0}, TypeError, r"batch_size is 2\.0"),
+        ({"batch_size": 2**31 // 3}, ValueError, r"2,147,483,646 values need 80\.0 GiB, .* draw fewer examples"),
         ({"seed": -1}, ValueError, "seed is -1"),
         ({"seed": 2**63}, ValueError, r"expected an int in \[0, 2\*\*63\)"),
         ({"seed": 0.5}, TypeError, r"seed is 0\.5"),
@@ -419,6 +427,20 @@ def test_examples_are_kept_as_they_are():
     assert examples.importance.tolist() == [[1, 2, 3]] * 2
     assert examples.mean_target().tolist() == [[1, 1, 1]] * 2
     assert tms.Examples(x).target is tms.Examples(x).x or (tms.Examples(x).target == x).all()
+
+
+def test_what_is_checked_stays_as_it_was_checked():
+    sets = tms.SparseFeatures(4, 0.1, sets=[0, 0, 1, 1], pattern="together")
+    examples = tms.Examples(np.ones((2, 4)), target=np.zeros((2, 4)))
+    for array in (sets.density, sets.importance, sets.sets, examples.x, examples.target, examples.importance):
+        with pytest.raises(ValueError, match="read-only"):
+            array[...] = 1
+
+
+def test_a_field_can_be_replaced():
+    assert replace(tms.SparseFeatures(2, 0.1), density=0.2).density.tolist() == [0.2, 0.2]
+    sets = tms.SparseFeatures(4, 0.1, sets=[0, 0, 1, 1], pattern="together")
+    assert replace(sets, density=0.2).sets.tolist() == [0, 0, 1, 1]
 
 
 @pytest.mark.parametrize(

@@ -181,8 +181,21 @@ def test_only_real_numbers_stand_in_arrays(value):
 
 
 def test_rows_of_unequal_lengths_are_no_array():
-    with pytest.raises(ValueError, match=r"W is no array .*; expected numbers in rows of equal length"):
-        tms.feature_norms([[1.0, 2.0], [3.0]])
+    for call in (
+        lambda: tms.feature_norms([[1.0, 2.0], [3.0]]),
+        lambda: tms.forward(([[1.0, 2.0], [3.0]], [[1.0, 2.0], [3.0, 4.0]]), b, x),
+    ):
+        with pytest.raises(ValueError, match=r"W is no array .*; expected numbers in rows of equal length"):
+            call()
+
+
+def test_what_numpy_cannot_see_is_named_with_the_reason():
+    class Parameter:
+        def __array__(self, *arguments, **options):
+            raise RuntimeError("it requires grad; use detach()")
+
+    with pytest.raises(TypeError, match=r"b is no array: it requires grad; use detach\(\)"):
+        tms.forward(W, Parameter(), x)
 
 
 # ------------------------------------------------------------------------------------------------ samples of one's own
@@ -249,6 +262,11 @@ def test_numpy_s_names_of_a_dtype_mean_the_same():
         ({"features": tms.SparseFeatures(2, 0.5, 1e20)}, "importance is .*squares of gradients overflow"),
         ({"features": tms.SparseFeatures(2, 0.5, [[1.0], [1e-30]])}, "importance is 1e-30 where it is largest"),
         ({"features": tms.SparseFeatures(2, 0.5, 1e200), "dtype": "float64"}, r"importance is .* 1e-50 to 1e\+50"),
+        ({"features": tms.Examples(1e-60 * np.eye(2))}, r"x is 1e-60 .* 3\.16228e-08 to 3\.16228e\+07"),
+        ({"features": tms.Examples(1e-25 * np.eye(2))}, "x is 1e-25 where it is largest"),
+        ({"features": tms.Examples(-1e20 * np.eye(2))}, r"x is 1e\+20 where it is largest"),
+        ({"features": tms.Examples(np.eye(2), target=np.eye(2) * 1e39)}, r"target is 1e\+39 where it is largest"),
+        ({"features": tms.Examples(np.eye(2) * 1e30), "dtype": "float64"}, r"x is 1e\+30 .* 1e-25 to 1e\+25"),
         ({"learning_rate": 1e39}, r"learning_rate is 1e\+39 .*the range of float32; float64 has more"),
         ({"learning_rate": 1e-50}, "learning_rate is 1e-50"),
         ({"weight_decay": 1e-50}, "weight_decay is 1e-50"),

@@ -14,10 +14,12 @@ import pytest
 
 import minitms as tms
 from minitms import _pace, adam
+from minitms.checkpoint import SavedState
 from minitms.draws import BLOCK, HELD_OUT, TRAINING, batch_key
 from minitms.fast import one_neuron
 from minitms.fast import training as fast
 from minitms.fast.job import Job, State
+from minitms.fast.threads import Threads
 from minitms.plan import Plan
 from minitms.weights import Weights, both
 
@@ -265,6 +267,25 @@ def test_a_model_that_diverged_leaves_nothing_to_the_next(variant):
     for value, expected in zip(one_gradient(plan, theta, way, 0), alone, strict=True):
         assert np.isnan(value[0]).any()
         np.testing.assert_array_equal(value[1], expected[1])
+
+
+@pytest.mark.parametrize("variant", VARIANTS, ids=variant_id)
+def test_what_is_not_a_number_stays_visible(variant, monkeypatch):
+    """A weight that is NaN makes every output NaN, and no comparison with 0 may turn that into a gradient of 0."""
+    way, hidden, tied, activation = variant
+    force(monkeypatch, way)
+    m, n = (1, 2) if way == ONE_NEURON else (3, 5)
+    features = tms.SparseFeatures(n, 0.4)
+    source = tms.Examples(features.sample(40, seed=0)) if way == fast.FIXED else features
+    plan = a_plan(source, m, activation, hidden, tied, 40)
+    W, b = starts(n, m, tied, np.random.default_rng(0))
+    theta = plan.layout.row(W if tied else Weights(*W), b)[0, :1]
+    theta[0, 0] = np.nan
+    saved = SavedState(plan, theta)
+    with Threads(1) as threads:
+        take = fast.engine(plan, saved, threads)
+        take(0, adam.steps(plan.rates, 0, 1, plan.dtype), adam.constants(0.0, plan.dtype), np.array([False]))
+    assert np.isnan(plan.layout.b(saved.theta)).all()
 
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)

@@ -61,8 +61,8 @@ def test_an_odd_item_is_shared_by_both_threads():
 def test_equal_parts_are_each_done_once(count, items):
     done = []
     with Threads(count) as threads:
-        threads.share(lambda first, last, name: done.append((first, last, name)), items, "name")
-    assert sorted(done) == [(*part, "name") for part in cuts(items, count)]
+        threads.share(lambda first, last: done.append((first, last)), items)
+    assert sorted(done) == cuts(items, count)
 
 
 @pytest.mark.parametrize("count", [1, 2, 3])

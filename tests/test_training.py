@@ -9,6 +9,8 @@ import subprocess
 import sys
 import warnings
 import zipfile
+from enum import Enum
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -16,6 +18,7 @@ import pytest
 import minitms as tms
 from minitms import _pace
 from minitms.draws import HELD_OUT, TRAINING, batch_key
+from minitms.weights import Weights, both
 
 FIVE = tms.SparseFeatures(n=5, density=0.1, importance=0.9 ** np.arange(5))
 # Two densities and three importances: models of a 2-D stack.
@@ -426,12 +429,61 @@ def test_ctrl_c_is_answered(n, m, batch, restarts):
         ({"snapshots": -1}, ValueError, "snapshots is -1"),
         ({"snapshots": [5, 31]}, ValueError, "a snapshot is wanted after step 31; the run has 30 steps"),
         ({"snapshots": [0.5]}, TypeError, r"a snapshot's step is 0\.5"),
+        ({"snapshots": [5, 2**63]}, ValueError, "a snapshot's step is 9223372036854775808; expected at most"),
+        ({"snapshots": [[1, 2], [3]]}, ValueError, "snapshots is no array"),
+        ({"steps": 10**400}, ValueError, "steps is 1000.*expected at most 9223372036854775807"),
+        ({"learning_rate": 10**400}, ValueError, "learning_rate is 1000.*expected a finite number above 0"),
+        ({"learning_rate": Fraction(1, 10**400)}, ValueError, "expected a finite number above 0"),
+        ({"initial": Weights(np.ones((2, 5)), np.ones((2, 5)))}, TypeError, r"expected \(\(encoder, decoder\), b\)"),
     ],
 )
 def test_bad_arguments(wrong, error, message):
     arguments = {"features": FIVE, "n_hidden": 2, "steps": 30, "batch_size": 4, "restarts": 1, "seed": 0} | wrong
     with pytest.raises(error, match=message):
         tms.train(**arguments)
+
+
+OTHER_RUNS = {
+    "m": (FIVE, 1, 2, "W (1, 5)"), "n": (tms.SparseFeatures(1, 0.5), 2, 2, "W (2, 1)"),
+    "stack": (tms.SparseFeatures(5, np.full((2, 1), 0.5)), 2, 2, "a stack (2,)"),
+    "restarts": (FIVE, 2, 3, "3 restarts"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", OTHER_RUNS)
+def test_a_run_of_other_models_is_no_start(name):
+    """Its arrays might broadcast all the same, with restarts for models or one neuron for two."""
+    features, m, restarts, said = OTHER_RUNS[name]
+    run = tms.train(features, m, steps=2, restarts=restarts, seed=1)
+    with pytest.raises(ValueError, match=re.escape(said) + ".*; expected 1 or 2 restarts of a stack"):
+        tms.train(FIVE, 2, steps=2, restarts=2, seed=0, initial=run)
+
+
+@pytest.mark.parametrize("tied", [True, False])
+@pytest.mark.parametrize("restarts", [1, 2])
+def test_a_run_of_one_model_starts_every_model_of_a_stack(restarts, tied):
+    one = tms.train(FIVE, 2, steps=2, restarts=restarts, seed=1, tied=tied)
+    features = tms.SparseFeatures(5, np.full((2, 1), 0.5))
+    run = tms.train(features, 2, steps=2, restarts=2, seed=0, tied=tied, initial=one, snapshots=[0])
+    for start, weights in zip(both(run.snapshots.W), both(one.W), strict=True):
+        for restart, model in np.ndindex(2, 2):
+            assert (start[restart, model, 0] == weights[restart % restarts]).all()
+
+
+def test_a_final_loss_that_is_no_number_is_an_error():
+    """One step too large: the loss that is recorded is from before it."""
+    with pytest.raises(tms.DivergenceError, match=r"after step 1 with loss (nan|inf) \(2 of 2 models\)"):
+        tms.train(FIVE, 2, steps=1, learning_rate=1e30, restarts=2, seed=0)
+
+
+class Words(str, Enum):  # noqa: UP042 (a StrEnum would be written as the word)
+    RELU = "relu"
+
+
+def test_a_word_is_kept_as_what_can_be_read_back(tmp_path):
+    run = tms.train(FIVE, 2, hidden=Words.RELU, activation=Words.RELU, steps=2, restarts=1, seed=0)
+    run.save(tmp_path / "run.npz")
+    assert tms.TrainingRun.load(tmp_path / "run.npz").hidden == "relu"
 
 
 @pytest.mark.parametrize(

@@ -1,1 +1,1 @@
-"""The fused loops that training runs on: each file says faster what the file whose name it bears defines."""
+"""The fused loops: each says faster what a file above defines, whose name its own file bears where there is one."""

@@ -68,7 +68,7 @@ def to_rows(panel, rows):
 
 @inner
 def add_encoder(inputs, first, count, room, dE):
-    """``∂L/∂Eᵀ = Σ x_i da``, which stays in the encoder until the end of the batch."""
+    """``∂L/∂Eᵀ = Σ x_i da`` of the listed examples, from the first on; it stays in the encoder until the batch ends."""
     lists, encoder, width = room.lists, room.encoder, lanes_of(inputs)
     for start in range(0, count, width):
         to_rows(room.buffers.dH[start // width], encoder.a)

@@ -169,12 +169,12 @@ def value_of(u, scale, data, like):
 
 
 @inner
-def on_by_gaps(halves, first, count, i, n, row, data, lists, found):
+def on_by_gaps(of_gaps, first, count, i, n, row, data, lists, found):
     """List from `found` on in which examples (less `first`) rare feature i is on; return the end of that list.
 
-    `halves` are those of the key of the gaps. The examples are a block, or its beginning.
+    `of_gaps` are the halves of the key of the gaps. The examples are a block, or its beginning.
     """
-    low, high, step = halves
+    low, high, step = of_gaps
     counter, left = counter_of(low, step, first, i, n, 1), count
     word = hash_word(counter, high)
     while left > 0 and word > data.last[row, left - 1]:  # the gap is no longer than what is left
@@ -216,12 +216,12 @@ def draw(key, first, count, k, data, lists, X):
                     u = integer(hash_word(counter, high), counter, step, high, X)
                     panel[i, e] = u * factor if u < end else off
             own = np.add(own, u32(u32(size) * step))
+    of_gaps = halves(mix(key + _GAMMA))
     for i in range(n):
         if gaps[i] >= 0:
             for p in range(-(-count // lanes)):
                 for e in range(lanes):
                     X[p, i, e] = off
-            of_gaps = halves(mix(key + _GAMMA))
             for block in range(0, count, BLOCK):
                 left = min(BLOCK, count - block)
                 for q in range(on_by_gaps(of_gaps, first + block, left, i, n, gaps[i], data, lists, u64(0))):
@@ -234,7 +234,7 @@ def draw(key, first, count, k, data, lists, X):
 @inner(apart=True)
 def list_active(key, first, count, k, data, lists):
     """List the active features of a block: example (less `first`), number and value. Returns how many these are."""
-    room, who, number, value, bounds = lists.room, lists.who, lists.number, lists.value, lists.bounds
+    tried, who, number, value, bounds = lists.tried, lists.who, lists.number, lists.value, lists.bounds
     n, size, never = data.gaps.shape[1], PANEL // 4 // lanes_of(value), value.dtype.type(NEVER)
     low, high, step = halves(key)
     of_gaps = gaps_low, gaps_high, gaps_step = halves(mix(key + _GAMMA))
@@ -243,9 +243,9 @@ def list_active(key, first, count, k, data, lists):
     own = counter_of(gaps_low, gaps_step, first, 0, n, 1)
     for i in range(rest.size):
         word = hash_word(np.add(own, np.multiply(u32(i), gaps_step)), gaps_high)
-        room[i] = never - 1 if word > rest[i] else never
+        tried[i] = never - 1 if word > rest[i] else never
     bounds[0] = 0
-    keep_active(room, rest.size, lists.feature, lists.x, bounds, 0)
+    keep_active(tried, rest.size, lists.feature, lists.x, bounds, 0)
     found = u64(0)
     for i in lists.feature[: bounds[1]]:
         found = on_by_gaps(of_gaps, first, count, i, n, gaps[i], data, lists, found)
@@ -267,12 +267,12 @@ def list_active(key, first, count, k, data, lists):
             if data.columns > n:
                 counter = np.add(decider, np.multiply(u32(e), stride))
                 v = integer(hash_word(counter, high), counter, step, high, value)
-            room[e] = value_of(u, scale[i], data, value) if (least[i] <= v) & (v < most[i]) else never
+            tried[e] = value_of(u, scale[i], data, value) if (least[i] <= v) & (v < most[i]) else never
         whole = -(-count // lanes_of(value)) * lanes_of(value)
         for e in range(count, whole):
-            room[e] = never
+            tried[e] = never
         bounds[0] = found
-        keep_active(room, whole, who, value, bounds, 0)
+        keep_active(tried, whole, who, value, bounds, 0)
         for p in range(found, bounds[1]):
             number[p] = i
         found = u64(bounds[1])
@@ -285,7 +285,7 @@ def list_examples(key, start, count, k, data, lists):
 
     Those of the r-th such example stand at ``first[r]:first[r + 1]`` of `lists.x` and `lists.feature`.
     """
-    x, first, room = lists.x, lists.first, lists.room
+    x, first, tried = lists.x, lists.first, lists.tried
     least, most, scale = data.low[k], data.high[k], data.scale[k]
     low, high, step = halves(key)
     size, columns, never, rows = PANEL // 4 // lanes_of(x), least.size, x.dtype.type(NEVER), 0
@@ -298,13 +298,13 @@ def list_examples(key, start, count, k, data, lists):
                 u = integer(hash_word(counter, high), counter, step, high, x)
                 counter = np.add(own, np.multiply(data.decider[i], stride))
                 v = integer(hash_word(counter, high), counter, step, high, x)
-                room[i] = value_of(u, scale[i], data, x) if (least[i] <= v) & (v < most[i]) else never
+                tried[i] = value_of(u, scale[i], data, x) if (least[i] <= v) & (v < most[i]) else never
         else:
             for i in range(columns):
                 counter = np.add(own, np.multiply(u32(i), stride))
                 u = integer(hash_word(counter, high), counter, step, high, x)
-                room[i] = u * scale[i] if u < most[i] else never
-        keep_active(room, columns, lists.feature, x, first, rows)
+                tried[i] = u * scale[i] if u < most[i] else never
+        keep_active(tried, columns, lists.feature, x, first, rows)
         rows += first[rows + 1] > first[rows]
     return rows
 
@@ -312,19 +312,20 @@ def list_examples(key, start, count, k, data, lists):
 NEVER = 2  # in place of the value of a feature that is off
 
 
-def _keep_active(builder, room, count, who, value, start, i):
+def _keep_active(builder, tried, count, who, value, start, i):
     found = cgutils.alloca_once_value(builder, start.number(start.at(i)))
-    never, places = ir.Constant(room.vector, [NEVER] * room.length), cgutils.alloca_once_value(builder, room.counted(0))
-    with cgutils.for_range_slice(builder, int64(0), count, int64(room.length), int64) as (e, _):
-        x, place = room.row(room.at(e)), builder.load(places)
+    never = ir.Constant(tried.vector, [NEVER] * tried.length)
+    places = cgutils.alloca_once_value(builder, tried.counted(0))
+    with cgutils.for_range_slice(builder, int64(0), count, int64(tried.length), int64) as (e, _):
+        x, place = tried.row(tried.at(e)), builder.load(places)
         keep(builder, builder.fcmp_ordered("<", x, never), [(who, who.data, place), (value, value.data, x)], found)
-        builder.store(builder.add(place, room.copies(int32(room.length))), places)
+        builder.store(builder.add(place, tried.copies(int32(tried.length))), places)
     start.write(builder.load(found), start.at(builder.add(i, int64(1))))
 
 
 @written_for_llvm(_keep_active)
-def keep_active(room, count, who, value, start, i):
-    """List the entries of `room` below NEVER from ``start[i]`` on, up to ``start[i + 1]``."""
-    places = np.flatnonzero(room[:count] < NEVER)
+def keep_active(tried, count, who, value, start, i):
+    """List the entries of `tried` below NEVER from ``start[i]`` on, up to ``start[i + 1]``."""
+    places = np.flatnonzero(tried[:count] < NEVER)
     start[i + 1] = start[i] + len(places)
-    who[start[i] : start[i + 1]], value[start[i] : start[i + 1]] = places, room[places]
+    who[start[i] : start[i + 1]], value[start[i] : start[i + 1]] = places, tried[places]

@@ -1,6 +1,6 @@
 """The fast voice of `model.backward`: draw a batch, and take its gradient, without leaving the core.
 
-A batch passes through in blocks of examples, which stand side by side in panels (see `products.py`). `active.py` and
+A batch passes through in blocks of examples, which stand side by side in panels (see `vectors.py`). `active.py` and
 `gram.py` have other ways, for few active features.
 
     X, T, Z (panels, n, LANES)    inputs; targets; z, then dz        H, dH (panels, m, LANES)    h, and dh, then da
@@ -156,12 +156,12 @@ def clear(db):
 
 
 @inner
-def add_lanes(lanes, db):
+def add_lanes(sums, db):
     """Add to db what the lanes of each feature have gathered."""
     for i in range(db.size):
-        total = lanes.dtype.type(0)
-        for e in range(lanes_of(lanes)):
-            total += lanes[i, e]
+        total = sums.dtype.type(0)
+        for e in range(lanes_of(sums)):
+            total += sums[i, e]
         db[i] += total
 
 
@@ -195,14 +195,14 @@ def _mask(builder, dH, H):
     with cgutils.loop_nest(builder, H.sizes[:2], int64) as (panel, k):
         for lane in range(0, lanes_of(H), H.length):
             dh, h = (array.beside(array.at(panel, k), lane) for array in (dH, H))
-            on = builder.fcmp_ordered(">", H.row(h), zero)
-            dH.write(builder.select(on, dH.row(dh), zero), dh)
+            off = builder.fcmp_ordered("<=", H.row(h), zero)  # NaN is on, and stays visible
+            dH.write(builder.select(off, zero, dH.row(dh)), dh)
 
 
 @written_for_llvm(_mask)
 def mask(dH, H):
     """``da = dh [a > 0]`` in place: h > 0 where a > 0."""
-    dH[:] = np.where(H > 0, dH, 0)
+    dH[:] = np.where(H <= 0, 0, dH)
 
 
 def _error_signal(builder, Z, T, panels, b, importance, share, floor, count, db):
@@ -219,7 +219,7 @@ def _error_signal(builder, Z, T, panels, b, importance, share, floor, count, db)
                 place, target = (array.beside(array.at(panel.index, loop.index), lane) for array in (Z, T))
                 total = db.beside(db.at(loop.index), lane)
                 z = builder.fadd(Z.row(place), bias)
-                on = builder.and_(builder.fcmp_ordered(">", z, lowest), counted)
+                on = builder.and_(builder.fcmp_unordered(">", z, lowest), counted)  # NaN is on
                 dz = builder.select(on, builder.fmul(builder.fsub(z, T.row(target)), cost), zero)
                 Z.write(dz, place)
                 db.write(builder.fadd(db.row(total), dz), total)
@@ -233,18 +233,18 @@ def error_signal(Z, T, panels, b, importance, share, floor, count, db):
     """
     z = Z[:panels] + b[:, None]
     counted = np.arange(panels * lanes_of(Z)).reshape(panels, 1, -1) < count
-    Z[:panels] = np.where((z > floor) & counted, 2 * importance[:, None] * share * (z - T[:panels]), 0)
+    Z[:panels] = np.where(~(z <= floor) & counted, 2 * importance[:, None] * share * (z - T[:panels]), 0)
     db += Z[:panels].sum(axis=0)
 
 
 @inner(apart=True)
-def squared_errors(Z, T, b, importance, floor, width):
-    """The sum of ``I_i (y_i - t_i)²`` over the first `width` examples of a panel, from z without b."""
+def squared_errors(Z, T, b, importance, floor, count):
+    """The sum of ``I_i (y_i - t_i)²`` over the first `count` examples of a panel, from z without b."""
     loss = 0.0
     for i in range(b.size):
         bias, squares = b[i], Z.dtype.type(0)
         for e in range(lanes_of(Z)):
-            error = max(Z[i, e] + bias, floor) - T[i, e] if e < width else Z.dtype.type(0)
+            error = max(Z[i, e] + bias, floor) - T[i, e] if e < count else Z.dtype.type(0)
             squares += error * error
         loss += importance[i] * squares
     return loss

@@ -19,28 +19,28 @@ class Lists(NamedTuple):
     number: np.ndarray   # ... number ...
     value: np.ndarray    # ... and value of every active feature,
     bounds: np.ndarray   # (2,), where the last that were appended begin and end
-    room: np.ndarray     # of one feature's examples, or one example's features
+    tried: np.ndarray    # values, or NEVER: of one feature's examples, or one example's features
     x: np.ndarray        # example by example: values ...
-    feature: np.ndarray  # ... and numbers,
-    first: np.ndarray    # (BLOCK + 2,), those of the example r at first[r]:first[r + 1]
+    feature: np.ndarray  # ... and numbers; before, which rare features are on at all
+    first: np.ndarray    # (BLOCK + 1,), those of the example r at first[r]:first[r + 1]
     begin: np.ndarray    # (BLOCK,), the same in the order of how many there are
     end: np.ndarray
-    count: np.ndarray    # (n + 2,), how many examples have so many
+    count: np.ndarray    # (n + 1,), how many examples have so many
     row: np.ndarray      # (BLOCK,), the place of each example among those with anything active
 
 
 def lists(n, used, dtype) -> Lists:
     """Room for the lists of a block; if they are not `used`, for the examples of one feature alone.
 
-    What is an index is unsigned: then nobody looks whether it is negative.
+    Numbers of features and examples are unsigned: then nobody looks whether they are negative.
     """
     n, vector = n if used else 0, VECTOR // np.dtype(dtype).itemsize
-    found, listed = (n + 1) * BLOCK + vector, n * BLOCK + vector
+    found, listed = max(n, 1) * BLOCK + vector, n * BLOCK + vector
     return Lists(
         np.zeros(found, np.uint32), np.zeros(found, np.uint32), np.zeros(found, dtype), np.zeros(2, np.int64),
         aligned(max(BLOCK, n) + vector, dtype), np.zeros(listed, dtype), np.zeros(listed, np.uint32),
-        np.zeros(BLOCK + 2, np.int64), np.zeros(BLOCK, np.uint64), np.zeros(BLOCK, np.uint64),
-        np.zeros(n + 2, np.int64), np.zeros(BLOCK, np.int64),
+        np.zeros(BLOCK + 1, np.int64), np.zeros(BLOCK, np.uint64), np.zeros(BLOCK, np.uint64),
+        np.zeros(n + 1, np.int64), np.zeros(BLOCK, np.int64),
     )  # fmt: skip
 
 

@@ -35,8 +35,8 @@ from minitms.fast.lists import Lists, lists
 from minitms.fast.vectors import aligned, in_panels, int64, keep, lanes, lanes_of, written_for_llvm
 from minitms.features import SparseFeatures
 
-LANES = 8   # a row is filled up to a multiple of these, the models in a vector; one model alone costs as much
-UNROLL = 4  # examples between two visits to the sums in memory
+MULTIPLE = 8  # a row is filled up with models to a multiple of these; one model alone costs as much
+UNROLL = 4    # examples between two visits to the sums in memory
 
 # Below this a running mean counts as 0. Of a model whose gradient has become exactly 0 (a dead ReLU) it would go on
 # shrinking to subnormal numbers, which take a hundred times as long; the weight would not move by a bit either way.
@@ -108,8 +108,8 @@ def add_both(models, x, start, width, floor, sums):
             x1, x2 = x[0, start + k], x[1, start + k]
             h = w1 * x1 + w2 * x2                           # encode
             z1, z2 = h * w1 + b1, h * w2 + b2               # decode
-            d1 = z1 - x1 if z1 > floor else off             # e_i = (y_i - x_i) [z_i > 0]
-            d2 = z2 - x2 if z2 > floor else off
+            d1 = off if z1 <= floor else z1 - x1            # e_i = (y_i - x_i) [z_i > 0], and NaN stays visible
+            d2 = off if z2 <= floor else z2 - x2
             a11 += d1 * x1
             a12 += d1 * x2
             a21 += d2 * x1
@@ -136,8 +136,8 @@ def add_one(models, x, count, on, width, floor, sums):
                 x_on = x[0, start + k]
                 h = w * x_on
                 z, y = h * w + b, h * v + c
-                d = z - x_on if z > floor else off
-                y = y if y > floor else off
+                d = off if z <= floor else z - x_on
+                y = off if y <= floor else y
                 a_on += d * x_on
                 a_other += y * x_on
                 e_on += d
@@ -150,7 +150,7 @@ def add_one(models, x, count, on, width, floor, sums):
 
 @inner
 def batch_losses(models, X, batch, width, floor, losses):
-    """The sum of ``c_i (y_i - x_i)² / 2`` over the batch, for every model: its mean loss, with c_i = 2 I_i / batch."""
+    """The sum of ``c_i (y_i - x_i)²`` over the batch for every model: twice its mean loss, as c_i = 2 I_i / batch."""
     for i in range(width):
         losses[i] = 0
     for e in range(batch):
@@ -168,6 +168,7 @@ def update(models, sums, left, width, floor, step, constants):
     two, empty = models.dtype.type(2), models.dtype.type(left)
     for i in range(width):
         c1, c2, w1, w2 = models[COSTS, i], models[COSTS + 1, i], models[0, i], models[1, i]
+        # The gradient takes the place of the sums: each is read before its row is overwritten.
         crossed = c1 * sums[A12, i] + c2 * sums[A21, i]
         sums[0, i] = two * c1 * w1 * sums[A11, i] + w2 * crossed
         sums[1, i] = two * c2 * w2 * sums[A22, i] + w1 * crossed
@@ -197,7 +198,7 @@ class Room(NamedTuple):
 
 def room(count, batch, dtype) -> Room:
     """Room for rows of `count` models."""
-    width, panels = -(-count // LANES) * LANES, -(-batch // lanes(dtype))
+    width, panels = -(-count // MULTIPLE) * MULTIPLE, -(-batch // lanes(dtype))
     return Room(
         aligned((QUANTITIES, width), dtype), aligned((SUMS, width), dtype), aligned(width, dtype),
         in_panels(panels, 2, dtype), aligned((3, 2, batch + lanes(dtype)), dtype), np.zeros(3, np.int64),
@@ -212,10 +213,11 @@ def train_rows(first_row, last_row, count, state, data, adam, floor, job, batch,
     Parameters
     ----------
     count : int, models of a row
-    state : of `training.State`, arrays of shape (rows * count, 4) of w_1, w_2, b_1, b_2
+    state : of `job.State`, arrays of shape (rows * count, 4) of w_1, w_2, b_1, b_2
     data : of `draws.Data`; row r has the density of its row ``r * count % K``; there its importances begin
     adam : of `adam.steps` and `adam.constants`
-    job : of `training.Job`; the random numbers of row r are those of model ``offset + r``
+    floor : of the output, 0 for a ReLU and -∞ for a linear one
+    job : of `job.Job`; the random numbers of row r are those of model ``offset + r``
     batch : int
     room : Room
     """
@@ -266,11 +268,11 @@ def engine(plan, data, state, threads):
     """`training.engine` for these models: a row each, since each has data of its own."""
     dtype = state.theta.dtype
 
-    def advance(first, steps, constants, recorded):
+    def take(first, steps, constants, recorded):
         losses = np.empty((plan.models, len(recorded)))
         job = Job(plan.seed, TRAINING, plan.first_model, first, dtype.type(1 / plan.batch_size), recorded, losses)
         common = 1, state, data, (steps, constants), dtype.type(plan.floor), job, plan.batch_size
         threads.share(lambda *rows: train_rows(*rows, *common, room(1, plan.batch_size, dtype)), plan.models)
         return losses[:, recorded].reshape(*plan.stack, -1) / plan.batch_size
 
-    return advance
+    return take

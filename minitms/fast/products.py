@@ -1,8 +1,8 @@
 """Products of matrices, tile by tile: the sums of a tile stay in vector registers until they are complete.
 
-A row of a panel (see `vectors.py`) is a few vectors. Eight small loops do all the work:
+A row of a panel (see `vectors.py`) is a few vectors. These small loops do all the work:
 
-    tile               out = A Q, a few rows of each panel                 encode, decode, and dz Wᵀ
+    tile               out = A Q, a few rows of each panel                 encode, decode, and dz Dᵀ
     outer_tile         out += Σ over panels of P Qᵀ, a few rows, columns   hᵀ dz and daᵀ x
     sparse_product     out = X Q + b, and not below a floor                where X has few entries, which are listed
     add_sparse_outer   out += Xᵀ P
@@ -26,7 +26,7 @@ from minitms.fast.vectors import LONG, PANEL, VECTOR, int32, int64, written_for_
 
 SIZES = (1, 2, 4, 8) if LONG else (1, 2, 3)  # rows of a tile: at most as many as leave registers for a row of Q
 HIGH, WIDE = (4, 4) if LONG else (3, 4)  # rows and columns of an outer tile
-ABREAST = 8 if LONG else 4  # vectors of a combination
+ABREAST = 8 if LONG else 4  # vectors of a row whose sums are kept at a time
 CONTRACT = ("contract",)  # a product and the sum that it enters are one instruction
 
 
@@ -69,23 +69,23 @@ def _tiles(tile):
 
 
 def _tile(builder, A, first, rows, Q, panels, out, width=PANEL):
-    halves = width // Q.itemsize // Q.length
+    vectors = width // Q.itemsize // Q.length
 
     def write(count):
         starts = [A.at(builder.add(first, int64(r))) for r in range(count)]
         with cgutils.for_range(builder, panels) as panel:
-            sums = Q.sums(count * halves)
+            sums = Q.sums(count * vectors)
             with cgutils.for_range(builder, Q.sizes[1]) as loop:
                 offset, row = builder.mul(loop.index, A.strides[1]), Q.at(panel.index, loop.index)
-                q = [Q.row(Q.beside(row, h * Q.length)) for h in range(halves)]
+                q = [Q.row(Q.beside(row, v * Q.length)) for v in range(vectors)]
                 for r in range(count):
                     a = A.copies(A.number(builder.gep(starts[r], [offset])))
-                    for h in range(halves):
-                        _add_product(builder, sums[r * halves + h], a, q[h])
+                    for v in range(vectors):
+                        _add_product(builder, sums[r * vectors + v], a, q[v])
             for r in range(count):
                 row = out.at(panel.index, builder.add(first, int64(r)))
-                for h in range(halves):
-                    out.write(builder.load(sums[r * halves + h]), out.beside(row, h * Q.length))
+                for v in range(vectors):
+                    out.write(builder.load(sums[r * vectors + v]), out.beside(row, v * Q.length))
 
     _one_of(builder, rows, SIZES, write)
 

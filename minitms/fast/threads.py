@@ -44,12 +44,12 @@ class Threads:
         """Raise KeyboardInterrupt if Ctrl-C was pressed; between two calls of the methods below nothing is lost."""
         self._note.answer()
 
-    def share(self, function, items: int, *arguments) -> None:
-        """Call ``function(first, last, *arguments)`` on equal parts of ``range(items)``."""
-        self._run([(function, *part, *arguments) for part in cuts(items, self.count)])
+    def share(self, function, items: int) -> None:
+        """Call ``function(first, last)`` on equal parts of ``range(items)``."""
+        self._run([(function, *part) for part in cuts(items, self.count)])
 
-    def share_steps(self, function, items: int, steps: int, *arguments) -> None:
-        """Call ``function(first, last, first_step, last_step, *arguments)`` until each item has taken all its steps.
+    def share_steps(self, function, items: int, steps: int) -> None:
+        """Call ``function(first, last, first_step, last_step)`` until each item has taken all its steps.
 
         A free thread takes on the items that have waited longest, for a part of their steps. So items that cost
         unequal time, or are not as many as a multiple of the threads, still keep all threads at work to the end.
@@ -64,7 +64,7 @@ class Threads:
                     group, stage = waiting.popleft()
                 except IndexError:  # nothing waits: the threads at work will finish what they hold
                     return
-                function(*group, *stages[stage], *arguments)
+                function(*group, *stages[stage])
                 if stage + 1 < len(stages):
                     waiting.append((group, stage + 1))
 

@@ -49,7 +49,7 @@ WAYS = {ALL: drawn_gradient, ACTIVE: active_gradient, GRAM: gram_gradient, FIXED
 
 
 class Room(NamedTuple):
-    """What one thread works in. What no model's way asks for is empty."""
+    """What one thread works in. Most of what no model's way asks for is empty."""
 
     buffers: Buffers
     lists: Lists
@@ -66,7 +66,7 @@ def kernel_for(way):
     def advance(first_part, last_part, first, last, task, parts, state, chain, data, job, room, adam):
         steps, constants = adam
         own, slopes = room
-        at = chain.decoder + chain.m * chain.n
+        bias = chain.decoder + chain.m * chain.n  # where b begins
         for part in range(first_part, last_part):
             model, first_example, last_example = parts[part]
             theta, slope = state.theta[model], slopes[part if task == SUM else 0]
@@ -77,8 +77,8 @@ def kernel_for(way):
                     slope[i] = 0
                 loss, empty = batch_gradient(key, first_example, last_example, k, theta, chain, data, job.share,
                                              task != SCORE, job.recorded[t], own, slope)
-                loss += empty_examples(empty, theta[at:], data.importance[k], job.share, chain.floor, job.recorded[t],
-                                        slope[at:])
+                loss += empty_examples(empty, theta[bias:], data.importance[k], job.share, chain.floor, job.recorded[t],
+                                        slope[bias:])
                 if task == TRAIN:
                     update(theta, slope, state.m[model], state.v[model], t, steps, constants)
                 if job.recorded[t]:
