@@ -185,8 +185,8 @@ def bounded(name: str, value, at_most: float = math.inf) -> np.ndarray:
 
 def plainly(number: float) -> str:
     """A number in few digits, unless these would say another number."""
-    short = f"{number:g}"
-    return short if float(short) == number else repr(float(number))
+    short, long = f"{number:g}", f"{number:.15g}"
+    return short if float(short) == float(long) else long
 
 
 def per_feature(name: str, value, n: int, at_most: float = math.inf) -> np.ndarray:
