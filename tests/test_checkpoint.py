@@ -305,8 +305,9 @@ def test_ctrl_c_stops_chunks_that_are_at_work():
     assert time.monotonic() - begun < 60
 
 
-def test_ctrl_c_stops_a_training_between_two_chunks(tmp_path):
+def test_ctrl_c_stops_a_training_between_two_chunks(tmp_path, monkeypatch):
     """It would take minutes to its end."""
+    monkeypatch.setattr(checkpoints, "SAVE_EVERY", 0)
     threading.Timer(1.0, _thread.interrupt_main).start()
     begun = time.monotonic()
     options = {"steps": 10**6, "batch_size": 4096, "seed": 0, "progress": False, "checkpoint": tmp_path / "run"}
