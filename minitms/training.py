@@ -114,8 +114,8 @@ def train(
     dtype : "float32" or "float64"
     initial : (W, b), a TrainingRun, or None
         Initial weights that broadcast to (restarts, ..., m, n) and (restarts, ..., n), or those of a run of the same
-        models, or of one model for all of them; Adam's running means start from 0. None: W normal with standard deviation √(2 / (m + n)) (Xavier, by one model's own
-        shape), b = 0.
+        models, or of one model for all of them; Adam's running means start from 0. None: W normal with standard
+        deviation √(2 / (m + n)) (Xavier, by one model's own shape), b = 0.
     snapshots : int or sequence of int
         How many snapshots of W and b to keep, evenly spaced from start to end, or after which steps.
     checkpoint : path of a folder, `minitms.Checkpoint`, or None
