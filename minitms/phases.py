@@ -182,6 +182,7 @@ def phase_diagram(
         _checks.number("learning_rate", 1e-2 if learning_rate is None else learning_rate, above=0),
         _checks.seed(seed),
     )
+    _checks.is_relu(sweep.activation)  # what the kernels do not know is refused here, and not when they start
     models = int(np.prod(sweep.shape))
     threads = numba.get_num_threads() if method == "sampled" else 0
     needed = models * 150 + 2**27 + threads * (25 * sweep.steps + 40 * sweep.batch_size)

@@ -87,7 +87,7 @@ class Plan:
 
     @property
     def rectified(self) -> bool:
-        return _checks.is_relu(self.hidden)
+        return _checks.is_relu(self.hidden, "hidden")
 
     @property
     def exact(self) -> bool:

@@ -218,6 +218,9 @@ def _plan(
     )
     if plan.warmup > steps:
         raise ValueError(f"warmup is {plan.warmup}; expected at most steps, {steps}")
+    if plan.engine == "numba":  # what kernels do not know is refused here, and not when they start
+        for name in ("activation", "hidden"):
+            _checks.is_relu(getattr(plan, name), name)
     for name in ("learning_rate", "weight_decay"):
         _checks.fits(name, getattr(plan, name), plan.dtype)
     _checks.trainable("importance", source.importance.max(axis=-1), plan.dtype)

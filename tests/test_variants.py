@@ -273,7 +273,8 @@ E, D = np.ones((3, N)), np.zeros((3, N))
     ({"initial": ((E, D), 0.0)}, ValueError, r"tied is True, so the initial weights are one array W; got Weights"),
     ({"initial": ((E, D.T), 0.0), "tied": False}, ValueError, r"encoder \(3, 6\) and decoder \(6, 3\) differ in shape"),
     ({"initial": ((E[:2], D[:2]), 0.0), "tied": False}, ValueError, r"initial W has shape \(2, 6\); .*\(1, 2, 3, 6\)"),
-    ({"initial": tms.Weights(E, D), "tied": False}, ValueError, "tied is False, so the initial weights are a pair"),
+    ({"initial": (E, 0.0), "tied": False}, ValueError, "tied is False, so the initial weights are a pair"),
+    ({"initial": tms.Weights(E, D), "tied": False}, TypeError, r"expected \(\(encoder, decoder\), b\)"),
     ({"tied": 0}, TypeError, "tied is 0; expected True or False"),
     ({"hidden": "tanh"}, ValueError, "hidden is 'tanh'; expected one of 'linear', 'relu'"),
     ({"hidden": True}, ValueError, "hidden is True; expected one of"),
@@ -317,7 +318,7 @@ def test_examples_that_do_not_fit_in_memory_are_refused_before_any_work():
             tms.Examples(x)
 
 
-def test_a_function_of_ones_own(monkeypatch):
+def test_a_function_of_ones_own(monkeypatch, tmp_path):
     """A softplus in the three places that README names: checked, trained and scored without a line of Numba."""
     softplus, slope = (lambda z: np.logaddexp(0, z)), (lambda z: 1 / (1 + np.exp(-z)))
     monkeypatch.setitem(model.ACTIVATIONS, "softplus", softplus)
@@ -332,5 +333,9 @@ def test_a_function_of_ones_own(monkeypatch):
     few = x[:20]
     tms.testing.check_grad(lambda W: tms.loss(W, best.b, few, **words),
                            lambda W: tms.backward(W, best.b, few, **words)[0], best.W)  # fmt: skip
-    with pytest.raises(ValueError, match="activation is 'softplus'; expected one of 'linear', 'relu'"):
-        tms.train(features, 2, steps=10**6, seed=0, **words)
+    for name in words:  # before anything is written
+        with pytest.raises(ValueError, match=f"{name} is 'softplus'; expected one of 'linear', 'relu'"):
+            tms.train(features, 2, steps=10**6, seed=0, checkpoint=tmp_path / name, **{name: "softplus"})
+    with pytest.raises(ValueError, match="activation is 'softplus'; expected one of"):
+        tms.phase_diagram([0.5], [1.0], activation="softplus", seed=0, checkpoint=tmp_path / "diagram")
+    assert not list(tmp_path.iterdir())
