@@ -19,9 +19,8 @@ both places, y = g(Wᵀ f(W x) + b) for each example: column W_i is the directio
     7     privileged basis      relu        relu            tied      x           hidden dimensions become neurons
     8     computation           relu        relu            (E, D)    |x|         neurons compute the absolute value
 
-The leading axes ``...`` are a stack of models, as in `numpy.linalg`; one model is no special case. The mathematics
-stands first, then the functions to call. This file is the definition; tests hold the faster, fused kernels to it.
-Source: Elhage et al., Toy Models of Superposition (2022).
+The leading axes ``...`` are a stack of models, as in `numpy.linalg`; one model is no special case. This file is the
+definition; tests hold the faster, fused kernels to it. Source: Elhage et al., Toy Models of Superposition (2022).
 """
 
 from __future__ import annotations
@@ -49,22 +48,24 @@ def _layers(W, b, x, activation, hidden):
 
 
 def _loss(y, t, importance):
-    return (importance * (y - t) ** 2).sum(axis=-1).mean(axis=-1)
+    return (importance * (y - t) ** 2).sum(axis=-1).mean(axis=-1)  # over features, then over examples
 
 
 def _backward(W, x, t, importance, layers, activation, hidden):
     """The forward pass in reverse. d<thing> is ∂L/∂<thing>, in the shape of one model's <thing>; x and t are data.
 
     Chain rule: u reaches L by every v computed directly from it, so du = Σ_v dv ∂v/∂u. For f and g that is one v, the
-    same entry. For a product it is a sum; with e for examples, i for features, k for hidden dimensions:
-        z_ei = Σ_k h_ek D_ki + b_i   ->  dh_ek = Σ_i dz_ei D_ki,   dD_ki = Σ_e h_ek dz_ei,   db_i = Σ_e dz_ei
-        a_ek = Σ_i x_ei E_ki         ->  dE_ki = Σ_e da_ek x_ei;   a sum Σ_e p_ek q_ei is the entry ki of pᵀ q
+    same entry (`*` is entry by entry). For a product it is a sum; e counts examples, i features, k hidden dimensions:
+        z_ei = Σ_k h_ek D_ki + b_i   ->  h_ek is in z_ei for every i, times D_ki:   dh_ek = Σ_i dz_ei D_ki
+                                         and in the same way   dD_ki = Σ_e h_ek dz_ei,   db_i = Σ_e dz_ei
+        a_ek = Σ_i x_ei E_ki         ->  dE_ki = Σ_e da_ek x_ei
+    As matrices, Σ_e p_ek q_ei is the entry ki of pᵀ q, and Σ_i p_ei q_ki the entry ek of p qᵀ.
     """
     (_, D), f_slope, g_slope = both(W), SLOPES[hidden], SLOPES[activation]
     a, h, z, y = layers
     batch = x.shape[-2]
 
-    dy = 2 * importance * (y - t) / batch           # L = 1/batch Σ I * (y - t)² ->  ∂L/∂y = 2 I * (y - t) / batch
+    dy = 2 * importance * (y - t) / batch           # L = Σ_ei I_i (y_ei - t_ei)² / batch -> ∂L/∂y = 2 I * (y - t) / batch
     dz = dy * g_slope(z)                            # y = g(z)                   ->  ∂L/∂z = dy * g'(z)
     db = dz.sum(axis=-2)                            # z = h D + b, b in each row ->  ∂L/∂b = dz summed over examples
     dD = h.mT @ dz                                  # z = h D + b                ->  ∂L/∂D = hᵀ dz
@@ -117,8 +118,7 @@ def loss(
 ) -> np.ndarray:  # fmt: skip
     """Importance-weighted squared error: ``L = mean over the batch of sum_i I_i (y_i - t_i)²``.
 
-    The mean runs over examples and the sum over features, so that L estimates the expected loss of the theory
-    (Elhage et al., section 2, "Loss").
+    So L estimates the expected loss of the theory (Elhage et al., section 2, "Loss").
 
     Parameters
     ----------
