@@ -65,7 +65,7 @@ def _backward(W, x, t, importance, layers, activation, hidden):
     a, h, z, y = layers
     batch = x.shape[-2]
 
-    dy = 2 * importance * (y - t) / batch           # L = Σ_ei I_i (y_ei - t_ei)² / batch -> ∂L/∂y = 2 I * (y - t) / batch
+    dy = 2 * importance * (y - t) / batch           # Σ_ei I_i (y_ei - t_ei)² / batch -> ∂L/∂y = 2 I * (y - t) / batch
     dz = dy * g_slope(z)                            # y = g(z)                   ->  ∂L/∂z = dy * g'(z)
     db = dz.sum(axis=-2)                            # z = h D + b, b in each row ->  ∂L/∂b = dz summed over examples
     dD = h.mT @ dz                                  # z = h D + b                ->  ∂L/∂D = hᵀ dz
