@@ -48,7 +48,7 @@ def _layers(W, b, x, activation, hidden):
 
 
 def _loss(y, t, importance):
-    return (importance * (y - t) ** 2).sum(axis=-1).mean(axis=-1)  # over features, then over examples
+    return (importance * (y - t) ** 2).sum(axis=-1).mean(axis=-1)  # over features, then examples; I is (..., 1, n) here
 
 
 def _backward(W, x, t, importance, layers, activation, hidden):
@@ -58,7 +58,7 @@ def _backward(W, x, t, importance, layers, activation, hidden):
     same entry (`*` is entry by entry). For a product it is a sum; e counts examples, i features, k hidden dimensions:
         z_ei = Σ_k h_ek D_ki + b_i   ->  h_ek is in z_ei for every i, times D_ki:   dh_ek = Σ_i dz_ei D_ki
                                          and in the same way   dD_ki = Σ_e h_ek dz_ei,   db_i = Σ_e dz_ei
-        a_ek = Σ_i x_ei E_ki         ->  dE_ki = Σ_e da_ek x_ei
+        a_ek = Σ_i x_ei E_ki         ->  E_ki is in a_ek for every e, times x_ei:   dE_ki = Σ_e da_ek x_ei
     As matrices, Σ_e p_ek q_ei is the entry ki of pᵀ q, and Σ_i p_ei q_ki the entry ek of p qᵀ.
     """
     (_, D), f_slope, g_slope = both(W), SLOPES[hidden], SLOPES[activation]
@@ -74,7 +74,7 @@ def _backward(W, x, t, importance, layers, activation, hidden):
     dE = da.mT @ x                                  # a = x Eᵀ                   ->  ∂L/∂E = daᵀ x
     if isinstance(W, Weights):
         return Weights(dE, dD), db
-    dW = dD + dE                                    # tied: W moves D and E both ->  ∂L/∂W = ∂L/∂D + ∂L/∂E
+    dW = dD + dE                                    # tied: E = W and D = W      ->  ∂L/∂W = ∂L/∂D + ∂L/∂E
     return dW, db
 
 
