@@ -166,8 +166,8 @@ def train(
         restarts, seed, engine, dtype, initial, snapshots, checkpoint, executor, progress,
     )  # fmt: skip
     theta = _start(initial, plan)
-    trained = _in_process if executor is None else _on_executor
-    theta, history, kept = trained(plan, theta, checkpoint, executor, progress)
+    train_all = _in_process if executor is None else _on_executor
+    theta, history, kept = train_all(plan, theta, checkpoint, executor, progress)
     final = final_losses(plan, theta)
     if plan.rates.sum() >= 1:
         judge(final, final_losses(plan, constant_answer(plan)), plan.steps)

@@ -189,11 +189,16 @@ def test_a_folder_or_file_of_something_else_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "error"),
-    [((3,), TypeError), (("x", ("gpu",)), ValueError), (("x", None), TypeError), (("x", 5), TypeError)],
+    ("arguments", "error", "message"),
+    [
+        ((3,), TypeError, "checkpoint is 3"),
+        (("x", ("gpu",)), ValueError, "allow is 'gpu'; expected one of 'cpu', 'numba', 'numpy'"),
+        (("x", None), TypeError, "allow is None; expected a tuple of any of 'cpu', 'numba', 'numpy'"),
+        (("x", 5), TypeError, "allow is 5; expected a tuple"),
+    ],
 )
-def test_a_wrong_description_of_a_checkpoint_is_refused(arguments, error):
-    with pytest.raises(error):
+def test_a_wrong_description_of_a_checkpoint_is_refused(arguments, error, message):
+    with pytest.raises(error, match=message):
         Checkpoint(*arguments)
 
 

@@ -470,6 +470,13 @@ def test_a_run_of_one_model_starts_every_model_of_a_stack(restarts, tied):
             assert (start[restart, model, 0] == weights[restart % restarts]).all()
 
 
+@pytest.mark.parametrize("seed", [False, np.array([1, 2])], ids=str)
+def test_a_seed_is_checked_before_it_is_compared_with_that_of_the_initial_run(seed):
+    run = tms.train(FIVE, 2, steps=2, restarts=1, seed=0)
+    with pytest.raises(TypeError, match=r"seed is .*; expected a whole number"):
+        tms.train(FIVE, 2, steps=2, seed=seed, initial=run)
+
+
 def test_a_final_loss_that_is_no_number_is_an_error():
     """One step too large: the loss that is recorded is from before it."""
     with pytest.raises(tms.DivergenceError, match=r"after step 1 with loss (nan|inf) \(2 of 2 models\)"):
