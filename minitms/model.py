@@ -2,11 +2,11 @@
 
 They are one chain: an encoder E reads m hidden values from n sparse features, and a decoder D writes features back.
 
-    a = x Eᵀ        encode        x        (..., batch, n)   input: the features, one example a row
-    h = f(a)        hidden        E, D     (..., m, n)       row k: what hidden dimension k reads, and what it writes
-    z = h D + b     decode        b        (..., n)          bias
-    y = g(z)        output        a, h     (..., batch, m)   hidden, before and after f; m < n in superposition
-                                  z, y     (..., batch, n)   output, before and after g; t: its target
+    a = x Eᵀ        encode     |  x        (..., batch, n)   input: the features, one example a row
+    h = f(a)        hidden     |  E, D     (..., m, n)       row k: what hidden dimension k reads, and what it writes
+    z = h D + b     decode     |  b, I     (..., n)          bias, and importance of each feature
+    y = g(z)        output     |  a, h     (..., batch, m)   hidden, before and after f; m < n in superposition
+                               |  z, y     (..., batch, n)   output, before and after g; t: its target
 
     L = mean over the batch of  sum_i I_i (y_i - t_i)²,      I_i the importance of feature i, t_i what y_i should be
 
@@ -19,8 +19,8 @@ both places, y = g(Wᵀ f(W x) + b) for each example: column W_i is the directio
     7     privileged basis      relu        relu            tied      x           hidden dimensions become neurons
     8     computation           relu        relu            (E, D)    |x|         neurons compute the absolute value
 
-The leading axes ``...`` are a stack of models, as in `numpy.linalg`; one model is no special case. This file is the
-definition; tests hold the faster, fused kernels to it. Source: Elhage et al., Toy Models of Superposition (2022).
+The leading axes ``...`` are a stack of models that never mix, as in `numpy.linalg`: read all without them. This file is
+the definition; tests hold the faster, fused kernels to it. Source: Elhage et al., Toy Models of Superposition (2022).
 """
 
 from __future__ import annotations
@@ -52,18 +52,19 @@ def _loss(y, t, importance):
 
 
 def _backward(W, x, t, importance, layers, activation, hidden):
-    """The forward pass in reverse. d<thing> is ∂L/∂<thing>, in the shape of one model's <thing>; x and t are data.
+    """The forward pass in reverse. d<thing> is short for ∂L/∂<thing>, in the shape of one model's <thing>; x, t: data.
 
-    Chain rule: u reaches L by every v computed directly from it, so du = Σ_v dv ∂v/∂u. For f and g that is one v, the
-    same entry (`*` is entry by entry). For a product it is a sum; e counts examples, i features, k hidden dimensions:
-        z_ei = Σ_k h_ek D_ki + b_i   ->  h_ek is in z_ei for every i, times D_ki:   dh_ek = Σ_i dz_ei D_ki
-                                         and in the same way   dD_ki = Σ_e h_ek dz_ei,   db_i = Σ_e dz_ei
-        a_ek = Σ_i x_ei E_ki         ->  E_ki is in a_ek for every e, times x_ei:   dE_ki = Σ_e da_ek x_ei
-    As matrices, Σ_e p_ek q_ei is the entry ki of pᵀ q, and Σ_i p_ei q_ki the entry ek of p qᵀ.
+    Chain rule: an entry u reaches L by every entry v computed directly from it: ∂L/∂u = Σ_v ∂L/∂v ∂v/∂u, that is
+    du = Σ_v dv ∂v/∂u, with all else in v's line constant. A tied W is two copies, E and D, varied one at a time, until
+    dW adds them up. e counts examples, i features, k hidden dimensions; `*` is entry by entry:
+        y_ei = g(z_ei); h, f, a alike -> z_ei is in y_ei alone, times g'(z_ei):     dz_ei = dy_ei g'(z_ei)
+        z_ei = Σ_k h_ek D_ki + b_i   ->  b_i  is in z_ei for every e, times 1:      db_i  = Σ_e dz_ei
+                                         D_ki is in z_ei for every e, times h_ek:   dD_ki = Σ_e h_ek dz_ei = (hᵀ dz)_ki
+                                         h_ek is in z_ei for every i, times D_ki:   dh_ek = Σ_i dz_ei D_ki = (dz Dᵀ)_ek
+        a_ek = Σ_i x_ei E_ki         ->  E_ki is in a_ek for every e, times x_ei:   dE_ki = Σ_e da_ek x_ei = (daᵀ x)_ki
     """
     (_, D), f_slope, g_slope = both(W), SLOPES[hidden], SLOPES[activation]
-    a, h, z, y = layers
-    batch = x.shape[-2]
+    (a, h, z, y), batch = layers, x.shape[-2]
 
     dy = 2 * importance * (y - t) / batch           # Σ_ei I_i (y_ei - t_ei)² / batch -> ∂L/∂y = 2 I * (y - t) / batch
     dz = dy * g_slope(z)                            # y = g(z)                   ->  ∂L/∂z = dy * g'(z)
@@ -74,7 +75,7 @@ def _backward(W, x, t, importance, layers, activation, hidden):
     dE = da.mT @ x                                  # a = x Eᵀ                   ->  ∂L/∂E = daᵀ x
     if isinstance(W, Weights):
         return Weights(dE, dD), db
-    dW = dD + dE                                    # tied: E = W and D = W      ->  ∂L/∂W = ∂L/∂D + ∂L/∂E
+    dW = dD + dE                                    # two v: D = W and E = W    ->  ∂L/∂W = ∂L/∂D + ∂L/∂E
     return dW, db
 
 
@@ -99,8 +100,7 @@ def forward(
 
     Raises
     ------
-    ValueError, TypeError
-        If the shapes do not fit each other, a dtype is not real, or a word is unknown.
+    ValueError, TypeError : if the shapes do not fit each other, a dtype is not real, or a word is unknown
 
     Examples
     --------

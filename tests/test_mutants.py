@@ -83,8 +83,8 @@ BACKWARD = {  # name: (old, new), in `_backward`
     "error against the size of the target": (ERROR, "2 * importance * (y - abs(t)) / batch"),
     "mean over the batch missing": (ERROR, "2 * importance * (y - t)"),
     "mean over the features too": (ERROR, "2 * importance * (y - t) / batch / x.shape[-1]"),
-    "mean over the features instead": ("batch = x.shape[-2]", "batch = x.shape[-1]"),
-    "mean over the stack instead": ("batch = x.shape[-2]", "batch = x.shape[0]"),
+    "mean over the features instead": ("x.shape[-2]", "x.shape[-1]"),
+    "mean over the stack instead": ("x.shape[-2]", "x.shape[0]"),
     "bias gradient over the wrong axis": ("dz.sum(axis=-2)", "dz.sum(axis=-1)"),
     "bias gradient over the stack": ("dz.sum(axis=-2)", "dz.sum(axis=0)"),
     "bias gradient averaged": ("dz.sum(axis=-2)", "dz.mean(axis=-2)"),
@@ -212,7 +212,7 @@ def together(mutant):
 
 
 def test_the_true_model_passes():
-    true = mutated("_backward", "batch = x.shape[-2]", "batch = (x.shape[-2])")
+    true = mutated("_backward", "x.shape[-2]", "(x.shape[-2])")
     for chains in (CHAINS, PLAIN):
         put_to_the_test(gradient(true), chains)
     put_to_the_test(gradient(true, check_kinks), KINKS)

@@ -246,8 +246,8 @@ def _every_line(setting):
     )
     yield M(setting, LAYERS, LAYERS.replace(" b,", " 0 * b,"))
     yield M(setting, LAYERS, f"importance = np.ones_like(importance); {LAYERS}")
-    yield M(setting, "batch = x.shape[-2]", "batch = x.shape[-1]", "factor", "factor")
-    yield M(setting, "batch = x.shape[-2]", "batch = x.shape[0]", proof="without a stack the first axis is the batch")
+    yield M(setting, "x.shape[-2]", "x.shape[-1]", "factor", "factor")
+    yield M(setting, "x.shape[-2]", "x.shape[0]", proof="without a stack the first axis is the batch")
     yield M(setting, "return dW, db", "return db, dW", "swapped", "swapped")
     for new, hints, change in (
         ("db + b", (RIGHT, "decay"), lambda p, W, b: {"W": W, "b": b + p["b"]}),
@@ -293,7 +293,7 @@ def _masks():
 
 def _stacks():
     setting = "stack"
-    yield M(setting, "batch = x.shape[-2]", "batch = x.shape[0]", "factor", "factor")
+    yield M(setting, "x.shape[-2]", "x.shape[0]", "factor", "factor")
     for old, new, *hints in (
         (DB, "np.repeat(dz.sum(axis=(0, -2))[None], len(dz), axis=0)", RIGHT, None),
         (DB, "np.roll(dz.sum(axis=-2), 1, axis=0)", RIGHT, "order"),
