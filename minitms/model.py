@@ -57,7 +57,7 @@ def _backward(W, x, t, importance, layers, activation, hidden):
     Chain rule: an entry u reaches L by every entry v computed directly from it: ∂L/∂u = Σ_v ∂L/∂v ∂v/∂u, that is
     du = Σ_v dv ∂v/∂u, with all else in v's line constant. A tied W is two copies, E and D, varied one at a time, until
     dW adds them up. e counts examples, i features, k hidden dimensions; `*` is entry by entry:
-        y_ei = g(z_ei); h, f, a alike -> z_ei is in y_ei alone, times g'(z_ei):     dz_ei = dy_ei g'(z_ei)
+        y_ei = g(z_ei), like h = f(a) -> z_ei is in y_ei alone, times g'(z_ei):     dz_ei = dy_ei g'(z_ei)
         z_ei = Σ_k h_ek D_ki + b_i   ->  b_i  is in z_ei for every e, times 1:      db_i  = Σ_e dz_ei
                                          D_ki is in z_ei for every e, times h_ek:   dD_ki = Σ_e h_ek dz_ei = (hᵀ dz)_ki
                                          h_ek is in z_ei for every i, times D_ki:   dh_ek = Σ_i dz_ei D_ki = (dz Dᵀ)_ek
