@@ -55,12 +55,13 @@ def _backward(W, x, t, importance, layers, activation, hidden):
     """The forward pass in reverse. d<thing> is short for ∂L/∂<thing>, in the shape of one model's <thing>; x, t: data.
 
     Chain rule: an entry u reaches L by every entry v computed directly from it: ∂L/∂u = Σ_v ∂L/∂v ∂v/∂u, that is
-    du = Σ_v dv ∂v/∂u, with all else in v's line constant. A tied W is two copies, E and D, varied one at a time, until
-    dW adds them up. e counts examples, i features, k hidden dimensions; `*` is entry by entry:
-        y_ei = g(z_ei), like h = f(a) -> z_ei is in y_ei alone, times g'(z_ei):     dz_ei = dy_ei g'(z_ei)
+    du = Σ_v dv ∂v/∂u (no differentials), with all else in v's line of `_layers` constant. A tied W is two copies, E and
+    D, varied one at a time, until dW adds them up. e counts examples, i features, k hidden; `*` is entry by entry:
+        y_ei = g(z_ei)               ->  z_ei is in y_ei alone, times g'(z_ei):     dz_ei = dy_ei g'(z_ei)
         z_ei = Σ_k h_ek D_ki + b_i   ->  b_i  is in z_ei for every e, times 1:      db_i  = Σ_e dz_ei
                                          D_ki is in z_ei for every e, times h_ek:   dD_ki = Σ_e h_ek dz_ei = (hᵀ dz)_ki
                                          h_ek is in z_ei for every i, times D_ki:   dh_ek = Σ_i dz_ei D_ki = (dz Dᵀ)_ek
+        h_ek = f(a_ek)               ->  a_ek is in h_ek alone, times f'(a_ek):     da_ek = dh_ek f'(a_ek)
         a_ek = Σ_i x_ei E_ki         ->  E_ki is in a_ek for every e, times x_ei:   dE_ki = Σ_e da_ek x_ei = (daᵀ x)_ki
     """
     (_, D), f_slope, g_slope = both(W), SLOPES[hidden], SLOPES[activation]
@@ -132,8 +133,7 @@ def loss(
 
     Raises
     ------
-    ValueError, TypeError
-        As in `forward`; also if the importance is negative or not finite, or if it or the target is of another shape.
+    ValueError, TypeError : as in `forward`; or the importance is negative or not finite, or it or the target does not fit
 
     Examples
     --------
