@@ -48,11 +48,11 @@ def _layers(W, b, x, activation, hidden):
 
 
 def _loss(y, t, importance):
-    return (importance * (y - t) ** 2).sum(axis=-1).mean(axis=-1)  # over features, then examples; I is (..., 1, n) here
+    return (importance * (y - t) ** 2).sum(axis=-1).mean(axis=-1)  # over features, then over examples
 
 
 def _backward(W, x, t, importance, layers, activation, hidden):
-    """The forward pass in reverse. d<thing> is short for ∂L/∂<thing>, in the shape of one model's <thing>; x, t: data.
+    """The forward pass in reverse. d<thing> is short for ∂L/∂<thing>, in one model's shape; importance is (..., 1, n) here.
 
     Chain rule: an entry u reaches L by every entry v computed directly from it: ∂L/∂u = Σ_v ∂L/∂v ∂v/∂u, that is
     du = Σ_v dv ∂v/∂u (no differentials), with all else in v's line of `_layers` constant. A tied W is two copies, E and
@@ -133,7 +133,7 @@ def loss(
 
     Raises
     ------
-    ValueError, TypeError : as in `forward`; or the importance is negative or not finite, or it or the target does not fit
+    ValueError, TypeError : as in `forward`; or an importance is negative or not finite, or it or the target misfits
 
     Examples
     --------
