@@ -52,7 +52,7 @@ def _loss(y, t, importance):
 
 
 def _backward(W, x, t, importance, layers, activation, hidden):
-    """The forward pass in reverse. d<thing> is short for ∂L/∂<thing>, in one model's shape; importance is (..., 1, n) here.
+    """The forward pass in reverse. d<thing> is short for ∂L/∂<thing>, in one model's shape; I is (..., 1, n) here.
 
     Chain rule: an entry u reaches L by every entry v computed directly from it: ∂L/∂u = Σ_v ∂L/∂v ∂v/∂u, that is
     du = Σ_v dv ∂v/∂u (no differentials), with all else in v's line of `_layers` constant. A tied W is two copies, E and
