@@ -137,6 +137,21 @@ def test_who_comes_from_arena_or_pytorch_finds_the_words_where_arena_is_named():
         assert word in box
 
 
+def test_the_chain_and_its_gradient_are_those_of_the_model():
+    """README's formulas are, letter by letter, those that stand beside the code."""
+    model = (ROOT / "minitms" / "model.py").read_text(encoding="utf-8")
+    said = re.findall(r"`d(\w) = (.+?)`", README[: README.index("## The paper, figure by figure")])
+    beside = dict(re.findall(r"->  ?∂L/∂(\w) = (.*)$", model, re.MULTILINE))
+    assert [thing for thing, _ in said] == list("EahDbzyW")
+    for thing, formula in said:
+        assert formula == re.sub("∂L/∂(?=[DE])", "d", beside[thing])
+    for line in ("a = x Eᵀ", "h = f(a)", "z = h D + b", "y = g(z)"):
+        assert f"| `{line}`" in README
+        assert f"    {line}  " in model
+    (loss,) = re.findall(r"^    L = mean over the batch of  (.*?),", model, re.MULTILINE)
+    assert f"`L` = mean over the batch of `{loss}`" in README
+
+
 def test_the_speed_in_words_is_that_of_the_picture():
     kept = list(json.loads((ROOT / "tests/benchmarks/speed.json").read_text(encoding="utf-8")).values())[-1]
     times = [rates["minitms"] / rates["PyTorch"] for rates in kept["training"].values()]
