@@ -76,7 +76,7 @@ def _backward(W, x, t, importance, layers, activation, hidden):
     dE = da.mT @ x                                  # a = x Eᵀ                   ->  ∂L/∂E = daᵀ x
     if isinstance(W, Weights):
         return Weights(dE, dD), db
-    dW = dD + dE                                    # two v: D = W and E = W    ->  ∂L/∂W = ∂L/∂D + ∂L/∂E
+    dW = dD + dE                                    # D = W and E = W, times 1  ->  ∂L/∂W = ∂L/∂D + ∂L/∂E
     return dW, db
 
 
