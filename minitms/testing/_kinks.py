@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from minitms.testing._params import entry
 from minitms.testing.errors import NotDifferentiableError
 
 __tracebackhide__ = True  # pytest then shows the user's code, not ours
@@ -20,12 +21,12 @@ def not_differentiable(problem, block, v, slope):
     if place:
         what, index, value = place
         raise NotDifferentiableError(
-            f"not differentiable here: {what}{list(index)} = {value:.3g} is at its kink (0), and {sides}. {REMEDY}",
+            f"not differentiable here: {entry(what, index)} = {value:.3g} is at its kink (0), and {sides}. {REMEDY}",
             name,
             index,
         )
     index = _kinked_entry(problem, block, v, step)
-    most = f", most by {name}{list(index)} = {problem.values[block][index]:.6g}" if index is not None else ""
+    most = f", most by {entry(name, index)} = {problem.values[block][index]:.6g}" if index is not None else ""
     raise NotDifferentiableError(
         f"not differentiable here: {sides}{most} (step {step:.1e}). {REMEDY}", name, index
     )
@@ -46,9 +47,9 @@ def _kinked_entry(problem, block, v, step):
     if v[part].size > ALL_ENTRIES:
         return None
     jumps = []
-    for entry in range(part.start, part.stop):
+    for flat in range(part.start, part.stop):
         only = np.zeros_like(v)
-        only[entry] = v[entry]
+        only[flat] = v[flat]
         line = problem.line(only)
         jumps.append(abs(line(step) + line(-step) - 2 * problem.middle))
     return tuple(int(i) for i in np.unravel_index(int(np.argmax(jumps)), shape))

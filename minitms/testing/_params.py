@@ -49,15 +49,18 @@ class Form:
         return _rebuild(self.template, iter(self._with_empty(values)))
 
     def changed(self, given, values):
-        """The first parameter that a callback has changed in what `build` gave it for `values`: its name, or None."""
+        """Which parameter a callback has changed in what `build` gave it for `values`, and how; or None, None."""
         try:
             parts = [part for _, part in _match(self.template, given)]
-        except (TypeError, ValueError):  # a key is gone, or a list has grown
-            return self.names[0]
+        except (TypeError, ValueError):
+            return self.names[0], (
+                "the parts of params have changed after the call: one was added, or taken away. Work on a copy: "
+                "params = copy.deepcopy(params)"
+            )
         for (name, _), value, part in zip(self.everything, self._with_empty(values), parts, strict=True):
             if not np.array_equal(part, value):
-                return name
-        return None
+                return name, f"{name} has changed after the call. Work on a copy: {name} = {name}.copy()"
+        return None, None
 
     def _with_empty(self, values):
         moving = iter(values)
@@ -110,6 +113,11 @@ def scalar_loss(value):
         return float(number)
     except (TypeError, ValueError, OverflowError):
         raise TypeError(f"loss returned {what(value)}; expected one real number") from None
+
+
+def entry(name, index):
+    """An entry as one would write it: W[0, 1], or b of a number."""
+    return f"{name}{list(index)}" if index else name
 
 
 def _name(path, root):

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from minitms.testing._params import as_numbers, scalar_loss, what
+from minitms.testing._params import as_numbers, entry, scalar_loss, what
 from minitms.testing._slopes import RATIO, ROUNDINGS, slope, stairs
 from minitms.testing.errors import GradientError
 
@@ -39,6 +39,7 @@ class Problem:
         self.evaluations = 0
         self.middle = self._loss_at_start()
         self.analytic = self._gradient_at_start()
+        self._undisturbed()
         self.claim = np.concatenate([part.ravel() for part in self.analytic])
         self.pre_activation_places = []
         self.pre_activations = self.pre_activations_at(self.values) if kinks is not None else None
@@ -174,11 +175,18 @@ class Problem:
         arrays = [as_numbers(value) for _, value in named]
         for (name, value), array in zip(named, arrays, strict=True):
             if array is None or array.dtype.kind == "b":
-                raise TypeError(f"{name} returned {what(value)}; expected pre-activations, an array of numbers")
+                of = f" for {name}" if found is not value else ""
+                raise TypeError(f"kinks returned {what(value)}{of}; expected pre-activations, an array of numbers")
         starts = np.cumsum([0, *(array.size for array in arrays)])
-        self.pre_activation_places = [
+        places = [
             (name, array.shape, int(start)) for (name, _), array, start in zip(named, arrays, starts, strict=False)
         ]
+        if self.pre_activation_places not in ([], places):
+            raise ValueError(
+                f"kinks returned shapes {_shapes(self.pre_activation_places)} at params, {_shapes(places)} near to it; "
+                "expected the same shapes at every point, each entry the same pre-activation"
+            )
+        self.pre_activation_places = places
         return np.concatenate([array.ravel() for array in arrays]) if arrays else np.empty(0)
 
     def _loss_at_start(self):
@@ -209,7 +217,7 @@ class Problem:
             if bad.any():
                 index = tuple(int(i) for i in np.argwhere(bad)[0])
                 raise GradientError(
-                    f"gradient by {name}{list(index)} is {part[index]} ({int(bad.sum())} such entries)",
+                    f"gradient by {entry(name, index)} is {part[index]} ({int(bad.sum())} such entries)",
                     name,
                     index,
                     float(part[index]),
@@ -226,10 +234,22 @@ class Problem:
         return parts
 
     def _untouched(self, who, given):
-        name = self.form.changed(given, self.values)
+        name, change = self.form.changed(given, self.values)
         if name:
+            raise GradientError(f"{who} modifies its input: {change}", name, hints={name: "modifies its input"})
+
+    def _undisturbed(self):
+        """`gradient` must leave alone what `loss` closes over, too."""
+        after = scalar_loss(self.loss(self.form.build(self.values)))
+        self.evaluations += 1
+        if not abs(after - self.middle) <= REPEATABLE * max(abs(after), abs(self.middle)):
             raise GradientError(
-                f"{who} modifies its input: {name} has changed after the call. Work on a copy: {name} = {name}.copy()",
-                name,
-                hints={name: "modifies its input"},
+                f"loss at params was {self.middle!r} before gradient was called and is {after!r} after it: gradient "
+                "changes what loss reads. Let it work on a copy of that",
+                self.names[0],
+                hints=dict.fromkeys(self.names, "modifies what the loss reads"),
             )
+
+
+def _shapes(places):
+    return ", ".join(f"{shape}" if name == "kinks" else f"{name} of {shape}" for name, shape, _ in places) or "none"

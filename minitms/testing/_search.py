@@ -39,22 +39,24 @@ class Search:
 
     def _settle(self, blocks):
         """Outcomes of these parameters, by looks through all of them where those are sharp enough for each."""
+        if not blocks:
+            return {}
         if len(blocks) == 1:
             return {blocks[0]: self._alone(blocks[0])}
         looks = self._looks(self._entries(blocks), self.directions)
         if not looks or any(one.odd for one in looks):
             half = len(blocks) // 2
             return self._settle(blocks[:half]) | self._settle(blocks[half:])
-        sharp = {block: [one for one in looks if one.tolerance <= FINE * self._size(one, block)] for block in blocks}
+        sharp = {block: [one for one in looks if self._sharp(one, block)] for block in blocks}
         found = {block: self._outcome(block, sharp[block]) for block in blocks if sharp[block]}
         rest = [block for block in blocks if block not in found]
-        if rest and found:
+        if found:
             return found | self._settle(rest)
-        for block in rest:
-            found[block] = self._outcome(block, looks)
-            if not found[block].resolved:
-                found[block] = self._alone(block)
-        return found
+        return {block: self._alone(block) for block in rest}
+
+    def _sharp(self, one, block):
+        """Whether the slope by this parameter is known as well beside the others as it would be alone."""
+        return one.tolerance <= (FINE + 2 * self.rtol) * self._size(one, block)
 
     def _alone(self, block):
         looks = self._looks(self._entries([block]), self.directions)
@@ -69,8 +71,6 @@ class Search:
         """Outcomes of parameters that are wrong in entries whose slopes no look has shown beside steeper ones."""
         for _ in range(ROUNDS):
             entries = ~self.seen
-            for part in self.problem.parts:
-                entries[part] &= self.seen[part].any()
             if not entries.any():
                 break
             looks = self._looks(entries, min(self.directions, 2), self.largest)

@@ -120,7 +120,7 @@ def slope(line, middle, first, last, size=0.0, own_size=0.0, reach=0.0, noise=0.
     same_side : function of t that says whether no pre-activation changes its sign up to ±2t; None: never
     """
     known = noise > 0
-    rungs, clear, flat, eps, jumps = [], True, True, EPS, 0.0
+    rungs, clear, flat, eps, jumps, kinked = [], True, True, EPS, 0.0, 0.0
     for exponent in range(first, last + 1):
         step = RATIO**exponent
         try:
@@ -152,7 +152,8 @@ def slope(line, middle, first, last, size=0.0, own_size=0.0, reach=0.0, noise=0.
         clear = clear and (same_side is None or same_side(step))
         error = max(noise, floor) / step if rungs or flat else np.inf  # on the first rung: nothing to compare with
         if rungs and abs(jump) > VISIBLE * error and _plateau(jump, rungs[-1].jump):
-            error = abs(jump)
+            kinked = abs(jump)
+        error = max(error, kinked)  # longer steps cross it too
         rung = Rung(step, taken, jump, error, max(noise, floor), clear, floor, changes)
         rungs.append(rung)
         if len(rungs) == 1:
@@ -167,6 +168,8 @@ def slope(line, middle, first, last, size=0.0, own_size=0.0, reach=0.0, noise=0.
     if not known and rungs[1].noise > COARSE * rungs[1].floor:
         jumps = max(jumps, rungs[1].noise)
     error, kink = best.error, _kink(rungs, best)
+    if same_side and not best.same_side:  # what the kinks that it crosses add is at most their jump
+        error += abs(best.jump)
     if kink and same_side and best.same_side and best.step < kink.step:  # it lies farther off
         kink = None
     if kink and abs(kink.jump) < FAINT * max(size, abs(best.slope)):
@@ -254,4 +257,4 @@ def _kink(rungs, chosen):
 
 def _plateau(jump, before):
     """Whether the one-sided slopes differ as on the rung below: a kink lies between them, however small the error."""
-    return 0.5 * abs(before) < abs(jump) < 2 * abs(before)
+    return 0.5 * abs(before) < abs(jump) < 4 * abs(before)  # by a jump of the curvature it is eight times that

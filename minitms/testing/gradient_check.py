@@ -13,6 +13,7 @@ from minitms.testing import report as reports
 from minitms.testing._call import ONE, argument_name, check_functions
 from minitms.testing._entries import add_up, explain, right_along
 from minitms.testing._kinks import entries_do_not_add_up
+from minitms.testing._looks import RESOLVED
 from minitms.testing._params import Form
 from minitms.testing._problem import Problem
 from minitms.testing._search import Search
@@ -54,7 +55,7 @@ def check_grad(
         Number of random directions, at least 1. Half move all entries of a parameter by like amounts, half each in
         proportion to its size.
     rtol : float
-        Accepted error relative to the norm of gradient * v, beyond the rounding of the loss.
+        Accepted error relative to the norm of gradient * v, beyond the rounding of the loss; below 0.05.
     seed : int
         Of the random directions; equal seeds repeat a check exactly.
 
@@ -76,7 +77,8 @@ def check_grad(
         An `AssertionError`: the gradient is wrong, of the wrong shape, not finite, not repeatable, or spoils its input.
     NotDifferentiableError
         Not an `AssertionError`: the loss has a kink at params, or so close that no step between resolves the slope.
-        A jump of the curvature, as of ReLU(z)², is no kink.
+        A jump of the curvature, as of ReLU(z)², is no kink. A slope that is continuous but vertical, as that of
+        abs(w)**1.1 at 0, cannot be told from one.
     TypeError, ValueError
         params, or what the callbacks return, is not as described. Exceptions of the callbacks come through unchanged.
 
@@ -84,7 +86,9 @@ def check_grad(
     -----
     The step is chosen for each direction by itself, and the tolerance is ten times the error that the slopes show at
     that step, so it follows the rounding of the loss; `minitms.testing._slopes` says how. A slope is checked if that
-    tolerance is at most 5 % of it, or of the slopes around where it is 0.
+    tolerance is at most 5 % of it, or of the slopes around where it is 0. That goes for a parameter as a whole: what
+    rounding hides of one entry, or of a parameter whose claimed slope is 0 but for the rounding of the whole gradient,
+    stays hidden.
 
     Examples
     --------
@@ -98,6 +102,8 @@ def check_grad(
         raise TypeError(f"check_grad got {1 + len(more)} params; expected loss, gradient and one params: {ONE}")
     check_functions(loss=loss, gradient=gradient, **({} if kinks is None else {"kinks": kinks}))
     directions, rtol = _checks.integer("directions", directions, at_least=1), _checks.number("rtol", rtol, at_least=0.0)
+    if rtol >= RESOLVED:
+        raise ValueError(f"rtol is {rtol}; expected less than {RESOLVED}: beyond it a tolerance checks nothing")
     seed = _checks.seed(seed)
     problem = Problem(loss, gradient, kinks, Form(params, argument_name(loss)))
     random = np.random.default_rng(seed)

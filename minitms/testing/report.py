@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from minitms.testing._params import entry
 from minitms.testing._slopes import Slope
 from minitms.testing.errors import GradientError
 
@@ -140,7 +141,7 @@ def fail(problem, outcomes, wrong, hints, seed):
     first = wrong[0]
     name, index = first.outcome.name, first.worst()[0]
     analytic, numeric = float(first.analytic[index]), float(first.numeric[index])
-    headline = f"gradient by {name} is wrong at {name}{list(index)}: analytic {analytic:.10g}, numeric {numeric:.10g}"
+    headline = f"gradient by {name} is wrong at {entry(name, index)}: analytic {analytic:.10g}, numeric {numeric:.10g}"
     if not first.wrong.any():
         headline = f"gradient by {name} is wrong along a random direction, in no entry by enough to be seen alone"
     shown = next((explained.outcome.name for explained in wrong if explained.outcome.name in hints), None)

@@ -460,6 +460,7 @@ def test_bad_input(loss, gradient, params, error, said):
         ({"rtol": -1.0}, ValueError),
         ({"seed": -1}, ValueError),
         ({"kinks": 1}, TypeError),
+        ({"rtol": 0.05}, ValueError),  # would check nothing
     ],
 )
 def test_bad_options(arguments, error):
@@ -483,6 +484,82 @@ def test_randomness_and_side_effects_are_named():
     with pytest.raises(GradientError):
         check_grad(square, lambda p: p.__imul__(2), given_params)
     np.testing.assert_array_equal(given_params, P)
+
+
+def test_what_the_loss_closes_over_is_left_alone():
+    """In place and idempotent: loss and gradient repeat themselves, but the loss is another one afterwards."""
+    for change in (lambda x: np.round(x, 2, out=x), lambda x: np.maximum(x, 0, out=x)):
+        x = np.random.default_rng(1).normal(size=(5, P.size))
+
+        def gradient(p, x=x, change=change):
+            change(x)
+            return 2 * x.T @ (x @ p)
+
+        with pytest.raises(GradientError, match="gradient changes what loss reads"):
+            check_grad(lambda p, x=x: float(((x @ p) ** 2).sum()), gradient, P.copy())
+
+
+def test_the_pre_activations_are_the_same_ones_everywhere():
+    p = np.array([0.1, -0.2, 0.6])
+    for kinks, said in (
+        (lambda p: p[p > -0.2 - 1e-9], r"shapes \(3,\) at params, \(2,\) near"),
+        (lambda p: {"z": p, "a": p[p > -0.2 - 1e-9]}, r"z of \(3,\), a of \(3,\) at params"),
+    ):
+        with pytest.raises(ValueError, match=said):
+            check_grad(lambda p: np.maximum(p, 0).sum(), lambda p: p > 0, p, kinks=kinks)
+    with pytest.raises(TypeError, match="kinks returned a dict for z"):
+        check_grad(lambda p: np.maximum(p, 0).sum(), lambda p: p > 0, p, kinks=lambda p: {"z": {"inner": p}})
+
+
+def test_the_gradient_by_a_number_is_wrong_at_that_number():
+    with pytest.raises(GradientError, match="gradient by b is wrong at b: analytic"):
+        check_grad(lambda p: p["a"] * p["b"], lambda p: {"a": p["b"], "b": 2 * p["a"]}, {"a": 0.4, "b": 0.7})
+
+
+ROUGH = {  # near a kink steps are short, so a slope known to 1e-4 stands beside one that would show exactly
+    "two entries": (
+        lambda p: abs(p[0] - 1) + 0.01 * np.sin(p[1]),
+        lambda p, c: np.array([np.sign(p[0] - 1), c * 0.01 * np.cos(p[1])]),
+        np.array([1 + 1e-11, 0.4]),
+        1e-8,
+    ),
+    "two parameters": (
+        lambda p: abs(p["a"] - 1) + 0.01 * np.sin(p["b"]),
+        lambda p, c: {"a": np.sign(p["a"] - 1), "b": c * 0.01 * np.cos(p["b"])},
+        {"a": 1 + 1e-9, "b": 0.4},
+        1e-8,
+    ),
+    "a large rtol": (
+        lambda p: p["a"] ** 2 + 1e-3 * np.sin(p["b"]),
+        lambda p, c: {"a": 2 * p["a"], "b": c * 1e-3 * np.cos(p["b"])},
+        {"a": 1.0, "b": 0.4},
+        1e-5,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", ROUGH)
+def test_what_is_measured_roughly_beside_others_is_measured_alone(name):
+    loss, gradient, params, rtol = ROUGH[name]
+    assert check_grad(loss, lambda p: gradient(p, 1.0), params, rtol=rtol).ok
+    with pytest.raises(GradientError, match=r"wrong at (p\[1\]|b)"):
+        check_grad(loss, lambda p: gradient(p, 1.03), params, rtol=rtol)
+
+
+@pytest.mark.parametrize("scale", [1e5, 1e6])
+@pytest.mark.parametrize("kinks", [None, lambda p: p[1:]])
+def test_kinks_close_by_beside_a_steep_slope_are_no_error(scale, kinks):
+    def loss(p):
+        return scale * p[0] ** 2 + np.maximum(p[1:], 0).sum()
+
+    for seed in range(10):
+        try:
+            check_grad(
+                loss, lambda p: np.r_[2 * scale * p[0], p[1:] > 0], np.array([1, 1e-6, -1e-6, 1e-9]), kinks=kinks,
+                seed=seed,
+            )
+        except NotDifferentiableError:
+            assert kinks is None  # which it cannot know without
 
 
 def test_the_domain_of_the_loss_may_end_nearby():
