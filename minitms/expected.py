@@ -34,13 +34,11 @@ feature at a time in closed form; `minitms.polytope_losses` follows them to poly
 
 The number of sets and of pieces doubles with every feature, so features under a ReLU that are on in any combination are
 served up to n = 5. One neuron and two features have a jitted voice, `minitms.fast.newton`, for millions of models.
-
-Tom McGrath was the first to solve the ReLU loss of one neuron and two features exactly, without a bias, in a comment to
-the paper (Elhage et al., 2022).
 """
 
 from __future__ import annotations
 
+import copy
 from itertools import combinations
 from typing import NamedTuple
 
@@ -57,6 +55,7 @@ from minitms.weights import single
 ALONE = ("at_most_one", "exactly_one")  # patterns in which no two features are on together
 MOST_FEATURES = 5      # of a ReLU model whose features can be on in any combination; one more costs 100 times as much
 POINTS_AT_ONCE = 2**18  # models times nodes in one pass, which bounds the memory
+ENTRIES_AT_ONCE = 2**20  # ... as do so many entries of the matrices A, of some models or of some rows
 GROUP = 2**9           # one-neuron models until it is known how long they take
 LARGEST = _checks.IMPORTANCE_LIMITS["float64"]  # of weights, biases, importances: I W⁴ still fits into float64
 
@@ -271,14 +270,36 @@ class _Models:
             arrays = x, self.pair_probabilities(), self.importance, True, loss, gradient
             _share(lambda first, last: newton.evaluate_range(*arrays, first, last), len(x))
             return loss, gradient[:, None, :2], gradient[:, 2:]
-        A = self.W.mT @ self.W
-        L, G, db = _relu(self, A) if self.relu else _linear(self, A)                      # G = ∂L/∂A
-        return L, self.W @ (G + G.mT), db                                                  # ∂L/∂W = W (G + Gᵀ)
+        K, m, n = self.W.shape
+        L, dW, db = np.zeros(K), np.zeros((K, m, n)), np.empty((K, n))
+        terms = _linear if not self.relu else _relu_alone if self.pattern in ALONE else _relu
+        for models in _pieces(K, n * n):
+            part, (W_, dW_) = self._part(models), (self.W[models], dW[models])
+            for rows in _pieces(n, n * len(W_)):
+                A = W_[:, :, rows].mT @ W_
+                loss, G, db[models, rows] = terms(part, A, rows)                           # G = ∂L/∂A, these rows of it
+                L[models] += loss
+                dW_ += W_[:, :, rows] @ G                                                  # ∂L/∂W = W (G + Gᵀ)
+                dW_[:, :, rows] += W_ @ G.mT
+        return L, dW, db
+
+    def _part(self, models):
+        """Some of the models."""
+        part = copy.copy(self)
+        for name in ("W", "b", "density", "importance"):
+            setattr(part, name, getattr(self, name)[models])
+        return part
 
     def pair_probabilities(self):
         """Probabilities of (none, first alone, second alone, both) for n = 2, (K, 4)."""
         sets = dict(_on_sets(self.pattern, self.density))
         return np.stack([sets.get(on, np.zeros(len(self.W))) for on in ((), (0,), (1,), (0, 1))], axis=-1)
+
+
+def _pieces(count, entries):
+    """Slices of `count` things of so many entries each, with ENTRIES_AT_ONCE in a slice if one thing has no more."""
+    size = max(1, ENTRIES_AT_ONCE // entries)
+    return [slice(first, min(first + size, count)) for first in range(0, count, size)]
 
 
 def _below_limit(name, array):
@@ -313,54 +334,52 @@ def _one(density):
         yield (j,), density[:, j]
 
 
-def _linear(model, A):
-    """L (K,), ∂L/∂A (K, n, n) and ∂L/∂b (K, n) of linear models, from mean and covariance of x."""
-    s, importance = model.density, model.importance[..., None]
-    n = s.shape[-1]
-    mu = s / 2                                                        # E x_j = s_j/2, whatever the pattern
-    outer = s[:, :, None] * s[:, None, :]
-    alone = np.zeros_like(outer)
-    second = _checks.lookup("pattern", model.pattern, {               # E x_j x_k for j != k ...
-        "independent": outer / 4, "together": np.repeat(s[:, :, None] / 4, n, axis=-1),
-        "at_most_one": alone, "exactly_one": alone,
-    })  # fmt: skip
-    diagonal = np.arange(n)
-    second[:, diagonal, diagonal] = s / 3                             # ... and E x_j² = s_j/3
-    C = second - outer / 4
+# The terms of the loss from some outputs i, whose rows of A = WᵀW these are, (K, rows, n): L (K,), the rows of ∂L/∂A,
+# and ∂L/∂b (K, rows).
 
-    M = A - np.eye(n)                                                 # residual z - x = M x + b
-    e = M @ mu[..., None] + model.b[..., None]                        # its mean, (K, n, 1)
-    MC = M @ C
+
+def _linear(model, A, rows):
+    """Of linear models, from mean and covariance of x."""
+    s, importance = model.density[:, None, :], model.importance[:, rows, None]
+    mu = s / 2                                                        # E x_j = s_j/2, whatever the pattern
+    M = A                                                             # residual z - x = M x + b, M = A - 1
+    M[:, np.arange(A.shape[1]), np.arange(A.shape[2])[rows]] -= 1
+    mean = M @ mu.mT
+    e = mean + model.b[:, rows, None]                                 # its mean, (K, rows, 1)
+    MC = _checks.lookup("pattern", model.pattern, {                   # C_jj = E x_j² - μ_j² = s_j/3 - s_j²/4 ...
+        "independent": lambda: M * (s / 3 - s * s / 4),               # ... and for j != k: C_jk = 0
+        "together": lambda: M * (s / 12) + M.sum(axis=-1, keepdims=True) * (s / 4 - s * s / 4),  # = s/4 - s²/4
+        "at_most_one": lambda: M * (s / 3) - mean * mu,               # = -μ_j μ_k
+        "exactly_one": lambda: M * (s / 3) - mean * mu,
+    })()  # fmt: skip
     L = (importance * ((MC * M).sum(axis=-1, keepdims=True) + e**2)).sum(axis=(-2, -1))
-    G = 2 * importance * (MC + e * mu[:, None, :])
+    G = 2 * importance * (MC + e * mu)
     db = 2 * importance * e
     return L, G, db[..., 0]
 
 
-def _relu(model, A):
-    """L (K,), ∂L/∂A (K, n, n) and ∂L/∂b (K, n) of ReLU models."""
-    K, n = model.b.shape
-    if model.pattern in ALONE:
-        return _relu_alone(model, A)
-    L, G, db = np.zeros(K), np.zeros((K, n, n)), np.zeros((K, n))
+def _relu(model, A, rows):
+    """Of ReLU models whose features can be on together."""
+    L, G, db = np.zeros(len(A)), np.zeros(A.shape), np.zeros(A.shape[:2])
     for on, probability in _on_sets(model.pattern, model.density):
-        for i in range(n):
+        for row, i in enumerate(range(A.shape[2])[rows]):
             # The output's own feature comes first, since that variable is the one integrated by hand.
             order = [j for j in on if j == i] + [j for j in on if j != i]
             weight = probability * model.importance[:, i]
-            J, J_c, J_b = _cube(A[:, i, order], model.b[:, i], own=i in on)
+            J, J_c, J_b = _cube(A[:, row, order], model.b[:, i], own=i in on)
             L += weight * J
-            G[:, i, order] += weight[:, None] * J_c
-            db[:, i] += weight * J_b
+            G[:, row, order] += weight[:, None] * J_c
+            db[:, row] += weight * J_b
     return L, G, db
 
 
-def _relu_alone(model, A):
-    """`_relu` where no two features are on together: every output against every single feature, all at once."""
-    alone, importance, b = model.density, model.importance, model.b
-    none = np.maximum(1 - alone.sum(axis=-1, keepdims=True), 0)
-    J, J_c, J_b = _segment(A, b[:, :, None], own=np.eye(b.shape[-1]))  # (K, n, n): output i while feature j is on
-    weight = importance[:, :, None] * alone[:, None, :]
+def _relu_alone(model, A, rows):
+    """Of ReLU models of which no two features are on together: every output against every feature, all at once."""
+    s, importance, b = model.density, model.importance[:, rows], model.b[:, rows]
+    none = np.maximum(1 - s.sum(axis=-1, keepdims=True), 0)
+    j = np.arange(A.shape[2])
+    J, J_c, J_b = _segment(A, b[:, :, None], own=j[rows, None] == j)  # (K, rows, n): output i while feature j is on
+    weight = importance[:, :, None] * s[:, None, :]
     y = np.maximum(b, 0)                                              # the answer while nothing is on
     L = (weight * J).sum(axis=(-2, -1)) + (importance * none * y**2).sum(axis=-1)
     return L, weight * J_c, (weight * J_b).sum(axis=-1) + importance * none * 2 * y

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from minitms import _pace
 from minitms.draws import HELD_OUT, batch_key
 from minitms.expected import expected_loss
 from minitms.fast import training as fast
@@ -39,27 +40,29 @@ def check_finite(losses, theta, step, plan):
         )
 
 
-def final_losses(plan, theta):
+def final_losses(plan, theta, progress=False):
     """The loss of every model: exact where there is such a form, else on examples that training has not seen."""
     W, b, source = plan.layout.W(theta), plan.layout.b(theta), plan.source
     if plan.exact:
         pattern = (source.pattern,) if source.pattern != "independent" else ()
         W, b = W.astype(np.float64), b.astype(np.float64)
         return expected_loss(W, b, source.density, source.importance, plan.activation, *pattern)
-    return {"numba": fast.losses, "numpy": losses_by_numpy}[plan.engine](plan, theta)
+    return {"numba": fast.losses, "numpy": losses_by_numpy}[plan.engine](plan, theta, progress)
 
 
-def losses_by_numpy(plan, theta):
+def losses_by_numpy(plan, theta, progress=False):
     """The loss of every model (restarts, ...) on examples that training has not seen, or on the fixed ones."""
     rows = theta.reshape(theta.shape[0], -1, theta.shape[-1])
     final = np.empty(rows.shape[:-1])
-    for k in range(rows.shape[1]):  # the same examples for all restarts
-        source = plan.source.take(np.array([k]))
-        alone = replace(plan, source=source, batch_size=fast.HELD_OUT_EXAMPLES)
-        (x,), (target,) = alone.batch(batch_key(plan.seed, HELD_OUT, np.array([k]), 0))
-        for r, row in enumerate(rows[:, k]):
-            final[r, k] = loss(plan.layout.W(row), plan.layout.b(row), x, source.importance[0], plan.activation,
-                               hidden=plan.hidden, target=target)
+    with _pace.bar(final.size, " final losses", progress) as bar:
+        for k in range(rows.shape[1]):  # the same examples for all restarts
+            source = plan.source.take(np.array([k]))
+            alone = replace(plan, source=source, batch_size=fast.HELD_OUT_EXAMPLES)
+            (x,), (target,) = alone.batch(batch_key(plan.seed, HELD_OUT, np.array([k]), 0))
+            for r, row in enumerate(rows[:, k]):
+                final[r, k] = loss(plan.layout.W(row), plan.layout.b(row), x, source.importance[0], plan.activation,
+                                   hidden=plan.hidden, target=target)
+                bar.update()
     return final.reshape(theta.shape[:-1])
 
 

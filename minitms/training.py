@@ -168,9 +168,10 @@ def train(
     theta = _start(initial, plan)
     train_all = _in_process if executor is None else _on_executor
     theta, history, kept = train_all(plan, theta, checkpoint, executor, progress)
-    final = final_losses(plan, theta)
-    if plan.rates.sum() >= 1:
-        judge(final, final_losses(plan, constant_answer(plan)), plan.steps)
+    with _all_is_trained(checkpoint):
+        final = final_losses(plan, theta, progress)
+        if plan.rates.sum() >= 1:
+            judge(final, final_losses(plan, constant_answer(plan), progress), plan.steps)
     W, b = plan.layout.W, plan.layout.b
     snapshots = Snapshots(plan.snapshot_steps, W(kept), b(kept)) if len(plan.snapshot_steps) else None
     return TrainingRun(W(theta), b(theta), final, history, plan.record_steps, plan.seed, features, plan.activation,
@@ -260,7 +261,8 @@ def _check_memory(plan):
     layout, itemsize, snapshots = plan.layout, np.dtype(plan.dtype).itemsize, len(plan.snapshot_steps)
     n, m = layout.n, layout.m
     if plan.engine == "numpy":
-        batch = plan.models * plan.batch_size * (4 * n + 2 * m) * 8
+        scored = 0 if plan.exact or isinstance(plan.source, Examples) else fast.HELD_OUT_EXAMPLES
+        batch = max(plan.models * plan.batch_size, scored) * (4 * n + 2 * m) * 8
     else:  # gradients of parts of the batch of a few models, and what a thread of one neuron sorts
         batch = min(plan.models, fast.FEW_MODELS) * -(-plan.batch_size // BLOCK) * layout.size * itemsize
         batch += numba.get_num_threads() * 10 * plan.batch_size * itemsize
@@ -344,6 +346,18 @@ def _in_process(plan, theta, checkpoint, executor, progress):
             saved.now_and_then(last)
             threads.answer()
     return saved.theta, np.concatenate(saved.history, axis=-1), saved.kept
+
+
+@contextlib.contextmanager
+def _all_is_trained(checkpoint):
+    """What Ctrl-C says after the last step."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        kept = "lost; with checkpoint=FOLDER it is kept" if checkpoint is None else (
+            "kept in the checkpoint: run the same call again to have them"
+        )
+        raise KeyboardInterrupt(f"stopped in the final losses, after all steps; what was trained is {kept}") from None
 
 
 def _advance(plan, saved, threads):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import tracemalloc
 from fractions import Fraction
 from itertools import combinations, pairwise
 
@@ -216,13 +217,44 @@ def test_linear_equals_rational_arithmetic(pattern):
         assert abs(got - float(exact)) <= 1e-12 * float(exact)
 
 
+@pytest.mark.parametrize("activation", ["linear", "relu"])
+@pytest.mark.parametrize("pattern", PATTERNS)
+def test_in_pieces_is_as_in_one_piece(activation, pattern, monkeypatch):
+    """Of models, where several fit into a piece, and of rows of A, where one model does not."""
+    rng = np.random.default_rng(5)
+    n = 4
+    W, b, importance = rng.normal(size=(7, 2, n)), 0.1 * rng.normal(size=(7, n)), rng.uniform(0, 2, (7, n))
+    density = rng.uniform(0, 1 / n, (7, n))
+    if pattern == "together":
+        density[:] = density[:, :1]
+    model = W, b, None if pattern == "exactly_one" else density, importance, activation, pattern
+    whole = expected_loss(*model), *expected_gradients(*model)
+    for entries in (3 * n * n, 3 * n, 1):
+        monkeypatch.setattr(expected, "ENTRIES_AT_ONCE", entries)
+        for got, one in zip((expected_loss(*model), *expected_gradients(*model)), whole, strict=True):
+            np.testing.assert_allclose(got, one, rtol=1e-12, atol=1e-15)
+
+
+@pytest.mark.parametrize(("activation", "pattern"), [("linear", "independent"), ("relu", "at_most_one")])
+def test_no_matrix_of_all_pairs_of_features_is_made(activation, pattern):
+    n = 5000
+    tracemalloc.start()
+    try:
+        loss = expected_loss(np.full((1, n), 0.1), np.zeros(n), 0.5 / n, activation=activation, pattern=pattern)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert loss > 0
+    assert peak < 8 * n * n
+
+
 # ---- Two voices, one meaning -------------------------------------------------------------------------------
 
 
 def readable(W, b, density, importance, pattern="independent"):
     """Loss and gradients by the NumPy of `expected`, also where `expected_loss` takes the jitted kernel."""
     model = expected._Models(W, b, density, importance, "relu", pattern)
-    L, G, db = expected._relu(model, model.W.mT @ model.W)
+    L, G, db = expected._relu(model, model.W.mT @ model.W, slice(None))
     return L.reshape(model.stack), model.W @ (G + G.mT), db
 
 

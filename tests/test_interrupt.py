@@ -12,10 +12,13 @@ import threading
 from pathlib import Path
 
 import numba
+import numpy as np
 import pytest
 
-from minitms import _interrupt
+import minitms as tms
+from minitms import _interrupt, judge
 from minitms._interrupt import WAITING, Note, noted
+from minitms.fast import training as fast
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -203,6 +206,32 @@ def start(code, cache=None, **names):
     guard.daemon = True
     guard.start()
     return process
+
+
+@pytest.mark.parametrize("engine", ["numba", "numpy"])
+def test_ctrl_c_in_the_final_losses(engine, tmp_path, monkeypatch):
+    """It is heard between two parts of them, and what was trained is not lost."""
+    call = {"features": tms.SparseFeatures(6, 0.3), "n_hidden": 2, "steps": 3, "batch_size": 1, "restarts": 40,
+            "seed": 0, "engine": engine, "progress": False}  # fmt: skip
+    expected, scored = tms.train(**call).loss, []
+    where, name = (fast, "advance") if engine == "numba" else (judge, "loss")
+    whole = getattr(where, name)
+
+    def pressed(*arguments, **more):
+        if engine == "numpy" or arguments[5] == fast.SCORE:
+            scored.append(1)
+            if len(scored) == 3:
+                os.kill(os.getpid(), signal.SIGINT)
+        return whole(*arguments, **more)
+
+    monkeypatch.setattr(where, name, pressed)
+    for checkpoint, said in ((tmp_path / "run", "is kept in the checkpoint"), (None, "is lost; with checkpoint=")):
+        scored.clear()
+        with pytest.raises(KeyboardInterrupt, match=f"final losses, after all steps; what was trained {said}"):
+            tms.train(**call, checkpoint=checkpoint)
+        assert len(scored) < 40
+    monkeypatch.undo()
+    np.testing.assert_array_equal(tms.train(**call, checkpoint=tmp_path / "run").loss, expected)
 
 
 @pytest.mark.skipif(numba.config.DISABLE_JIT, reason="nothing is compiled")

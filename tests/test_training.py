@@ -501,6 +501,7 @@ def test_a_word_is_kept_as_what_can_be_read_back(tmp_path):
         {"snapshots": 10**13, "steps": 10**14},
         {"batch_size": 4 * 10**8, "engine": "numpy"},
         {"batch_size": 4 * 10**8, "n_hidden": 10, "tied": False},
+        {"features": tms.SparseFeatures(10**6, 0.1), "engine": "numpy", "batch_size": 1},  # what the final loss takes
         {"steps": 10**15},
     ],
 )

@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from minitms import _pace
 from minitms.adam import Step, adam_update, constants
 from minitms.draws import BLOCK, HELD_OUT, TRAINING
 from minitms.fast import one_neuron
@@ -175,7 +176,7 @@ def engine(plan, saved, threads):
     return take
 
 
-def losses(plan, theta):
+def losses(plan, theta, progress=False):
     """The loss of every model, (...): on fresh examples, the same for all restarts, or on the fixed ones."""
     rows, dtype = theta.reshape(-1, theta.shape[-1]), theta.dtype
     examples = plan.source.count if isinstance(plan.source, Examples) else HELD_OUT_EXAMPLES
@@ -186,11 +187,17 @@ def losses(plan, theta):
     sums, adam = np.empty((len(parts), 1)), (Step(*np.zeros((3, 1), dtype)), constants(0.0, dtype))
     job = Job(plan.seed, HELD_OUT, 0, 0, dtype.type(0), np.array([True]), sums)
     room, stretches, state = _own_room(chain, way, dtype), by_way(way, parts), State(rows, rows, rows)
-    with Threads() as threads:
-        threads.share_steps(
-            lambda *ranges: advance(*ranges, stretches, SCORE, parts, state, chain, taken, job, room(), adam),
-            len(parts), 1,
-        )  # fmt: skip
+
+    def score(first, last, *step):
+        advance(first, last, *step, stretches, SCORE, parts, state, chain, taken, job, room(), adam)
+
+    with Threads() as threads, _pace.bar(len(rows), " final losses", progress) as bar:
+        for start, end in _pace.chunks(0, len(parts), size=threads.count):
+            threads.share_steps(
+                lambda first, last, *step, start=start: score(start + first, start + last, *step), end - start, 1
+            )
+            bar.update((end - start) / len(ranges))
+            threads.answer()
     return (sums.reshape(len(rows), -1).sum(axis=-1) / examples).reshape(theta.shape[:-1])
 
 
