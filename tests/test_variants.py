@@ -286,7 +286,7 @@ E, D = np.ones((3, N)), np.zeros((3, N))
     ({"initial": ([E, D], 0.0), "tied": False}, ValueError, r"a pair, a tuple \(encoder, decoder\); got list"),
     ({"initial": ((E, D, D), 0.0), "tied": False}, ValueError, r"a pair, a tuple \(encoder, decoder\); got tuple"),
     ({"initial": ((E, D.T), 0.0), "tied": False}, ValueError, r"initial decoder has shape \(6, 3\); .*\(1, 2, 3, 6\)"),
-    ({"initial": ((E[:2], D), 0.0), "tied": False}, ValueError, r"initial encoder has shape \(2, 6\); .*\(1, 2, 3, 6\)"),
+    ({"initial": ((E[:2], D), 0.0), "tied": False}, ValueError, r"initial encoder has shape \(2, 6\); .*\(1, 2, 3, 6"),
     ({"initial": ((E, D * np.nan), 0.0), "tied": False}, ValueError, "initial decoder holds nan"),
     ({"initial": (E, 0.0), "tied": False}, ValueError, "tied is False, so the initial weights are a pair"),
     ({"initial": tms.Weights(E, D), "tied": False}, TypeError, r"expected \(\(encoder, decoder\), b\)"),
