@@ -153,8 +153,8 @@ class SparseFeatures:
         positive = self.density[self.density > 0]
         if self.pattern != "independent" and positive.min(initial=1) < LEAST:
             raise ValueError(
-                f"density holds {_checks.plainly(positive.min(), LEAST)}; expected 0 or at least {LEAST:g} with pattern "
-                f"{self.pattern!r}: what decides of a set is one of 2^24 numbers in float32"
+                f"density holds {_checks.plainly(positive.min(), LEAST)}; expected 0 or at least {LEAST:g} with "
+                f"pattern {self.pattern!r}: what decides of a set is one of 2^24 numbers in float32"
             )
         for label in np.unique(self.sets):
             density = self.density[..., self.sets == label]

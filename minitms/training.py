@@ -300,7 +300,7 @@ def _start(initial, plan):
     elif isinstance(W, tuple) and len(W) == 2:  # of whatever broadcasts, and not of matrices alone
         W = Weights(*W)
     if isinstance(W, Weights) == plan.tied:
-        form = "one array W" if plan.tied else "a pair, a tuple (encoder, decoder)"
+        form = "one array W" if plan.tied else "a pair (encoder, decoder), a tuple"
         raise ValueError(f"tied is {plan.tied}, so the initial weights are {form}; got {type(W).__name__}")
     parts = {"W": W} if plan.tied else W._asdict()
     given = [_given(f"initial {name}", array, shape, plan.dtype) for name, array in parts.items()]

@@ -173,7 +173,7 @@ def test_an_unfinished_run_where_nothing_can_be_written_is_refused(tmp_path, rea
     run(tmp_path / "run")
     (tmp_path / "run" / piece).unlink()
     read_only()
-    with pytest.raises(OSError, match="cannot be written to, and there is no .*: Read-only file system"):
+    with pytest.raises(OSError, match=r"cannot be written to, and there is no .*: Read-only file system"):
         run(tmp_path / "run")
 
 

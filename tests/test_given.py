@@ -351,7 +351,7 @@ CLOSE = {
     "W": (lambda: tms.expected_loss([[OVER, 1.0]], b, 0.5), "holds (.*);"),
     "initial": (lambda: train(dtype="float64", initial=(OVER, 0.0)), "holds (.*);"),
     "importance": (lambda: train(features=tms.SparseFeatures(2, 0.5, 1e15 * (1 + 1e-9))), "importance is (.*) where"),
-    "x": (lambda: train(features=tms.Examples([[31_622_790.0]])), "x is (.*) where"),
+    "x": (lambda: train(features=tms.Examples([[31_622_801.0]])), "x is (.*) where"),
     "float32": (lambda: train(weight_decay=3.402824e38), "weight_decay is (.*) where"),
     "an axis": (lambda: phase_diagram(densities=[0.5, 1 + 1e-9]), "runs from 0.5 to (.*);"),
     "a file": (lambda: increasing("densities", np.array([0.5, 1 + 1e-9]), 0.0, 1.0), "runs from 0.5 to (.*);"),

@@ -283,8 +283,8 @@ E, D = np.ones((3, N)), np.zeros((3, N))
 @pytest.mark.parametrize(("wrong", "error", "message"), [
     ({"initial": (E, 0.0), "tied": False}, ValueError, r"tied is False, so .* a pair .*; got ndarray"),
     ({"initial": ((E, D), 0.0)}, ValueError, r"tied is True, so the initial weights are one array W; got Weights"),
-    ({"initial": ([E, D], 0.0), "tied": False}, ValueError, r"a pair, a tuple \(encoder, decoder\); got list"),
-    ({"initial": ((E, D, D), 0.0), "tied": False}, ValueError, r"a pair, a tuple \(encoder, decoder\); got tuple"),
+    ({"initial": ([E, D], 0.0), "tied": False}, ValueError, r"a pair \(encoder, decoder\), a tuple; got list"),
+    ({"initial": ((E, D, D), 0.0), "tied": False}, ValueError, r"a pair \(encoder, decoder\), a tuple; got tuple"),
     ({"initial": ((E, D.T), 0.0), "tied": False}, ValueError, r"initial decoder has shape \(6, 3\); .*\(1, 2, 3, 6\)"),
     ({"initial": ((E[:2], D), 0.0), "tied": False}, ValueError, r"initial encoder has shape \(2, 6\); .*\(1, 2, 3, 6"),
     ({"initial": ((E, D * np.nan), 0.0), "tied": False}, ValueError, "initial decoder holds nan"),
