@@ -170,8 +170,8 @@ def trainable(name: str, largest: np.ndarray, dtype, power: int = 1) -> None:
     strange = (largest > most) | ((largest > 0) & (largest < 1 / most))
     if strange.any():
         raise ValueError(
-            f"{name} is {plainly(largest[strange].flat[0], most)} where it is largest; expected {1 / most:g} to {most:g} "
-            f"there, or 0, for training in {dtype}, or the squares of gradients overflow or vanish"
+            f"{name} is {plainly(largest[strange].flat[0], most)} where it is largest; expected {1 / most:g} to "
+            f"{most:g} there, or 0, for training in {dtype}, or the squares of gradients overflow or vanish"
         )
 
 

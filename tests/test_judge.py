@@ -70,7 +70,7 @@ def test_a_run_is_compared_with_the_best_constant_that_its_output_can_give(activ
     constant = ((x - best) ** 2).mean(axis=0).sum()
     options = {"steps": 30, "schedule": "constant", "restarts": 1, "seed": 0}
     with pytest.raises(tms.DivergenceError, match=f"best constant answer, {constant:.4g} "):
-        tms.train(tms.Examples(x), 2, activation, learning_rate=30.0, initial=(0.1, 1e4), **options)
+        tms.train(tms.Examples(x), 2, activation, learning_rate=30.0, initial=(0.0, 1e4), **options)
     for text in (tms.DivergenceError.__doc__, tms.train.__doc__):
         assert "the best constant" in (words := " ".join(text.split()))
         assert "max(E t_i, 0) from a ReLU" in words
