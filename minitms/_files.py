@@ -38,7 +38,7 @@ def open_file(path: Path):
     return open(path, "rb")
 
 
-def reason(error: OSError, path: Path) -> str:
+def reason(error: OSError, path: Path) -> str | None:
     """Why nothing could be made at a path, in words."""
     missing = isinstance(error, FileNotFoundError)
     return f"there is no folder {str(path.parent)!r}; make it first" if missing else error.strerror

@@ -32,7 +32,7 @@ class DivergenceError(ArithmeticError):
 
 
 def check_finite(losses, theta, step, plan):
-    """Whether the losses of a chunk are numbers, and the weights after it numbers of which there is a loss."""
+    """Raise DivergenceError unless the losses of a chunk are numbers, and the weights after it such as have a loss."""
     finite = np.isfinite(losses).all(axis=-1) & np.isfinite(theta).all(axis=-1)
     sound = finite & (np.abs(theta).max(axis=-1).astype(np.float64) <= _checks.LARGEST)
     if not sound.all():

@@ -302,7 +302,7 @@ def _start(initial, plan):
     if isinstance(W, Weights) == plan.tied:
         form = "one array W" if plan.tied else "a pair (encoder, decoder), a tuple"
         raise ValueError(f"tied is {plan.tied}, so the initial weights are {form}; got {type(W).__name__}")
-    parts = {"W": W} if plan.tied else W._asdict()
+    parts = W._asdict() if isinstance(W, Weights) else {"W": W}
     given = [_given(f"initial {name}", array, shape, plan.dtype) for name, array in parts.items()]
     b = _given("initial b", b, (*stack, layout.n), plan.dtype)
     return np.ascontiguousarray(layout.row(given[0] if plan.tied else Weights(*given), b))

@@ -256,12 +256,12 @@ def train_rows(first_row, last_row, count, state, data, adam, floor, job, batch,
 
 
 def serves(plan) -> bool:
-    """Whether this file knows the model: plain, with one neuron and two independent features; |x| is left to others."""
+    """Whether this file knows the model: plain, with one neuron and two independent features."""
     source, layout = plan.source, plan.layout
     return (
         (layout.m, layout.n, layout.tied, plan.rectified) == (1, 2, True, False)
         and isinstance(source, SparseFeatures) and source.is_plain
-        and (source.pattern, source.target) == ("independent", "x")
+        and (source.pattern, source.target) == ("independent", "x")  # |x| = x keeps the bits of the general kernels
     )
 
 
