@@ -23,6 +23,7 @@ DTYPES: tuple[str, ...] = get_args(_words.DtypeWord)
 
 SEED_LIMIT = 2**63
 IMPORTANCE_LIMITS = {"float32": 1e15, "float64": 1e50}
+LARGEST = IMPORTANCE_LIMITS["float64"]  # of weights, biases, importances: I W⁴ still fits into float64
 
 
 def choice(name: str, value, allowed):
@@ -153,7 +154,8 @@ def fits(name: str, array, dtype) -> np.ndarray:
     largest, least, most = (float(number) for number in (np.abs(array).max(initial=0), limits.tiny, limits.max))
     if largest > most or 0 < largest < least:
         raise ValueError(
-            f"{name} is {largest:g} where it is largest; expected {least:g} to {most:g}, the range of {limits.dtype}"
+            f"{name} is {plainly(largest)} where it is largest; expected {least:g} to {most:g}, "
+            f"the range of {limits.dtype}"
             + ("; float64 has more" if limits.bits == 32 else "")
         )
     return np.asarray(array).astype(dtype)
@@ -168,8 +170,17 @@ def trainable(name: str, largest: np.ndarray, dtype, power: int = 1) -> None:
     strange = (largest > most) | ((largest > 0) & (largest < 1 / most))
     if strange.any():
         raise ValueError(
-            f"{name} is {largest[strange].flat[0]:g} where it is largest; expected {1 / most:g} to {most:g} there, "
-            f"or 0, for training in {dtype}, or the squares of gradients overflow or vanish"
+            f"{name} is {plainly(largest[strange].flat[0], most)} where it is largest; expected {1 / most:g} to "
+            f"{most:g} there, or 0, for training in {dtype}, or the squares of gradients overflow or vanish"
+        )
+
+
+def below_limit(name: str, array) -> None:
+    """Refuse weights, biases or importances of which no loss could be computed."""
+    largest = float(np.abs(array).max(initial=0))  # LARGEST does not fit into float32
+    if largest > LARGEST:
+        raise ValueError(
+            f"{name} holds {plainly(largest, LARGEST)}; expected at most {LARGEST:g}, or the loss overflows"
         )
 
 
@@ -179,14 +190,16 @@ def bounded(name: str, value, at_most: float = math.inf) -> np.ndarray:
     outside = (array < 0) | (array > at_most)
     if outside.any():
         bounds = "at least 0" if at_most == math.inf else f"in [0, {at_most:g}]"
-        raise ValueError(f"{name} holds {plainly(array[outside].flat[0])}; expected every value {bounds}")
+        raise ValueError(f"{name} holds {plainly(array[outside].flat[0], at_most)}; expected every value {bounds}")
     return array
 
 
-def plainly(number: float) -> str:
-    """A number in few digits, unless these would say another number."""
-    short, long = f"{number:g}", f"{number:.15g}"
-    return short if float(short) == float(long) else long
+def plainly(number: float, bound: float = math.nan) -> str:
+    """A number in few digits, unless these would say another number, or the bound that it is beyond."""
+    number = float(number)
+    short, long, exact = f"{number:g}", f"{number:.15g}", repr(number)
+    text = short if float(short) == float(long) else long
+    return exact if float(text) == bound else text
 
 
 def per_feature(name: str, value, n: int, at_most: float = math.inf) -> np.ndarray:
@@ -213,6 +226,5 @@ def memory(needed: int, what: str, mend: str = "train fewer models at once") -> 
     except (AttributeError, ValueError, OSError):  # not known on this system
         return
     if needed > physical:
-        raise ValueError(
-            f"{what} need {needed / 2**30:,.1f} GiB, and this machine has {physical / 2**30:,.1f} GiB; {mend}"
-        )
+        up, down = math.ceil(10 * needed / 2**30) / 10, math.floor(10 * physical / 2**30) / 10  # never the same
+        raise ValueError(f"{what} need {up:,.1f} GiB, and this machine has {down:,.1f} GiB; {mend}")

@@ -52,9 +52,8 @@ def increasing(name: str, array, at_least: float = -math.inf, at_most: float = m
     if (np.diff(array) <= 0).any():
         raise ValueError(f"{name} does not increase everywhere")
     if array.size and not at_least <= array[0] <= array[-1] <= at_most:
-        raise ValueError(
-            f"{name} runs from {array[0]:g} to {array[-1]:g}; expected numbers in [{at_least:g}, {at_most:g}]"
-        )
+        low, high = _checks.plainly(array[0], at_least), _checks.plainly(array[-1], at_most)
+        raise ValueError(f"{name} runs from {low} to {high}; expected numbers in [{at_least:g}, {at_most:g}]")
 
 
 SEED = Field("", ("int64",), lambda name, value: _checks.seed(value))

@@ -38,6 +38,12 @@ def open_file(path: Path):
     return open(path, "rb")
 
 
+def reason(error: OSError, path: Path) -> str | None:
+    """Why nothing could be made at a path, in words."""
+    missing = isinstance(error, FileNotFoundError)
+    return f"there is no folder {str(path.parent)!r}; make it first" if missing else error.strerror
+
+
 def write_whole(path: Path, content: bytes) -> None:
     """Write a file under a name that nobody can foresee, bring it to the disk, and rename it.
 
@@ -57,9 +63,7 @@ def write_whole(path: Path, content: bytes) -> None:
                 temporary.unlink(missing_ok=True)
         _sync_folder(path.parent)
     except OSError as error:
-        missing = isinstance(error, FileNotFoundError)
-        reason = f"there is no folder {str(path.parent)!r}; make it first" if missing else error.strerror
-        raise OSError(error.errno, reason, str(path)) from error
+        raise OSError(error.errno, reason(error, path), str(path)) from error
 
 
 def write_npz(path: Path, arrays: dict) -> None:

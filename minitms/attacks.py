@@ -192,5 +192,7 @@ def _within(within, x):
         raise TypeError(f"within is {within!r}; expected a pair (low, high), or None")
     low, high = (_checks.number("within", bound) for bound in within)
     if x.min() < low or x.max() > high:
-        raise ValueError(f"x runs from {x.min():g} to {x.max():g}; expected it within ({low:g}, {high:g})")
+        least, most = _checks.plainly(x.min(), low), _checks.plainly(x.max(), high)
+        bounds = f"({_checks.plainly(low)}, {_checks.plainly(high)})"
+        raise ValueError(f"x runs from {least} to {most}; expected it within {bounds}")
     return low, high

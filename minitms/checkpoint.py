@@ -28,7 +28,7 @@ import numpy as np
 
 from minitms import _checks
 from minitms._fields import Field, like, unpack
-from minitms._files import TEMPORARY, as_path, open_file, write_whole
+from minitms._files import TEMPORARY, as_path, open_file, reason, write_whole
 from minitms._words import PathLike
 
 VERSION = 4  # of the folder's layout, and of what decides the bits in it: random numbers, chunks, parts, order of sums
@@ -97,8 +97,9 @@ class Store:
     Raises
     ------
     ValueError
-        If the folder belongs to another run or another host, or is damaged, or is to be written to and cannot. It is
-        left as it is.
+        If the folder belongs to another run or another host, or is damaged. It is left as it is.
+    OSError
+        If it cannot be read, or is to be written to and cannot.
     RuntimeError
         If another process is at work on it.
     """
@@ -119,13 +120,14 @@ class Store:
             if self._is_there() and self._finished(self):
                 return self
         except OSError as error:
-            raise ValueError(f"checkpoint {self.path} cannot be read: {error.strerror}") from error
+            raise OSError(error.errno, f"checkpoint {self.path} cannot be read: {error.strerror}") from error
         try:
             self.path.mkdir(exist_ok=True)
             self._lock = _locked(self.path)
         except OSError as error:
-            raise ValueError(
-                f"checkpoint {self.path} cannot be written to ({error.strerror}), and there is no finished run in it"
+            raise OSError(
+                error.errno, f"checkpoint {self.path} cannot be written to, and there is no finished run in it: "
+                f"{reason(error, self.path)}"
             ) from error
         try:
             if not self._is_there():

@@ -57,7 +57,6 @@ MOST_FEATURES = 5      # of a ReLU model whose features can be on in any combina
 POINTS_AT_ONCE = 2**18  # models times nodes in one pass, which bounds the memory
 ENTRIES_AT_ONCE = 2**20  # ... as do so many entries of the matrices A, of some models or of some rows
 GROUP = 2**9           # one-neuron models until it is known how long they take
-LARGEST = _checks.IMPORTANCE_LIMITS["float64"]  # of weights, biases, importances: I W⁴ still fits into float64
 
 
 def expected_loss(
@@ -217,8 +216,8 @@ class _Models:
         W, b = _checks.finite("W", single("W", W)), _checks.finite("b", _checks.real_array("b", b))
         if W.ndim < 2 or b.ndim < 1 or W.shape[-1] != b.shape[-1] or 0 in W.shape or 0 in b.shape:
             raise ValueError(f"got W {W.shape}, b {b.shape}; expected W (..., m, n) and b (..., n), none of them empty")
-        _below_limit("W", W)
-        _below_limit("b", b)
+        _checks.below_limit("W", W)
+        _checks.below_limit("b", b)
         m, n = W.shape[-2:]
         if self.relu and pattern not in ALONE and n > MOST_FEATURES:
             raise ValueError(
@@ -229,7 +228,7 @@ class _Models:
             )
         density = self._density(density, n)
         importance = _checks.per_feature("importance", importance, n)
-        _below_limit("importance", importance)
+        _checks.below_limit("importance", importance)
         try:
             self.stack = np.broadcast_shapes(W.shape[:-2], b.shape[:-1], density.shape[:-1], importance.shape[:-1])
         except ValueError:
@@ -255,7 +254,9 @@ class _Models:
             raise ValueError("density differs between features; pattern 'together' has one on/off bit for all of them")
         total = density.sum(axis=-1).max()
         if self.pattern == "at_most_one" and total > 1 + 1e-12:
-            raise ValueError(f"the densities add up to {total:g}; pattern 'at_most_one' needs at most 1")
+            raise ValueError(
+                f"the densities add up to {_checks.plainly(total)}; pattern 'at_most_one' needs at most 1"
+            )
         return density
 
     @property
@@ -300,12 +301,6 @@ def _pieces(count, entries):
     """Slices of `count` things of so many entries each, with ENTRIES_AT_ONCE in a slice if one thing has no more."""
     size = max(1, ENTRIES_AT_ONCE // entries)
     return [slice(first, min(first + size, count)) for first in range(0, count, size)]
-
-
-def _below_limit(name, array):
-    largest = float(np.abs(array).max())  # LARGEST does not fit into float32
-    if largest > LARGEST:
-        raise ValueError(f"{name} holds {largest:g}; expected at most {LARGEST:g}, or the loss overflows")
 
 
 def _on_sets(pattern, density):

@@ -153,8 +153,8 @@ class SparseFeatures:
         positive = self.density[self.density > 0]
         if self.pattern != "independent" and positive.min(initial=1) < LEAST:
             raise ValueError(
-                f"density holds {positive.min():g}; expected 0 or at least {LEAST:g} with pattern {self.pattern!r}: "
-                "what decides of a set is one of 2^24 numbers in float32"
+                f"density holds {_checks.plainly(positive.min(), LEAST)}; expected 0 or at least {LEAST:g} with "
+                f"pattern {self.pattern!r}: what decides of a set is one of 2^24 numbers in float32"
             )
         for label in np.unique(self.sets):
             density = self.density[..., self.sets == label]
@@ -231,8 +231,8 @@ class SparseFeatures:
 
     @property
     def is_plain(self) -> bool:
-        """Whether `minitms.expected_loss` knows them: one set, values in [0, 1), and x itself the target."""
-        return not self.signed and self.target == "x" and (self.pattern == "independent" or self.sets.max() == 0)
+        """Whether `minitms.expected_loss` knows them: one set, and values in [0, 1), of which |x| is x."""
+        return not self.signed and (self.pattern == "independent" or self.sets.max() == 0)
 
     def take(self, models: np.ndarray) -> SparseFeatures:
         """The features of some models, (len(models), n), which are counted along the stack."""
@@ -259,7 +259,7 @@ class Examples:
 
     Attributes
     ----------
-    x, target : float arrays of shape (..., T, n)
+    x, target : float arrays of shape (..., T, n), one and the same if the target equals x
     importance : float64 array of shape (..., n)
     n, count : int, features and examples
     stack : tuple of int
@@ -298,6 +298,7 @@ class Examples:
             target = _given("target", self.target)
             if target.shape != x.shape:
                 raise ValueError(f"target has shape {target.shape}; expected that of x, {x.shape}")
+            target = x if (target == x).all() else target
         importance = _checks.per_feature("importance", self.importance, x.shape[-1])
         stack = x.shape[:-2]
         try:

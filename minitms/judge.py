@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from minitms import _pace
+from minitms import _checks, _pace
 from minitms.draws import HELD_OUT, batch_key
 from minitms.expected import expected_loss
 from minitms.fast import training as fast
@@ -16,6 +16,9 @@ from minitms.model import loss
 
 class DivergenceError(ArithmeticError):
     """Training left the numbers, or ended worse than having learned nothing at all.
+
+    Nothing learned is the best constant c that the output can give, whatever the example: c_i = E t_i, the mean of the
+    target, from a linear output, and c_i = max(E t_i, 0) from a ReLU. Its loss is Σ_i I_i E (t_i - c_i)².
 
     Examples
     --------
@@ -29,13 +32,17 @@ class DivergenceError(ArithmeticError):
 
 
 def check_finite(losses, theta, step, plan):
-    sound = np.isfinite(losses).all(axis=-1) & np.isfinite(theta).all(axis=-1)
+    """Raise DivergenceError unless the losses of a chunk are numbers, and the weights after it such as have a loss."""
+    finite = np.isfinite(losses).all(axis=-1) & np.isfinite(theta).all(axis=-1)
+    sound = finite & (np.abs(theta).max(axis=-1).astype(np.float64) <= _checks.LARGEST)
     if not sound.all():
         stack = plan.whole or plan.stack
-        model = np.unravel_index(plan.first_model + int(np.argmin(sound)), stack)
+        first = int(np.argmin(sound))
+        model = np.unravel_index(plan.first_model + first, stack)
+        what = f"weight above {_checks.LARGEST:g}" if finite.flat[first] else "loss or weight that is not finite"
         of_all = "" if plan.whole else f" ({(~sound).sum()} of {sound.size} models)"
         raise DivergenceError(
-            f"model {tuple(int(k) for k in model)} has a loss or weight that is not finite, found after step {step}"
+            f"model {tuple(int(k) for k in model)} has a {what}, found after step {step}"
             f"{of_all}; try a smaller learning_rate"
         )
 

@@ -126,8 +126,9 @@ def phase_diagram(
         Of the sampled method only: 6000, 64 and 0.01 if not given. Adam's rate is constant.
     seed : int in [0, 2**63), or None to draw one, which ``diagram.seed`` keeps; a checkpoint needs one
     initial : (W, b), or None
-        Initial weights that broadcast to (restarts, D, I, 1, 2) and (restarts, D, I, 2). None: normal with standard
-        deviation 1.5 for W and 0.5 for b, as in the earlier replication; wide enough to find every configuration.
+        Initial weights that broadcast to (restarts, D, I, 1, 2) and (restarts, D, I, 2), none above 1e50. None: normal
+        with standard deviation 1.5 for W and 0.5 for b, as in the earlier replication; wide enough to find every
+        configuration.
     checkpoint : path of a folder, `Checkpoint`, or None
         Where finished chunks are kept. The same call again goes on where a stopped or killed one ended, with the same
         bits; a finished one is simply loaded.
@@ -150,7 +151,7 @@ def phase_diagram(
     RuntimeError
         If another process is at work on the checkpoint.
     OSError
-        If a chunk cannot be written to the checkpoint. What was finished before is kept.
+        If the checkpoint cannot be read or written. What was finished before is kept.
 
     Notes
     -----
@@ -307,7 +308,7 @@ def _given(initial, shape, dtype):
     given = []
     for name, array, one in (("W", initial[0], (1, 2)), ("b", initial[1], (2,))):
         array = _checks.finite(f"initial {name}", single(f"initial {name}", array))
-        _checks.fits(f"initial {name}", array, dtype)
+        _checks.below_limit(f"initial {name}", _checks.fits(f"initial {name}", array, dtype))
         try:
             given.append(np.broadcast_to(array, shape + one).reshape(-1, *one))
         except ValueError:
@@ -326,5 +327,6 @@ def _axis(name, values, at_most):
     if (np.diff(values) <= 0).any():
         raise ValueError(f"{name} does not increase everywhere; expected np.unique({name})")
     if values[0] < 0 or values[-1] > at_most:
-        raise ValueError(f"{name} runs from {values[0]:g} to {values[-1]:g}; expected every value in [0, {at_most:g}]")
+        low, high = _checks.plainly(values[0]), _checks.plainly(values[-1], at_most)
+        raise ValueError(f"{name} runs from {low} to {high}; expected every value in [0, {at_most:g}]")
     return values

@@ -144,7 +144,9 @@ def independent(corners: ArrayLike, density: float) -> Optimum:
     cosines = cosines[cosines != 0]
     if (abs(cosines) < LEAST_COSINE).any():
         least = cosines[abs(cosines).argmin()]
-        raise ValueError(f"a cosine between corners is {least:.2g}; expected 0, or at least {LEAST_COSINE:g} in size")
+        raise ValueError(
+            f"a cosine between corners is {_checks.plainly(least)}; expected 0, or at least {LEAST_COSINE:g} in size"
+        )
     # u² with the feature itself off; and on, where it is averaged like the others; x u, integrated by parts.
     off = _average([(0, 2, 1)], cosines, s)
     on = _average([(1, 3, 1 / 3), (0, 3, -1 / 3)], cosines, s)
@@ -263,7 +265,7 @@ def replacement_density(denser: ArrayLike, sparser: ArrayLike) -> float:
 def _density(density):
     s = _checks.number("density", density, above=0)
     if s > 1:
-        raise ValueError(f"density is {s:g}; expected a probability in (0, 1]")
+        raise ValueError(f"density is {_checks.plainly(s, 1)}; expected a probability in (0, 1]")
     return s
 
 

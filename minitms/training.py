@@ -114,10 +114,12 @@ def train(
     dtype : "float32" or "float64"
     initial : (W, b), a TrainingRun, or None
         Initial weights that broadcast to (restarts, ..., m, n) and (restarts, ..., n), or those of a run of the same
-        models, or of one model for all of them; Adam's running means start from 0. None: W normal with standard
-        deviation √(2 / (m + n)) (Xavier, by one model's own shape), b = 0.
+        models, or of one model for all of them; none above 1e50. Untied, W is a tuple (encoder, decoder), both of which
+        broadcast. Adam's running means start from 0. None: W normal with standard deviation √(2 / (m + n)) (Xavier, by
+        one model's own shape), b = 0.
     snapshots : int or sequence of int
-        How many snapshots of W and b to keep, evenly spaced from start to end, or after which steps.
+        How many snapshots of W and b to keep, evenly spaced from start to end (one alone: the end), or after which
+        steps.
     checkpoint : path of a folder, `minitms.Checkpoint`, or None
         Where the state is kept every second or so. The same call again goes on where a stopped or killed one ended,
         with the same bits; a finished one is simply loaded. It needs a seed.
@@ -135,17 +137,18 @@ def train(
     ValueError, TypeError
         Before any work, if an argument is not as described, or the models do not fit in memory.
     DivergenceError
-        If a loss or weight is not finite, or a final loss is above 1.5 times that of the best constant answer
-        (the sum of importance times variance); names the model, and the step after which it was found.
+        If a loss or weight is not finite, or a weight is above 1e50, or a final loss is above 1.5 times that of the
+        best constant that the output can give, Σ_i I_i E (t_i - c_i)²: the mean of the target, c_i = E t_i, or
+        max(E t_i, 0) from a ReLU. Names the model, and the step after which it was found.
     RuntimeError
         If another process is at work on the checkpoint, or a worker of the executor died.
     OSError
-        If the checkpoint cannot be written. What was saved before is kept.
+        If the checkpoint cannot be read or written. What was saved before is kept.
 
     Warns
     -----
     UserWarning
-        If a model ends no better than the best constant answer though its features are not all off.
+        If a model ends no better than that best constant answer though its features are not all off.
 
     Notes
     -----
@@ -250,7 +253,7 @@ def _snapshot_steps(snapshots, steps):
         _checks.memory(16 * count, f"{count:,} snapshots")
         if count > steps + 1:
             raise ValueError(f"snapshots is {count}; a run of {steps} steps has {steps + 1} states to keep")
-        return np.unique(np.linspace(0, steps, count).round().astype(int))
+        return np.unique(np.linspace(0 if count > 1 else steps, steps, count).round().astype(int))
     wanted = [_checks.integer("a snapshot's step", step, at_least=0) for step in snapshots]
     if max(wanted, default=0) > steps:
         raise ValueError(f"a snapshot is wanted after step {max(wanted)}; the run has {steps} steps")
@@ -293,13 +296,18 @@ def _start(initial, plan):
         raise TypeError("initial is a pair of weights (encoder, decoder); expected ((encoder, decoder), b)")
     if not (isinstance(initial, (tuple, list)) and len(initial) == 2):
         raise TypeError(f"initial is {type(initial).__name__}; expected a pair (W, b), or a TrainingRun")
-    W, b = checked(initial[0]), initial[1]
+    W, b = initial
+    if plan.tied:
+        W = checked(W)
+    elif isinstance(W, tuple) and len(W) == 2:  # of whatever broadcasts, and not of matrices alone
+        W = Weights(*W)
     if isinstance(W, Weights) == plan.tied:
-        form = "one array W" if plan.tied else "a pair (encoder, decoder)"
+        form = "one array W" if plan.tied else "a pair (encoder, decoder), a tuple"
         raise ValueError(f"tied is {plan.tied}, so the initial weights are {form}; got {type(W).__name__}")
-    W = Weights(*(_given("initial W", array, shape, plan.dtype) for array in both(W)))
+    parts = W._asdict() if isinstance(W, Weights) else {"W": W}
+    given = [_given(f"initial {name}", array, shape, plan.dtype) for name, array in parts.items()]
     b = _given("initial b", b, (*stack, layout.n), plan.dtype)
-    return np.ascontiguousarray(layout.row(W.encoder if plan.tied else W, b))
+    return np.ascontiguousarray(layout.row(given[0] if plan.tied else Weights(*given), b))
 
 
 def _weights_of(run, plan):
@@ -321,6 +329,7 @@ def _weights_of(run, plan):
 
 def _given(name, array, shape, dtype):
     array = _checks.fits(name, _checks.finite(name, _checks.real_array(name, array)), dtype)
+    _checks.below_limit(name, array)
     try:
         return np.broadcast_to(array, shape)
     except ValueError:

@@ -181,11 +181,10 @@ def test_a_folder_or_file_of_something_else_is_refused(tmp_path):
     (tmp_path / "photos").mkdir()
     (tmp_path / "photos" / "cat.png").write_bytes(b"cat")
     (tmp_path / "file").write_text("text")
-    for name, message in (("photos", "cat.png"), ("file", "is a file"), ("no/where", "cannot be written")):
+    for name, message in (("photos", "cat.png"), ("file", "is a file")):
         with pytest.raises(ValueError, match=message), Store(tmp_path / name, SETTINGS):
             pass
     assert contents(tmp_path / "photos") == {"cat.png": b"cat"}
-    assert not (tmp_path / "no").exists()
 
 
 @pytest.mark.parametrize(

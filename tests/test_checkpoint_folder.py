@@ -6,6 +6,7 @@ import concurrent.futures
 import errno
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -51,7 +52,7 @@ def begun(tmp_path):
     return tmp_path / "run"
 
 
-def refused(folder, message, kind=ValueError):
+def refused(folder, message, kind=(ValueError, OSError)):
     before = contents(folder)
     with pytest.raises(kind, match=message) as error, Store(folder, SETTINGS):
         pass
@@ -172,8 +173,18 @@ def test_an_unfinished_run_where_nothing_can_be_written_is_refused(tmp_path, rea
     run(tmp_path / "run")
     (tmp_path / "run" / piece).unlink()
     read_only()
-    with pytest.raises(ValueError, match=r"cannot be written to \(Read-only file system\), and there is no"):
+    with pytest.raises(OSError, match=r"cannot be written to, and there is no .*: Read-only file system"):
         run(tmp_path / "run")
+
+
+@pytest.mark.parametrize("run", [sweep, train])
+def test_a_folder_in_a_folder_that_is_not_there_is_refused_in_the_words_of_save(tmp_path, run):
+    words = re.escape(f"there is no folder {str(tmp_path / 'no')!r}; make it first")
+    with pytest.raises(FileNotFoundError, match=words):
+        run(tmp_path / "no" / "run")
+    with pytest.raises(FileNotFoundError, match=words):
+        run(None).save(tmp_path / "no" / "run.npz")
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("run", [sweep, train])
@@ -286,7 +297,7 @@ def test_a_piece_that_is_a_folder_or_a_pipe_is_refused(begun):
 @pytest.mark.parametrize("name", ["x" * 300, "x" * 300 + "/run"])
 def test_a_name_that_is_too_long_is_named(tmp_path, name):
     for run in (sweep, train):
-        with pytest.raises(ValueError, match=f"checkpoint .*{name} cannot be (read|written)"):
+        with pytest.raises(OSError, match=f"checkpoint .*{name} cannot be (read|written)"):
             run(tmp_path / name)
 
 

@@ -318,7 +318,7 @@ def test_the_size_of_an_array_is_what_the_directory_says_whatever_is_behind_it(t
 def test_arrays_that_do_not_fit_in_memory_are_not_begun(tmp_path, monkeypatch):
     archive(tmp_path / "file.npz", [("x", npy(np.zeros(LARGE // 8)))])
     monkeypatch.setattr(os, "sysconf", lambda name: 2**12)
-    with pytest.raises(ValueError, match=r"file\.npz need 0\.1 GiB, .* 0\.0 GiB; read it on a larger"):
+    with pytest.raises(ValueError, match=r"file\.npz need 0\.2 GiB, .* 0\.0 GiB; read it on a larger"):
         read_npz(tmp_path / "file.npz", X)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -9,7 +11,10 @@ import pytest
 
 import minitms as tms
 from minitms import _checks, adam, theory
+from minitms._fields import increasing
 from minitms.expected import minimise_expected_loss
+from minitms.polytope_losses import independent
+from minitms.polytopes import POLYTOPES
 from minitms.testing import metamorphic, strategies
 
 W, b, x = np.array([[1.0, -1.0]]), np.zeros(2), np.ones((3, 2))
@@ -280,6 +285,26 @@ def test_what_has_no_place_in_the_dtype_is_named_before_training(settings, messa
         train(engine=engine, **settings)
 
 
+FAR = replace(train(restarts=1, dtype="float64"), seed=1, W=np.full((1, 1, 2), -1e60))
+
+
+@pytest.mark.parametrize("engine", _checks.ENGINES)
+@pytest.mark.parametrize(
+    ("settings", "name"),
+    [
+        ({"initial": (1e60, 0.0)}, "W"), ({"initial": (0.5, [0.0, -1e60])}, "b"), ({"initial": FAR}, "W"),
+        ({"initial": ((0.5, 1e60), 0.0), "tied": False}, "decoder"),
+        ({"initial": (1e60, 0.0), "activation": "linear", "n_hidden": 2}, "W"),
+        ({"initial": (1e60, 0.0), "features": tms.SparseFeatures(6, 0.5)}, "W"),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_initial_weights_of_which_no_loss_could_be_computed_are_named_before_training(settings, name, engine, tmp_path):
+    with pytest.raises(ValueError, match=rf"^initial {name} holds 1e\+60; expected at most 1e\+50, or the loss overf"):
+        train(engine=engine, dtype="float64", checkpoint=tmp_path / "run", **settings)
+    assert not list(tmp_path.iterdir())
+
+
 def test_importances_at_the_limits_train():
     for dtype, importance in (("float32", 1e15), ("float32", 1e-15), ("float64", 1e50), ("float32", [1.0, 1e-40])):
         run = train(features=tms.SparseFeatures(2, 0.5, importance), dtype=dtype, steps=50, snapshots=2)
@@ -294,6 +319,8 @@ def test_importances_at_the_limits_train():
         ({"importances": [1e60], "method": "expected", "steps": None}, r"expected every value in \[0, 1e\+50\]"),
         ({"learning_rate": 1e39}, r"learning_rate is 1e\+39"),
         ({"initial": (1e39, 0.0)}, r"initial W is 1e\+39"),
+        ({"initial": (1e60, 0.0), "method": "expected", "steps": None}, r"^initial W holds 1e\+60; expected at most"),
+        ({"initial": (1.0, 1e60), "method": "expected", "steps": None}, r"^initial b holds 1e\+60; expected at most"),
     ],
 )
 def test_what_has_no_place_in_a_phase_diagram_is_named(settings, message):
@@ -311,3 +338,43 @@ def test_an_importance_has_a_place_in_the_dtype_of_the_weights():
     for call in (tms.expected_loss, tms.expected_gradients, minimise_expected_loss):
         with pytest.raises(ValueError, match=r"importance holds 1e\+60; expected at most 1e\+50"):
             call(W, b, 0.5, 1e60)
+
+
+# ------------------------------------------------------------------------------------- what is said of what was given
+
+OVER = 1e50 * (1 + 1e-9)
+FIFTHS = np.full(5, 0.2, np.float32)  # whose sum is above 1
+CLOSE = {
+    "densities": (lambda: tms.expected_loss(FIFTHS[None], FIFTHS, FIFTHS, pattern="at_most_one"), "up to (.*);"),
+    "a density": (lambda: tms.SparseFeatures(1, np.nextafter(1, 2)), "holds (.*);"),
+    "a rare one": (lambda: tms.SparseFeatures(2, 1e-5 * (1 - 1e-9), pattern="together"), "holds (.*); expected 0 or"),
+    "W": (lambda: tms.expected_loss([[OVER, 1.0]], b, 0.5), "holds (.*);"),
+    "initial": (lambda: train(dtype="float64", initial=(OVER, 0.0)), "holds (.*);"),
+    "importance": (lambda: train(features=tms.SparseFeatures(2, 0.5, 1e15 * (1 + 1e-9))), "importance is (.*) where"),
+    "x": (lambda: train(features=tms.Examples([[31_622_801.0]])), "x is (.*) where"),
+    "float32": (lambda: train(weight_decay=3.402824e38), "weight_decay is (.*) where"),
+    "an axis": (lambda: phase_diagram(densities=[0.5, 1 + 1e-9]), "runs from 0.5 to (.*);"),
+    "a file": (lambda: increasing("densities", np.array([0.5, 1 + 1e-9]), 0.0, 1.0), "runs from 0.5 to (.*);"),
+    "an attack": (lambda: tms.worst_attack(W, b, x * (1 + 1e-9), 0.1, within=(0, 1)), "runs from .* to (.*);"),
+    "a polytope": (lambda: independent(POLYTOPES["digon"], 1 + 1e-9), "density is (.*);"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("call", "said"), CLOSE.values(), ids=CLOSE)
+def test_what_is_a_little_too_much_is_not_rounded_to_what_is_allowed(call, said):
+    with pytest.raises(ValueError, match=said) as error:
+        call()
+    text = str(error.value)
+    number, rest = re.search(said, text)[1], text[re.search(said, text).end(1) :]
+    bounds = [float(found) for found in re.findall(r"\d[\d.]*(?:e[+-]?\d+)?", rest)]
+    assert bounds
+    assert float(number) not in bounds
+    if len(bounds) > 1 and "where it is largest" in text:
+        assert not bounds[0] <= float(number) <= bounds[1]
+
+
+def test_what_does_not_fit_in_memory_by_little_is_not_rounded_to_what_there_is(monkeypatch):
+    monkeypatch.setattr(os, "sysconf", {"SC_PHYS_PAGES": 2**33 + 2**20, "SC_PAGE_SIZE": 1}.get)
+    with pytest.raises(ValueError, match=r"^they need 8\.1 GiB, and this machine has 8\.0 GiB"):
+        _checks.memory(2**33 + 2**21, "they")
+    _checks.memory(2**33 + 2**20, "they")

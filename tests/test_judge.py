@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import concurrent.futures
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 import minitms as tms
 from minitms import judge, training
+from minitms.fast import one_neuron
 from minitms.fast import training as fast
 
 FEATURES = {
@@ -58,6 +62,33 @@ def test_the_best_constant_answer():
         np.testing.assert_allclose(constant, ((x - best) ** 2).sum(axis=1).mean())
 
 
+@pytest.mark.parametrize("activation", ["linear", "relu"])
+def test_a_run_is_compared_with_the_best_constant_that_its_output_can_give(activation):
+    """As the docstrings say: the loss of max(E t, 0) for a ReLU, of which the variance is a small part here."""
+    x = -abs(np.random.default_rng(0).standard_normal((50, 3))) - 1
+    best = x.mean(axis=0) if activation == "linear" else np.zeros(3)
+    constant = ((x - best) ** 2).mean(axis=0).sum()
+    options = {"steps": 30, "schedule": "constant", "restarts": 1, "seed": 0}
+    with pytest.raises(tms.DivergenceError, match=f"best constant answer, {constant:.4g} "):
+        tms.train(tms.Examples(x), 2, activation, learning_rate=30.0, initial=(0.0, 1e4), **options)
+    for text in (tms.DivergenceError.__doc__, tms.train.__doc__):
+        assert "the best constant" in (words := " ".join(text.split()))
+        assert "max(E t_i, 0) from a ReLU" in words
+        assert "Σ_i I_i E (t_i - c_i)²" in words
+
+
+@pytest.mark.parametrize("target", ["x", "abs"])
+def test_of_values_above_0_the_loss_is_exact_for_both_targets(target):
+    """|x| = x there. Which kernel trains is not changed by that."""
+    source = tms.SparseFeatures(2, 0.3, target=target)
+    for activation in ("relu", "linear"):
+        assert a_plan(source, activation=activation).exact
+    run = tms.train(source, 1, steps=5, restarts=2, seed=0, dtype="float64")
+    np.testing.assert_allclose(run.loss, tms.expected_loss(run.W, run.b, [0.3, 0.3]), rtol=1e-14)
+    assert one_neuron.serves(replace(a_plan(source), n_hidden=1)) == (target == "x")
+    assert not a_plan(replace(source, signed=True)).exact
+
+
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
 def test_what_is_not_finite_is_named(bad):
     plan = a_plan(FEATURES["features"])
@@ -66,3 +97,14 @@ def test_what_is_not_finite_is_named(bad):
     theta[1, 2, -1] = bad
     with pytest.raises(tms.DivergenceError, match=r"model \(1, 2\) .* after step 10 \(1 of 6 models\)"):
         judge.check_finite(losses, theta, 10, plan)
+
+
+@pytest.mark.parametrize("options", [
+    {"activation": "linear"}, {"activation": "relu"}, {"activation": "relu", "tied": False}, {"hidden": "relu"},
+    {"engine": "numpy"}, {"executor": concurrent.futures.ThreadPoolExecutor(1)},
+], ids=str)  # fmt: skip
+def test_weights_of_which_no_loss_could_be_computed_are_a_divergence(options):
+    """Of float64: the loss that is recorded is from before the step."""
+    source = tms.SparseFeatures(3, 0.5)
+    with pytest.raises(tms.DivergenceError, match=r"weight above 1e\+50, .* after step 1.*smaller learning_rate"):
+        tms.train(source, 2, **options, steps=1, dtype="float64", seed=0, restarts=2, learning_rate=1e60)

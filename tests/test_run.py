@@ -55,6 +55,21 @@ def test_targets_of_examples_say_nothing_of_other_examples():
         best.loss_on(x)
 
 
+@pytest.mark.parametrize("dtypes", [("float64", "float64"), ("float32", "float64")])
+def test_a_target_that_equals_x_is_x(dtypes, tmp_path):
+    x = np.float32(tms.SparseFeatures(4, [[0.5], [0.5]]).sample(20, seed=0))
+    examples = tms.Examples(x.astype(dtypes[0]), target=x.astype(dtypes[1]))
+    assert "of their own" not in repr(examples)
+    run = tms.train(examples, 2, steps=5, restarts=2, seed=0)
+    run.save(tmp_path / "run.npz")
+    for kept in (run, tms.TrainingRun.load(tmp_path / "run.npz")):
+        np.testing.assert_allclose(kept.best().loss_on(x), run.best().loss, rtol=1e-5)
+    target = x.copy()
+    target[1, -1, -1] += 1  # of one model, in one number
+    with pytest.raises(ValueError, match="targets of their own"):
+        tms.Examples(x, target=target).targets(x)
+
+
 def test_what_does_not_fit_is_refused_as_by_forward_and_loss():
     best = trained(tms.SparseFeatures(4, 0.5))
     for ask in (best.forward, best.loss_on):

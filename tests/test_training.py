@@ -172,6 +172,10 @@ def test_snapshots_are_the_weights_after_so_many_steps():
 
 def test_a_number_of_snapshots_is_spread_from_start_to_end():
     assert quick(snapshots=4).snapshots.steps.tolist() == [0, 10, 20, 30]
+    assert quick(snapshots=2).snapshots.steps.tolist() == [0, 30]
+    last = quick(snapshots=1)
+    assert last.snapshots.steps.tolist() == [30]
+    assert (last.snapshots.W[..., 0, :, :] == last.W).all()
     assert quick().snapshots is None
     assert quick().best().snapshots is None
 

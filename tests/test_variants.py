@@ -263,6 +263,18 @@ def test_a_final_loss_is_judged_by_the_best_constant_answer(features, constant, 
     assert found == pytest.approx(constant, rel=0.03)
 
 
+@pytest.mark.parametrize("pair", [
+    (0.5, 0.25), (np.full(N, 0.5), 0.25), ([0.5] * N, np.full((3, N), 0.25)), (0.5, np.full((2, 1, 1, N), 0.25)),
+    tms.Weights(0.5, [[0.25]] * 3),
+])  # fmt: skip
+def test_the_parts_of_an_untied_start_broadcast(pair):
+    options = {"steps": 5, "restarts": 2, "seed": 0, "tied": False, "snapshots": [0]}
+    start = tms.train(DATA["independent"], 3, initial=(pair, 0.0), **options).snapshots.W
+    for part, value in zip(start, (0.5, 0.25), strict=True):
+        assert part.shape[-2:] == (3, N)
+        assert (part == value).all()
+
+
 # --------------------------------------------------------------------------------------------------------- bad input
 
 E, D = np.ones((3, N)), np.zeros((3, N))
@@ -271,8 +283,11 @@ E, D = np.ones((3, N)), np.zeros((3, N))
 @pytest.mark.parametrize(("wrong", "error", "message"), [
     ({"initial": (E, 0.0), "tied": False}, ValueError, r"tied is False, so .* a pair .*; got ndarray"),
     ({"initial": ((E, D), 0.0)}, ValueError, r"tied is True, so the initial weights are one array W; got Weights"),
-    ({"initial": ((E, D.T), 0.0), "tied": False}, ValueError, r"encoder \(3, 6\) and decoder \(6, 3\) differ in shape"),
-    ({"initial": ((E[:2], D[:2]), 0.0), "tied": False}, ValueError, r"initial W has shape \(2, 6\); .*\(1, 2, 3, 6\)"),
+    ({"initial": ([E, D], 0.0), "tied": False}, ValueError, r"a pair \(encoder, decoder\), a tuple; got list"),
+    ({"initial": ((E, D, D), 0.0), "tied": False}, ValueError, r"a pair \(encoder, decoder\), a tuple; got tuple"),
+    ({"initial": ((E, D.T), 0.0), "tied": False}, ValueError, r"initial decoder has shape \(6, 3\); .*\(1, 2, 3, 6\)"),
+    ({"initial": ((E[:2], D), 0.0), "tied": False}, ValueError, r"initial encoder has shape \(2, 6\); .*\(1, 2, 3, 6"),
+    ({"initial": ((E, D * np.nan), 0.0), "tied": False}, ValueError, "initial decoder holds nan"),
     ({"initial": (E, 0.0), "tied": False}, ValueError, "tied is False, so the initial weights are a pair"),
     ({"initial": tms.Weights(E, D), "tied": False}, TypeError, r"expected \(\(encoder, decoder\), b\)"),
     ({"tied": 0}, TypeError, "tied is 0; expected True or False"),

@@ -260,7 +260,8 @@ def serves(plan) -> bool:
     source, layout = plan.source, plan.layout
     return (
         (layout.m, layout.n, layout.tied, plan.rectified) == (1, 2, True, False)
-        and isinstance(source, SparseFeatures) and source.is_plain and source.pattern == "independent"
+        and isinstance(source, SparseFeatures) and source.is_plain
+        and (source.pattern, source.target) == ("independent", "x")  # |x| = x keeps the bits of the general kernels
     )
 
 
