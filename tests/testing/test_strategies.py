@@ -332,7 +332,7 @@ def _sizes(name, value):
         (lambda: strategies.models(activation=st.just("relu")), r"expected 'linear', 'relu' or None for any of them"),
         (lambda: strategies.arrays(shape=st.just((2,))), r"shape is just\(\(2,\)\); expected an int or a tuple"),
         (lambda: strategies.arrays(shape=(2, st.just(2))), r"an axis of shape is just\(2\)"),
-        (lambda: strategies.arrays(shape=2, kinks=st.just([0.0])), r"kinks is just\(\[0.0\]\); expected a sequence, such as \(0.0,\)"),
+        (lambda: strategies.arrays(shape=2, kinks=st.just([0])), r"kinks is just.*; expected a sequence, such as"),
         (lambda: strategies.arrays(shape=2, kinks=[st.just(0.0)]), r"kinks has dtype object"),
         (lambda: strategies.weights(stack=(st.just(2),)), r"an axis of stack is just\(2\)"),
     ],
