@@ -17,7 +17,7 @@ P, R = ParamSpec("P"), TypeVar("R")
 def checked(**checks: Callable[[str, Any], Any]) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """Make a function take what it takes by name only, and check that by one function of name and value each.
 
-    What is a strategy itself waits for the draw.
+    A strategy is a value as any other, and waits for the draw only where the check is `drawn`.
     """
 
     def with_checks(function):
@@ -33,13 +33,28 @@ def checked(**checks: Callable[[str, Any], Any]) -> Callable[[Callable[P, R]], C
                 raise TypeError(f"{name}: {error}; expected, all by name, {call}") from None
             for argument, value in given.items():
                 default = value is signature.parameters[argument].default
-                if argument in checks and not default and not isinstance(value, SearchStrategy):
+                if argument in checks and not default:
                     checks[argument](argument, value)
             return function(**named)
 
         return called
 
     return with_checks
+
+
+def drawn(check):
+    """The check of what is drawn if it is a strategy, and then checked once more."""
+    return lambda name, value: value if isinstance(value, SearchStrategy) else check(name, value)
+
+
+def never_drawn(expected):
+    """The check that it is no strategy; others find what else is wrong."""
+
+    def check(name, value):
+        if isinstance(value, SearchStrategy):
+            raise TypeError(f"{name} is {value!r}; expected {expected}")
+
+    return check
 
 
 def size(name, value):
@@ -61,4 +76,10 @@ def stack_shape(name, value):
 
 
 def word_of(allowed):
-    return lambda name, value: _checks.choice(name, value, allowed)
+    no_strategy = never_drawn(f"{', '.join(map(repr, allowed))} or None for any of them")
+
+    def check(name, value):
+        no_strategy(name, value)
+        return _checks.choice(name, value, allowed)
+
+    return check

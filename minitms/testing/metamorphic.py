@@ -15,6 +15,10 @@ its fifth argument.
     rescaling                                                                ... with untied weights
     tying                                                                    compares the two forms of W
 
+Equal is: to within what rounding does in the coarsest dtype among those given and returned. What has no effect to see,
+such as a permutation of one feature, is refused with a `ValueError`, and so is input of wrong shapes or not finite, all
+before the first call. Equal entries and zeros hide mistakes too, so give numbers that differ.
+
 At a kink of an activation, rounding decides on which side an example falls, so stay away from pre-activations of 0 (the
 models of `minitms.testing.strategies` do).
 """
@@ -48,8 +52,17 @@ class _Problem(NamedTuple):
     target: np.ndarray | None
 
     def arguments(self):
-        """Copies: the function may not spoil ours."""
-        return [each(np.copy, array) for array in self if array is not None]
+        """Copies: the function may not spoil ours. In C order, which compiled code may count on."""
+        return [each(lambda part: np.array(part, order="C"), array) for array in self if array is not None]
+
+    def dtypes(self):
+        """Of all that is given."""
+        return [array.dtype for array in (*both(self.W), *self[1:]) if array is not None]
+
+    def silent(self):
+        """The largest loss of models that answer 0: the size of what cancels, y against t, where a model is good."""
+        t = self.x if self.target is None else self.target
+        return np.abs(self.importance[..., None, :] * t.astype(np.float64) ** 2).sum(axis=-1).mean(axis=-1).max()
 
     def with_examples(self, function):
         """The same with a function of each array that has a row an example."""
@@ -62,6 +75,8 @@ def check_permutation(
 ) -> None:  # fmt: skip
     """Features have no order: permuting the columns of W, b, x and importance permutes dW and db, and keeps L.
 
+    Needs two features.
+
     Examples
     --------
     >>> import numpy as np, minitms as tms
@@ -69,7 +84,8 @@ def check_permutation(
     >>> W, b, x = np.array([[1.0, -0.5, 0.3], [0.2, 0.8, -0.6]]), np.array([0.1, -0.2, 0.3]), np.eye(3) + 0.1
     >>> metamorphic.check_permutation(tms.loss_and_gradients, W, b, x, [1.0, 2.0, 3.0])
     """
-    problem = _inputs(W, b, x, importance, target)
+    problem = _inputs(loss_and_gradients, W, b, x, importance, target)
+    _at_least_two("W", len(problem.b), "feature", "to permute them")
     order = _cycle(len(problem.b), seed)
 
     def permuted(array):
@@ -79,7 +95,7 @@ def check_permutation(
     moved = problem._replace(W=each(permuted, problem.W), b=problem.b[order], importance=problem.importance[order])
     got = _call(loss_and_gradients, moved.with_examples(permuted))
     expected = L, each(permuted, dW), db[order]
-    _compare("permuting the features permutes the gradients and keeps the loss", got, expected)
+    _compare("permuting the features permutes the gradients and keeps the loss", problem, got, expected)
 
 
 def check_neurons(
@@ -88,6 +104,8 @@ def check_neurons(
 ) -> None:  # fmt: skip
     """Neurons have no order: permuting the rows of W (of both, in a pair) permutes those of dW, and keeps L and db.
 
+    Needs two neurons.
+
     Examples
     --------
     >>> import numpy as np, minitms as tms
@@ -95,8 +113,10 @@ def check_neurons(
     >>> W, b, x = np.array([[1.0, -0.5, 0.3], [0.2, 0.8, -0.6]]), np.array([0.1, -0.2, 0.3]), np.eye(3) + 0.1
     >>> metamorphic.check_neurons(tms.loss_and_gradients, W, b, x, [1.0, 2.0, 3.0])
     """
-    problem = _inputs(W, b, x, importance, target)
-    order = _cycle(len(both(problem.W)[0]), seed)
+    problem = _inputs(loss_and_gradients, W, b, x, importance, target)
+    m = len(both(problem.W)[0])
+    _at_least_two("W", m, "neuron", "to permute them")
+    order = _cycle(m, seed)
     what = "permuting the neurons permutes the rows of dW and keeps the loss and db"
     _check_hidden(loss_and_gradients, problem, lambda array: array[order], what)
 
@@ -116,12 +136,12 @@ def check_rotation(
     >>> W, b, x = np.array([[1.0, -0.5, 0.3], [0.2, 0.8, -0.6]]), np.array([0.1, -0.2, 0.3]), np.eye(3) + 0.1
     >>> metamorphic.check_rotation(tms.loss_and_gradients, W, b, x, [1.0, 2.0, 3.0])
     """
-    problem = _inputs(W, b, x, importance, target)
+    problem = _inputs(loss_and_gradients, W, b, x, importance, target)
     m = len(both(problem.W)[0])
     Q, _ = np.linalg.qr(np.random.default_rng(_checks.seed(seed)).normal(size=(m, m)))
-    Q = -Q.astype(problem.b.dtype)  # for m = 1 the only rotation besides the identity is the reflection
     what = "rotating the hidden space rotates dW and keeps the loss and db"
-    _check_hidden(loss_and_gradients, problem, lambda array: Q @ array, what)
+    # Minus: for m = 1 the only rotation besides the identity is the reflection.
+    _check_hidden(loss_and_gradients, problem, lambda array: -Q @ array, what)
 
 
 def check_rescaling(
@@ -139,15 +159,18 @@ def check_rescaling(
     >>> W, b, x = np.array([[1.0, -0.5, 0.3], [0.2, 0.8, -0.6]]), np.array([0.1, -0.2, 0.3]), np.eye(3) + 0.1
     >>> metamorphic.check_rescaling(tms.loss_and_gradients, (W, -W), b, x, [1.0, 2.0, 3.0])
     """
-    problem = _inputs(W, b, x, importance, target)
+    problem = _inputs(loss_and_gradients, W, b, x, importance, target)
     if not isinstance(problem.W, Weights):
         raise ValueError("W is one array; expected a pair (encoder, decoder), since tied weights cannot be rescaled")
     E, D = problem.W
-    s = np.random.default_rng(_checks.seed(seed)).uniform(0.5, 2.0, (len(E), 1)).astype(E.dtype)
+    random = np.random.default_rng(_checks.seed(seed))
+    s = random.uniform(1.25, 2.0, (len(E), 1)) ** random.choice([-1, 1], (len(E), 1))  # none is near 1
     L, dW, db = _call(loss_and_gradients, problem)
-    got = _call(loss_and_gradients, problem._replace(W=Weights(s * E, D / s)))
+    rescaled = Weights((s * E).astype(E.dtype), (D / s).astype(D.dtype))
+    got = _call(loss_and_gradients, problem._replace(W=rescaled))
     expected = L, Weights(dW.encoder / s, dW.decoder * s), db
-    _compare("a neuron that reads louder and writes softer keeps the loss and rescales its gradients", got, expected)
+    what = "a neuron that reads louder and writes softer keeps the loss and rescales its gradients"
+    _compare(what, problem, got, expected)
 
 
 def check_tying(
@@ -165,12 +188,13 @@ def check_tying(
     >>> W, b, x = np.array([[1.0, -0.5, 0.3], [0.2, 0.8, -0.6]]), np.array([0.1, -0.2, 0.3]), np.eye(3) + 0.1
     >>> metamorphic.check_tying(tms.loss_and_gradients, W, b, x, [1.0, 2.0, 3.0])
     """
-    problem = _inputs(W, b, x, importance, target)
+    problem = _inputs(loss_and_gradients, W, b, x, importance, target)
     W, _ = both(problem.W)
     L, dW, db = _call(loss_and_gradients, problem._replace(W=Weights(W, W)))
-    got = _call(loss_and_gradients, problem._replace(W=W))
+    tied = problem._replace(W=W)
+    got = _call(loss_and_gradients, tied)
     expected = L, dW.encoder + dW.decoder, db
-    _compare("tied weights have the sum of the gradients by encoder and decoder", got, expected)
+    _compare("tied weights have the sum of the gradients by encoder and decoder", tied, got, expected)
 
 
 def check_importance_scaling(
@@ -179,6 +203,8 @@ def check_importance_scaling(
 ) -> None:  # fmt: skip
     """Loss and gradients are linear in the importance: `factor` times the importance gives `factor` times all three.
 
+    The factor is above 0, and not 1.
+
     Examples
     --------
     >>> import numpy as np, minitms as tms
@@ -186,12 +212,16 @@ def check_importance_scaling(
     >>> W, b, x = np.array([[1.0, -0.5, 0.3], [0.2, 0.8, -0.6]]), np.array([0.1, -0.2, 0.3]), np.eye(3) + 0.1
     >>> metamorphic.check_importance_scaling(tms.loss_and_gradients, W, b, x, [1.0, 2.0, 3.0])
     """
-    problem = _inputs(W, b, x, importance, target)
+    problem = _inputs(loss_and_gradients, W, b, x, importance, target)
     factor = _checks.number("factor", factor, above=0.0)
+    if abs(factor - 1) <= _rounding(problem.dtypes()):
+        raise ValueError(f"factor is {factor}, no change beyond rounding; expected one above 0 and not 1, such as 3")
+    with np.errstate(over="ignore"):
+        scaled = factor * problem.importance.astype(np.float64)
+    scaled = problem._replace(importance=_checks.fits("factor * importance", scaled, problem.importance.dtype))
     expected = [each(lambda array: factor * array, result) for result in _call(loss_and_gradients, problem)]
-    scaled = (factor * problem.importance).astype(problem.importance.dtype)
-    got = _call(loss_and_gradients, problem._replace(importance=scaled))
-    _compare(f"{factor:g} times the importance gives {factor:g} times everything", got, expected)
+    got = _call(loss_and_gradients, scaled)
+    _compare(f"{factor:g} times the importance gives {factor:g} times everything", scaled, got, expected)
 
 
 def check_batch_additivity(
@@ -209,10 +239,9 @@ def check_batch_additivity(
     >>> W, b, x = np.array([[1.0, -0.5, 0.3], [0.2, 0.8, -0.6]]), np.array([0.1, -0.2, 0.3]), np.eye(3) + 0.1
     >>> metamorphic.check_batch_additivity(tms.loss_and_gradients, W, b, x, [1.0, 2.0, 3.0])
     """
-    problem = _inputs(W, b, x, importance, target)
+    problem = _inputs(loss_and_gradients, W, b, x, importance, target)
     batch = len(problem.x)
-    if batch < 2:
-        raise ValueError(f"x has {batch} example; expected at least 2, to split the batch")
+    _at_least_two("x", batch, "example", "to split the batch")
     cut = max(1, batch // 3)
     whole = _call(loss_and_gradients, problem)
     head = _call(loss_and_gradients, problem.with_examples(lambda array: array[:cut]))
@@ -223,9 +252,8 @@ def check_batch_additivity(
         return share * first + (1 - share) * second
 
     expected = [each(mean, first, second) for first, second in zip(head, tail, strict=True)]
-    _compare(
-        f"a batch of {batch} gives the weighted mean of its first {cut} and its last {batch - cut}", whole, expected
-    )
+    what = f"a batch of {batch} gives the weighted mean of its first {cut} and its last {batch - cut}"
+    _compare(what, problem, whole, expected)
 
 
 def check_stacking(
@@ -243,8 +271,8 @@ def check_stacking(
     >>> W, b, x = np.array([[1.0, -0.5, 0.3], [0.2, 0.8, -0.6]]), np.array([0.1, -0.2, 0.3]), np.eye(3) + 0.1
     >>> metamorphic.check_stacking(tms.loss_and_gradients, W, b, x, [1.0, 2.0, 3.0])
     """
-    problem = _inputs(W, b, x, importance, target)
-    models = _checks.integer("models", models, at_least=1)
+    problem = _inputs(loss_and_gradients, W, b, x, importance, target)
+    models = _checks.integer("models", models, at_least=2)  # one has nothing to mix with
     random = np.random.default_rng(_checks.seed(seed))
 
     def varied(array):
@@ -260,7 +288,7 @@ def check_stacking(
 
     alone = [_call(loss_and_gradients, one(k)) for k in range(models)]
     expected = [each(lambda *arrays: np.stack(arrays), *results) for results in zip(*alone, strict=True)]
-    _compare(f"a stack of {models} models gives what each gives alone", got, expected)
+    _compare(f"a stack of {models} models gives what each gives alone", stack, got, expected)
 
 
 def check_all(
@@ -269,8 +297,8 @@ def check_all(
 ) -> None:  # fmt: skip
     """All of the above that hold: rotation for a linear `hidden` layer, rescaling for a pair, tying not at all.
 
-    Additivity needs at least two examples, and is left out for one. (Tying is left out since a function need not take
-    both forms of W.)
+    Permutation needs two features, neurons two of them, and additivity two examples: what has only one is left out.
+    (Tying is left out since a function need not take both forms of W.)
 
     Examples
     --------
@@ -280,10 +308,12 @@ def check_all(
     >>> metamorphic.check_all(tms.loss_and_gradients, W, b, x, [1.0, 2.0, 3.0])
     """
     _checks.choice("hidden", hidden, _checks.ACTIVATIONS)
-    problem = _inputs(W, b, x, importance, target)
+    problem = _inputs(loss_and_gradients, W, b, x, importance, target)
     model, options = problem[:4], {"target": problem.target}
-    check_permutation(loss_and_gradients, *model, **options, seed=seed)
-    check_neurons(loss_and_gradients, *model, **options, seed=seed)
+    if len(problem.b) > 1:
+        check_permutation(loss_and_gradients, *model, **options, seed=seed)
+    if len(both(problem.W)[0]) > 1:
+        check_neurons(loss_and_gradients, *model, **options, seed=seed)
     if hidden == "linear":
         check_rotation(loss_and_gradients, *model, **options, seed=seed)
     if isinstance(problem.W, Weights):
@@ -297,8 +327,9 @@ def check_all(
 def _check_hidden(loss_and_gradients, problem, change, what):
     """A change of the hidden layer's coordinates, the same of encoder and decoder."""
     L, dW, db = _call(loss_and_gradients, problem)
-    got = _call(loss_and_gradients, problem._replace(W=each(change, problem.W)))
-    _compare(what, got, (L, each(change, dW), db))
+    moved = each(lambda array: change(array).astype(array.dtype), problem.W)
+    got = _call(loss_and_gradients, problem._replace(W=moved))
+    _compare(what, problem, got, (L, each(change, dW), db))
 
 
 def _cycle(size, seed):
@@ -309,19 +340,35 @@ def _cycle(size, seed):
     return order
 
 
-def _inputs(W, b, x, importance, target):
+def _inputs(loss_and_gradients, W, b, x, importance, target):
+    if not callable(loss_and_gradients):
+        raise TypeError(f"loss_and_gradients is {loss_and_gradients!r}; expected a function of W, b, x and importance")
     W, b, x = checked(W), _checks.real_array("b", b), _checks.real_array("x", x)
-    E, _ = both(W)
-    if E.ndim != 2 or x.ndim != 2 or b.shape != E.shape[1:] or x.shape[1:] != b.shape:
+    E, D = both(W)
+    alike = E.ndim == x.ndim == 2 and b.shape == E.shape[1:] == x.shape[1:]
+    if not alike or 0 in (*E.shape, *x.shape):
         raise ValueError(
             f"got W {E.shape}, b {b.shape}, x {x.shape}; expected one model: W (m, n), b (n,), x (batch, n)"
+            + ", where m, n and batch are at least 1" * alike
         )
-    importance = np.broadcast_to(_checks.real_array("importance", importance), b.shape).astype(E.dtype)
-    if target is not None:
-        target = _checks.real_array("target", target)
-        if target.shape != x.shape:
-            raise ValueError(f"target {target.shape} does not fit x {x.shape}; expected (batch, n), a target a value")
-    return _Problem(W, b, x, importance, target)
+    importance = _checks.real_array("importance", importance)
+    if importance.shape not in ((), b.shape):
+        raise ValueError(
+            f"importance has shape {importance.shape}; expected a number, or {b.shape} for one value a feature"
+        )
+    t = x if target is None else _checks.real_array("target", target)
+    if t.shape != x.shape:
+        raise ValueError(f"target {t.shape} does not fit x {x.shape}; expected (batch, n), a target a value")
+    weights = [("the encoder", E), ("the decoder", D)] if isinstance(W, Weights) else [("W", W)]
+    for name, array in (*weights, ("b", b), ("x", x), ("importance", importance), ("target", t)):
+        _checks.finite(name, array)
+    importance = _checks.fits("importance", importance, np.result_type(E, D, b, x, t))  # as `minitms.loss` takes it
+    return _Problem(W, b, x, np.broadcast_to(importance, b.shape), None if target is None else t)
+
+
+def _at_least_two(name, count, whose, purpose):
+    if count < 2:
+        raise ValueError(f"{name} has {count} {whose}; expected at least 2, {purpose}")
 
 
 def _call(loss_and_gradients, problem, stack=()):
@@ -340,15 +387,18 @@ def _call(loss_and_gradients, problem, stack=()):
     for (name, result), shape in zip(_named(results), (shape for _, shape in _named(shapes)), strict=True):
         if result.shape != shape:
             raise MetamorphicError(f"{name} has the wrong shape: got {result.shape}, expected {shape}")
+        if not np.isfinite(result).all():
+            index = np.argwhere(~np.isfinite(result))[0].tolist()
+            raise MetamorphicError(f"{name}{index or ''} is {result[tuple(index)]}; expected finite numbers, as given")
     return results
 
 
 def _floats(name, value):
-    """A result of the user's function as an array of floats, and nothing else as one."""
+    """A result of the user's function as an array of floats: a copy, since the function may use its memory again."""
     array = as_numbers(value)
     if array is None or array.dtype.kind != "f":
         raise TypeError(f"loss_and_gradients returned {what(value)} for {name}; expected an array of floats")
-    return array
+    return np.array(array)
 
 
 def _named(results):
@@ -358,19 +408,19 @@ def _named(results):
     return [("L", L), *pair, ("db", db)]
 
 
-def _compare(what, got, expected):
+def _rounding(dtypes):
+    """How far apart equals may be, by the coarsest dtype: 4e-11 in float64, 2e-5 in float32."""
+    return float(max(np.finfo(dtype).eps for dtype in dtypes)) ** (2 / 3)
+
+
+def _compare(what, problem, got, expected):
     """Equal to within rounding, relative to the largest entry of each result and of what it is added up from."""
+    terms = max(np.abs(expected[0]).max(), problem.silent())  # a gradient can cancel to 0, and they say how big
     for (name, g), (_, e) in zip(_named(got), _named(expected), strict=True):
-        rounding = np.finfo(g.dtype).eps ** (2 / 3)  # 4e-11 in float64, 2e-5 in float32
-        size = max(
-            np.abs(e).max(), np.abs(np.asarray(expected[0])).max()
-        )  # a gradient can cancel to 0, and L says how big
-        wrong = ~(np.abs(g - e) <= rounding * size)
+        error, size = np.abs(g - e), max(np.abs(e).max(), terms)
+        wrong = ~(error <= _rounding([*problem.dtypes(), g.dtype, e.dtype]) * size)
         if wrong.any():
-            index = np.unravel_index(
-                int(np.argmax(np.where(wrong, np.nan_to_num(np.abs(g - e), nan=np.inf), -1.0))), g.shape
-            )
-            index = tuple(int(i) for i in index)
+            index = tuple(int(i) for i in np.unravel_index(np.argmax(error), g.shape))
             raise MetamorphicError(
                 f"{what}; but {name}{list(index) if index else ''} is {g[index]:.10g}, expected {e[index]:.10g} "
                 f"({int(wrong.sum())} of {wrong.size} entries of {name} differ)"

@@ -12,8 +12,9 @@
     def test_loss_of_any_model_of_the_paper_is_not_negative(chain):
         assert tms.loss(**chain._asdict()) >= 0
 
-Every strategy takes keywords only. A size is an int, or a strategy of ints, or None for a small default; `stack` is
-the shape of the leading axes, or a strategy such as `stacks()`. Everything is valid by construction: nothing is drawn
+Every strategy takes keywords only. A size (n, m, batch) is an int, or a strategy of ints, or None for a small default;
+`stack` is the shape of the leading axes, or a strategy such as `stacks()`. All else is given as it is: there a strategy
+is refused. Everything is valid by construction: nothing is drawn
 and then thrown away. Numbers are bounded, so that no sum overflows, and examples shrink towards few features, one
 example a batch, and numbers such as 0 and 1.
 
@@ -47,7 +48,7 @@ except ImportError as error:
         "(check_grad and the metamorphic checks work without it.)"
     ) from error
 
-from minitms.testing._arguments import bound, checked, count, size, stack_shape, word_of
+from minitms.testing._arguments import bound, checked, count, drawn, never_drawn, size, stack_shape, word_of
 
 Size: TypeAlias = int | st.SearchStrategy[int] | None
 Stack: TypeAlias = tuple[int, ...] | st.SearchStrategy[tuple[int, ...]]
@@ -166,7 +167,7 @@ def stacks(*, max_dims: int = 2, max_side: int = 3) -> st.SearchStrategy[tuple[i
     return st.lists(st.integers(1, max_side), max_size=max_dims).map(tuple)
 
 
-@checked(ties=_checks.flag)
+@checked(shape=never_drawn("an int or a tuple"), kinks=never_drawn("a sequence, such as (0.0,)"), ties=_checks.flag)
 def arrays(
     *, shape: int | tuple[int, ...], kinks: Sequence[ArrayLike] | np.ndarray = (0.0,), ties: bool = False,
     bound: float = WEIGHT_BOUND,
@@ -207,7 +208,7 @@ def arrays(
     return _array(shape, -bound, bound).map(lambda wanted: apart(wanted, kinks, ties, bound))
 
 
-@checked(n=size, m=size, stack=stack_shape, bound=bound)
+@checked(n=drawn(size), m=drawn(size), stack=drawn(stack_shape), bound=bound)
 @st.composite
 def weights(draw, *, n=None, m=None, stack=(), bound=WEIGHT_BOUND):
     """Weights W of shape (..., m, n), every entry in [-bound, bound]; about half of them have no entry near 0.
@@ -222,7 +223,7 @@ def weights(draw, *, n=None, m=None, stack=(), bound=WEIGHT_BOUND):
     return draw(_near_zero_or_not(shape, bound))
 
 
-@checked(n=size, stack=stack_shape, bound=bound)
+@checked(n=drawn(size), stack=drawn(stack_shape), bound=bound)
 @st.composite
 def biases(draw, *, n=None, stack=(), bound=BIAS_BOUND):
     """Biases b of shape (..., n), every entry in [-bound, bound]; about half of them have no entry near 0.
@@ -236,7 +237,7 @@ def biases(draw, *, n=None, stack=(), bound=BIAS_BOUND):
     return draw(_near_zero_or_not((*_stack(draw, stack), _size(draw, "n", n, MAX_FEATURES)), bound))
 
 
-@checked(n=size, stack=stack_shape, bound=bound)
+@checked(n=drawn(size), stack=drawn(stack_shape), bound=bound)
 @st.composite
 def importances(draw, *, n=None, stack=(), bound=IMPORTANCE_BOUND):
     """Importances I of shape (..., n), every entry in [0, bound]: they differ, since equal ones hide a missing I.
@@ -250,7 +251,7 @@ def importances(draw, *, n=None, stack=(), bound=IMPORTANCE_BOUND):
     return draw(_array((*_stack(draw, stack), _size(draw, "n", n, MAX_FEATURES)), 0.0, bound))
 
 
-@checked(n=size, batch=size, stack=stack_shape)
+@checked(n=drawn(size), batch=drawn(size), stack=drawn(stack_shape))
 @st.composite
 def batches(draw, *, n=None, batch=None, stack=()):
     """Batches x of shape (..., batch, n): each feature exactly 0, or in [TINY, 1).
@@ -266,7 +267,7 @@ def batches(draw, *, n=None, batch=None, stack=()):
     return draw(hnp.arrays(np.float64, shape, elements=st.just(0.0) | value, fill=st.nothing()))
 
 
-@checked(n=size, stack=stack_shape)
+@checked(n=drawn(size), stack=drawn(stack_shape))
 @st.composite
 def features(draw, *, n=None, stack=()):
     """`minitms.SparseFeatures` with a density in [0, 1] and an importance for each feature of each model.
@@ -283,9 +284,9 @@ def features(draw, *, n=None, stack=()):
 
 
 @checked(
-    n=size, m=size, batch=size, stack=stack_shape, activation=word_of(_checks.ACTIVATIONS),
-    hidden=word_of(_checks.ACTIVATIONS), tied=word_of((True, False)), signed=word_of((True, False)),
-    target=word_of(TARGETS), kinks=_checks.flag,
+    n=drawn(size), m=drawn(size), batch=drawn(size), stack=drawn(stack_shape),
+    activation=word_of(_checks.ACTIVATIONS), hidden=word_of(_checks.ACTIVATIONS), tied=word_of((True, False)),
+    signed=word_of((True, False)), target=word_of(TARGETS), kinks=_checks.flag,
 )  # fmt: skip
 @st.composite
 def chains(
@@ -312,7 +313,8 @@ def chains(
     Raises
     ------
     ValueError, TypeError
-        If a size is not a whole number of at least 1, or a word is unknown.
+        If a size is not a whole number of at least 1, a word is unknown, or something else than a size or stack is
+        given as a strategy.
 
     Examples
     --------

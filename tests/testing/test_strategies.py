@@ -1,5 +1,7 @@
 """The strategies give valid models, use their range, shrink to something readable, and stay off kinks unless asked."""
 
+import inspect
+import re
 import subprocess
 import sys
 from random import Random
@@ -11,6 +13,7 @@ from hypothesis import strategies as st
 
 import minitms as tms
 from minitms.testing import check_grad, strategies
+from minitms.weights import both
 
 relaxed = settings(deadline=None)
 
@@ -278,6 +281,64 @@ def test_bad_input(arguments, error, said):
 )  # fmt: skip
 def test_a_bad_call_is_refused_at_once(call, error, said):
     with pytest.raises(error, match=said):
+        call()
+
+
+SIZES = {"n", "m", "batch", "stack"}  # what may be drawn
+ARGUMENTS = [
+    (name, argument)
+    for name in ("stacks", "arrays", "weights", "biases", "importances", "batches", "features", "chains", "models")
+    for argument in inspect.signature(getattr(strategies, name)).parameters
+]
+
+
+@pytest.mark.parametrize(("name", "argument"), [pair for pair in ARGUMENTS if pair[1] not in SIZES])
+@pytest.mark.parametrize("given", [st.just(False), st.just(1.0), st.just("relu"), st.just((2,)), st.booleans()])
+def test_a_strategy_is_refused_where_none_is_drawn(name, argument, given):
+    needed = {"shape": 2} if name == "arrays" else {}
+    with pytest.raises(TypeError, match=re.escape(f"{argument} is {given!r}") + r".*; expected "):
+        getattr(strategies, name)(**needed | {argument: given})
+
+
+@relaxed
+@pytest.mark.parametrize(("name", "argument"), [pair for pair in ARGUMENTS if pair[1] in SIZES])
+@given(st.data())
+def test_a_strategy_is_drawn_for_every_size(name, argument, data):
+    side = data.draw(st.integers(2, 4))
+    value = data.draw(getattr(strategies, name)(**{argument: st.just((side, 2) if argument == "stack" else side)}))
+    assert _sizes(name, value)[argument] == ((side, 2) if argument == "stack" else side)
+
+
+def _sizes(name, value):
+    """Of what the strategy of that name has drawn."""
+    if name in ("chains", "models"):
+        return _sizes("weights", both(value.W)[0]) | _sizes("batches", value.x)
+    axes = {"weights": ["m", "n"], "batches": ["batch", "n"]}.get(name, ["n"])
+    shape = (*value.stack, value.n) if name == "features" else value.shape
+    return {"stack": shape[: -len(axes)], **dict(zip(axes, shape[-len(axes) :], strict=True))}
+
+
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        (lambda: strategies.chains(kinks=st.just(False)), r"kinks is just\(False\); expected True or False"),
+        (lambda: strategies.models(kinks=st.just(False)), r"kinks is just\(False\); expected True or False"),
+        (lambda: strategies.arrays(shape=2, ties=st.just(True)), r"ties is just\(True\); expected True or False"),
+        (lambda: strategies.weights(bound=st.just(1.0)), r"bound is just\(1.0\) .*; expected a real number"),
+        (lambda: strategies.stacks(max_side=st.just(2)), r"max_side is just\(2\) .*; expected a whole number"),
+        (lambda: strategies.stacks(max_dims=st.just(2)), r"max_dims is just\(2\) .*; expected a whole number"),
+        (lambda: strategies.chains(tied=st.booleans()), r"tied is booleans\(\); expected True, False or None"),
+        (lambda: strategies.chains(target=st.just("x")), r"expected 'x', 'abs', 'given' or None for any of them"),
+        (lambda: strategies.models(activation=st.just("relu")), r"expected 'linear', 'relu' or None for any of them"),
+        (lambda: strategies.arrays(shape=st.just((2,))), r"shape is just\(\(2,\)\); expected an int or a tuple"),
+        (lambda: strategies.arrays(shape=(2, st.just(2))), r"an axis of shape is just\(2\)"),
+        (lambda: strategies.arrays(shape=2, kinks=st.just([0])), r"kinks is just.*; expected a sequence, such as"),
+        (lambda: strategies.arrays(shape=2, kinks=[st.just(0.0)]), r"kinks has dtype object"),
+        (lambda: strategies.weights(stack=(st.just(2),)), r"an axis of stack is just\(2\)"),
+    ],
+)  # fmt: skip
+def test_a_strategy_that_is_refused_is_told_what_would_do(call, said):
+    with pytest.raises(TypeError, match=said):
         call()
 
 
