@@ -15,9 +15,9 @@ its fifth argument.
     rescaling                                                                ... with untied weights
     tying                                                                    compares the two forms of W
 
-Equal is: to within what rounding does in the coarsest dtype among those given and returned. What has no effect to see,
-such as a permutation of one feature, is refused with a `ValueError`, and so is input of wrong shapes or not finite, all
-before the first call. Equal entries and zeros hide mistakes too, so give numbers that differ.
+Equal is: to within what rounding does in the coarsest dtype among those given and returned. Input of wrong shapes or not
+finite is refused with a `ValueError` before the first call, and so is an option without effect, such as a factor of 1.
+Equal entries and zeros hide mistakes, so give numbers that differ.
 
 At a kink of an activation, rounding decides on which side an example falls, so stay away from pre-activations of 0 (the
 models of `minitms.testing.strategies` do).
@@ -75,7 +75,7 @@ def check_permutation(
 ) -> None:  # fmt: skip
     """Features have no order: permuting the columns of W, b, x and importance permutes dW and db, and keeps L.
 
-    Needs two features.
+    One feature has nowhere to go: then this only calls the function twice.
 
     Examples
     --------
@@ -85,7 +85,6 @@ def check_permutation(
     >>> metamorphic.check_permutation(tms.loss_and_gradients, W, b, x, [1.0, 2.0, 3.0])
     """
     problem = _inputs(loss_and_gradients, W, b, x, importance, target)
-    _at_least_two("W", len(problem.b), "feature", "to permute them")
     order = _cycle(len(problem.b), seed)
 
     def permuted(array):
@@ -104,7 +103,7 @@ def check_neurons(
 ) -> None:  # fmt: skip
     """Neurons have no order: permuting the rows of W (of both, in a pair) permutes those of dW, and keeps L and db.
 
-    Needs two neurons.
+    One neuron has nowhere to go: then this only calls the function twice.
 
     Examples
     --------
@@ -114,9 +113,7 @@ def check_neurons(
     >>> metamorphic.check_neurons(tms.loss_and_gradients, W, b, x, [1.0, 2.0, 3.0])
     """
     problem = _inputs(loss_and_gradients, W, b, x, importance, target)
-    m = len(both(problem.W)[0])
-    _at_least_two("W", m, "neuron", "to permute them")
-    order = _cycle(m, seed)
+    order = _cycle(len(both(problem.W)[0]), seed)
     what = "permuting the neurons permutes the rows of dW and keeps the loss and db"
     _check_hidden(loss_and_gradients, problem, lambda array: array[order], what)
 
@@ -241,7 +238,8 @@ def check_batch_additivity(
     """
     problem = _inputs(loss_and_gradients, W, b, x, importance, target)
     batch = len(problem.x)
-    _at_least_two("x", batch, "example", "to split the batch")
+    if batch < 2:
+        raise ValueError(f"x has {batch} example; expected at least 2, to split the batch")
     cut = max(1, batch // 3)
     whole = _call(loss_and_gradients, problem)
     head = _call(loss_and_gradients, problem.with_examples(lambda array: array[:cut]))
@@ -297,8 +295,8 @@ def check_all(
 ) -> None:  # fmt: skip
     """All of the above that hold: rotation for a linear `hidden` layer, rescaling for a pair, tying not at all.
 
-    Permutation needs two features, neurons two of them, and additivity two examples: what has only one is left out.
-    (Tying is left out since a function need not take both forms of W.)
+    Additivity needs at least two examples, and is left out for one. (Tying is left out since a function need not take
+    both forms of W.)
 
     Examples
     --------
@@ -310,10 +308,8 @@ def check_all(
     _checks.choice("hidden", hidden, _checks.ACTIVATIONS)
     problem = _inputs(loss_and_gradients, W, b, x, importance, target)
     model, options = problem[:4], {"target": problem.target}
-    if len(problem.b) > 1:
-        check_permutation(loss_and_gradients, *model, **options, seed=seed)
-    if len(both(problem.W)[0]) > 1:
-        check_neurons(loss_and_gradients, *model, **options, seed=seed)
+    check_permutation(loss_and_gradients, *model, **options, seed=seed)
+    check_neurons(loss_and_gradients, *model, **options, seed=seed)
     if hidden == "linear":
         check_rotation(loss_and_gradients, *model, **options, seed=seed)
     if isinstance(problem.W, Weights):
@@ -364,11 +360,6 @@ def _inputs(loss_and_gradients, W, b, x, importance, target):
         _checks.finite(name, array)
     importance = _checks.fits("importance", importance, np.result_type(E, D, b, x, t))  # as `minitms.loss` takes it
     return _Problem(W, b, x, np.broadcast_to(importance, b.shape), None if target is None else t)
-
-
-def _at_least_two(name, count, whose, purpose):
-    if count < 2:
-        raise ValueError(f"{name} has {count} {whose}; expected at least 2, {purpose}")
 
 
 def _call(loss_and_gradients, problem, stack=()):

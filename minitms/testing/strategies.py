@@ -14,9 +14,8 @@
 
 Every strategy takes keywords only. A size (n, m, batch) is an int, or a strategy of ints, or None for a small default;
 `stack` is the shape of the leading axes, or a strategy such as `stacks()`. All else is given as it is: there a strategy
-is refused. Everything is valid by construction: nothing is drawn
-and then thrown away. Numbers are bounded, so that no sum overflows, and examples shrink towards few features, one
-example a batch, and numbers such as 0 and 1.
+is refused. Everything is valid by construction: nothing is drawn and then thrown away. Numbers are bounded, so that no
+sum overflows, and examples shrink towards few features, one example a batch, and numbers such as 0 and 1.
 
 W = 0, b = 0 is the simplest model of all, and it sits exactly on the kink of the ReLU, where there is no gradient to
 compare with. So `chains` and `models` move the encoder of a hidden ReLU, and then each bias, until every pre-activation

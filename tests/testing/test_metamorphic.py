@@ -354,12 +354,14 @@ def test_a_decoder_that_is_not_finite_is_named():
         metamorphic.check_all(**MODEL | {"loss_and_gradients": never, "W": (W, W * np.inf)})
 
 
+def test_drawn_models_of_one_feature_or_neuron_have_nothing_to_permute():
+    W, b, x, importance = MODEL.values()
+    metamorphic.check_permutation(with_activation("linear"), W[:, :1], b[:1], x[:, :1], importance[:1])
+    metamorphic.check_neurons(with_activation("linear"), W[:1], b, x, importance)
+
+
 def test_what_would_check_nothing_is_refused():
     W, b, x, importance = MODEL.values()
-    with pytest.raises(ValueError, match="W has 1 feature; expected at least 2, to permute them"):
-        metamorphic.check_permutation(never, W[:, :1], b[:1], x[:, :1], importance[:1])
-    with pytest.raises(ValueError, match="W has 1 neuron; expected at least 2, to permute them"):
-        metamorphic.check_neurons(never, W[:1], b, x, importance)
     with pytest.raises(ValueError, match="x has 1 example; expected at least 2, to split the batch"):
         metamorphic.check_batch_additivity(never, W, b, x[:1], importance)
     with pytest.raises(ValueError, match="models is 1; expected at least 2"):
@@ -404,7 +406,7 @@ def test_every_other_factor_sees_an_importance_that_is_left_out(factor):
 
 
 def test_the_smallest_problem_has_checks_that_hold():
-    """Whatever needs two of something is left out, and the others are made."""
+    """Additivity needs two examples and is left out, and the others are made."""
     calls = []
 
     def counted(*model):
@@ -412,7 +414,7 @@ def test_the_smallest_problem_has_checks_that_hold():
         return with_activation("linear")(*model)
 
     metamorphic.check_all(counted, [[0.7]], [0.2], [[0.5]], 2.0)
-    assert len(calls) == 2 + 2 + 4  # rotation, importance, and a stack of three
+    assert len(calls) == 4 * 2 + 4  # permutation, neurons, rotation, importance, and a stack of three
 
 
 @pytest.mark.parametrize("seed", range(20))
