@@ -15,9 +15,9 @@ its fifth argument.
     rescaling                                                                ... with untied weights
     tying                                                                    compares the two forms of W
 
-Equal is: to within what rounding does in the coarsest dtype among those given and returned. Input of wrong shapes or not
-finite is refused with a `ValueError` before the first call, and so is an option without effect, such as a factor of 1.
-Equal entries and zeros hide mistakes, so give numbers that differ.
+Equal is: to within what rounding does in the coarsest dtype among those given and returned. Input of wrong shapes or
+not finite is refused with a `ValueError` before the first call, and so is an option without effect, such as a factor of
+1. Equal entries and zeros hide mistakes, so give numbers that differ.
 
 At a kink of an activation, rounding decides on which side an example falls, so stay away from pre-activations of 0 (the
 models of `minitms.testing.strategies` do).
