@@ -285,14 +285,11 @@ def test_what_has_no_place_in_the_dtype_is_named_before_training(settings, messa
         train(engine=engine, **settings)
 
 
-FAR = replace(train(restarts=1, dtype="float64"), seed=1, W=np.full((1, 1, 2), -1e60))
-
-
 @pytest.mark.parametrize("engine", _checks.ENGINES)
 @pytest.mark.parametrize(
     ("settings", "name"),
     [
-        ({"initial": (1e60, 0.0)}, "W"), ({"initial": (0.5, [0.0, -1e60])}, "b"), ({"initial": FAR}, "W"),
+        ({"initial": (1e60, 0.0)}, "W"), ({"initial": (0.5, [0.0, -1e60])}, "b"),
         ({"initial": ((0.5, 1e60), 0.0), "tied": False}, "decoder"),
         ({"initial": (1e60, 0.0), "activation": "linear", "n_hidden": 2}, "W"),
         ({"initial": (1e60, 0.0), "features": tms.SparseFeatures(6, 0.5)}, "W"),
@@ -303,6 +300,13 @@ def test_initial_weights_of_which_no_loss_could_be_computed_are_named_before_tra
     with pytest.raises(ValueError, match=rf"^initial {name} holds 1e\+60; expected at most 1e\+50, or the loss overf"):
         train(engine=engine, dtype="float64", checkpoint=tmp_path / "run", **settings)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("engine", _checks.ENGINES)
+def test_so_are_those_of_a_run(engine):
+    far = replace(train(restarts=1, dtype="float64"), seed=1, W=np.full((1, 1, 2), -1e60))
+    with pytest.raises(ValueError, match=r"^initial W holds 1e\+60; expected at most 1e\+50"):
+        train(engine=engine, dtype="float64", initial=far)
 
 
 def test_importances_at_the_limits_train():
