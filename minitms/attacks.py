@@ -74,8 +74,12 @@ class Attack(NamedTuple):
 
         The attacked loss itself says little where features are dropped, since these dominate it.
         """
-        if (self.budget == 0).any():
-            raise ValueError("vulnerability is the excess divided by budget²; expected a budget above 0, got 0")
+        least, smallest = np.sqrt(np.finfo(self.budget.dtype).tiny), self.budget.min(initial=np.inf)
+        if smallest < least:
+            above = f"{least:.1g}" if smallest else "0"
+            raise ValueError(
+                f"vulnerability is the excess divided by budget²; expected a budget above {above}, got {smallest:g}"
+            )
         return self.excess / self.budget**2
 
 
@@ -104,7 +108,8 @@ def worst_attack(
     both_signs : bool
         False pushes outputs up only.
     within : (low, high), or None
-        Where entries of x + δ must lie: it is clipped, which makes δ no longer than the budget. x must lie there.
+        Where entries of x + δ must lie, to within its rounding: it is clipped, which makes δ no longer than the budget.
+        x must lie there.
 
     Returns
     -------

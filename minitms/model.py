@@ -32,7 +32,7 @@ from minitms._inputs import arrays
 from minitms._words import Activation
 from minitms.weights import Weights, WeightsLike, both
 
-# What f and g may do to each entry (in words: _checks.ACTIVATIONS), and their derivatives; a ReLU's at 0 is taken as 0.
+# What f and g may do to each entry (in words: _words.Activation), and their derivatives; a ReLU's at 0 is taken as 0.
 ACTIVATIONS = {"linear": lambda z: z, "relu": lambda z: np.maximum(z, 0)}
 SLOPES = {"linear": lambda z: 1, "relu": lambda z: z > 0}
 

@@ -54,6 +54,8 @@ from minitms import _checks
 from minitms.polytopes import polygon
 from minitms.theory import feature_variance
 
+LEAST_DENSITY = 1e-8  # below it, s³ is lost beside s, of which it is a part
+MOST_COSINES = 17    # other than 0, of whose powers enough digits are left: at density 1 six of 16
 LEAST_COSINE = 0.05  # whose powers still have enough digits where several of them divide
 ALIKE = 1e-9         # by how much the cosines of two corners may differ
 SPARSEST = 1e-2      # where the search for a replacement begins
@@ -114,8 +116,9 @@ def independent(corners: ArrayLike, density: float) -> Optimum:
     Parameters
     ----------
     corners : array of shape (d, k)
-        As in `one_active`; cosines nearer to 0 than 0.05 would lose too many digits and are refused, unless they are 0.
-    density : float, the density s in (0, 1]
+        As in `one_active`; cosines nearer to 0 than 0.05 would lose too many digits and are refused, unless they are 0,
+        and so are more than 17 of them (k-gons up to k = 18, and 20).
+    density : float, the density s in [1e-8, 1]
 
     Returns
     -------
@@ -125,7 +128,7 @@ def independent(corners: ArrayLike, density: float) -> Optimum:
     Raises
     ------
     ValueError, TypeError
-        As in `one_active`; or if the density is outside (0, 1].
+        As in `one_active`; or if the density is outside [1e-8, 1].
 
     Notes
     -----
@@ -146,6 +149,11 @@ def independent(corners: ArrayLike, density: float) -> Optimum:
         least = cosines[abs(cosines).argmin()]
         raise ValueError(
             f"a cosine between corners is {_checks.plainly(least)}; expected 0, or at least {LEAST_COSINE:g} in size"
+        )
+    if len(cosines) > MOST_COSINES:
+        raise ValueError(
+            f"a corner sees {len(cosines)} others under no right angle; expected at most {MOST_COSINES}, since the "
+            "powers of more lose too many digits"
         )
     # u² with the feature itself off; and on, where it is averaged like the others; x u, integrated by parts.
     off = _average([(0, 2, 1)], cosines, s)
@@ -194,7 +202,7 @@ def saving_per_dimension(corners: ArrayLike, density: float) -> float:
     ----------
     corners : array of shape (d, k)
         As in `independent`; d is the rank of it, not its number of rows.
-    density : float, the density s in (0, 1]
+    density : float, the density s in [1e-8, 1]
 
     Returns
     -------
@@ -264,21 +272,28 @@ def replacement_density(denser: ArrayLike, sparser: ArrayLike) -> float:
 
 def _density(density):
     s = _checks.number("density", density, above=0)
-    if s > 1:
-        raise ValueError(f"density is {_checks.plainly(s, 1)}; expected a probability in (0, 1]")
+    if not LEAST_DENSITY <= s <= 1:
+        raise ValueError(f"density is {_checks.plainly(s, 1)}; expected a probability in [{LEAST_DENSITY:g}, 1]")
     return s
 
 
 def _corners_per_dimension(corners):
-    return np.shape(corners)[1] / int(np.linalg.matrix_rank(corners))
+    directions = _directions(corners)
+    return directions.shape[1] / int(np.linalg.matrix_rank(directions))
+
+
+def _directions(corners):
+    """The corners, each of length 1."""
+    corners = _checks.finite("corners", _checks.real_array("corners", corners)).astype(np.float64)
+    if corners.ndim != 2 or corners.size == 0 or not corners.any(axis=0).all():
+        raise ValueError(f"corners has shape {corners.shape}; expected (d, k), k directions, none of them zero")
+    near_one = corners / np.abs(corners).max(axis=0)  # squares of these neither overflow nor vanish
+    return near_one / np.linalg.norm(near_one, axis=0)
 
 
 def _cosines(corners):
     """Cosines of corner 0 to the others, if all corners see the same ones."""
-    corners = _checks.finite("corners", _checks.real_array("corners", corners)).astype(np.float64)
-    if corners.ndim != 2 or corners.size == 0 or not corners.any(axis=0).all():
-        raise ValueError(f"corners has shape {corners.shape}; expected (d, k), k directions, none of them zero")
-    directions = corners / np.linalg.norm(corners, axis=0)
+    directions = _directions(corners)
     seen = np.sort(directions.T @ directions, axis=-1)[:, :-1]
     if np.ptp(seen, axis=0).max(initial=0) > ALIKE:
         raise ValueError("the corners are not alike: they see the others under different angles")

@@ -402,3 +402,10 @@ def test_bad_input(stack, given, error, message):
     with pytest.raises(error, match=message) as caught:
         tms.worst_attack(**{"W": W, "b": b, "x": x, "budget": budget} | given)
     assert not re.search(r"broadcast_to|operands", str(caught.value))
+
+
+@pytest.mark.parametrize(("dtype", "budget"), [(np.float64, 1e-200), (np.float32, 1e-25)])
+def test_a_budget_whose_square_vanishes_has_no_vulnerability(dtype, budget):
+    found = tms.worst_attack(np.eye(2, dtype=dtype), np.zeros(2, dtype), np.array([[1, 0]], dtype), budget)
+    with pytest.raises(ValueError, match=r"expected a budget above 1e-(154|19), got 1e-"):
+        _ = found.vulnerability

@@ -340,3 +340,38 @@ def test_importances_of_any_size_have_their_colours(ax):
     first, *others = (dots.get_facecolors() for dots in ax.collections)
     for colors in others:
         np.testing.assert_allclose(colors, first, atol=0.01)
+
+
+def test_a_loss_that_falls_far_keeps_its_late_values():
+    """Means of nine records, none a difference of sums beside which 1e-30 is nothing."""
+    history = np.geomspace(1.0, 1e-30, 50)
+    smooth = plots.losses._smooth(np.stack([history, 2 * history]))
+    for k in range(50):
+        near = history[max(0, k - 4) : k + 5]
+        np.testing.assert_allclose(smooth[:, k], [near.mean(), 2 * near.mean()], rtol=1e-12)
+    np.testing.assert_array_equal(plots.losses._smooth(np.array([[3.0, 5.0]])), [[4.0, 4.0]])
+
+
+def test_axes_given_twice_are_refused():
+    _, (left, right) = plt.subplots(1, 2)
+    with pytest.raises(TypeError, match="given twice"):
+        plots.feature_vectors(left, np.eye(2), ax=right)
+
+
+def test_colours_by_importance_are_explained_also_where_the_least_is_0():
+    for importance in ([0, 0.5, 1], [0.1, 0.5, 1]):
+        ax = plots.feature_vectors(np.eye(2, 3), importance=importance)
+        assert [a.get_ylabel() for a in ax.figure.axes] == ["hidden dimension 2", "importance"]
+    assert len(plots.feature_vectors(np.eye(2, 3), importance=np.ones(3)).figure.axes) == 1
+
+
+@pytest.mark.parametrize("shape", [(2, 0), (0, 2)])
+def test_a_model_of_nothing_is_named(shape):
+    for draw in (plots.neurons, plots.feature_vectors, plots.weight_gram, plots.feature_bars):
+        with pytest.raises(ValueError, match=rf"W has shape \({shape[0]}, {shape[1]}\); expected"):
+            draw(np.zeros(shape))
+
+
+def test_a_class_that_is_no_word_is_named():
+    with pytest.raises(ValueError, match="class is None"):
+        plots.class_colors(np.array(["first", None], dtype=object))

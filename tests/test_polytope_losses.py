@@ -165,3 +165,24 @@ def test_bad_calls():
         replacement_density(POLYTOPES["pentagon"], POLYTOPES["digon"])
     with pytest.raises(ValueError, match="at every density"):
         replacement_density(POLYTOPES["single"], POLYTOPES["tetrahedron"])
+
+
+def test_lengths_of_corners_do_not_matter():
+    corners = POLYTOPES["pentagon"]
+    lengths = np.array([1e200, 1e-200, 3.0, 1.0, 1e17])
+    for law in (one_active, lambda c: independent(c, 0.1), lambda c: saving_per_dimension(c, 0.1)):
+        np.testing.assert_allclose(law(corners * lengths), law(corners), rtol=1e-9)
+
+
+def test_what_would_lose_its_digits_is_refused():
+    for k in (19, 21, 22):
+        with pytest.raises(ValueError, match=r"a corner sees \d+ others under no right angle; expected at most 17"):
+            independent(polygon(k), 0.9)
+    for s in (1e-14, 1e-200):
+        with pytest.raises(ValueError, match=r"expected a probability in \[1e-08, 1\]"):
+            independent(POLYTOPES["digon"], s)
+    for s in (1e-8, 1e-4):  # opposite pairs: s²/6 less what the bias saves
+        assert independent(POLYTOPES["digon"], s).loss == pytest.approx(s * s / 6, rel=max(1e-6, s))
+    for k in (12, 18, 20):  # dense features of polygons are best answered almost linearly
+        linear = (1 - 2 / k) * float(theory.feature_variance(1.0))
+        assert independent(polygon(k), 1.0).loss == pytest.approx(linear, rel=2e-6)

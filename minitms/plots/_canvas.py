@@ -42,8 +42,9 @@ def drawing(draw: Callable[P, Axes]) -> Drawing[P]:
     @functools.wraps(draw)
     def with_axes_first(*args: Any, **kwargs: Any) -> Axes:
         if args and (args[0] is None or isinstance(args[0], Axes)):
-            ax, *args = args
-            kwargs = {"ax": ax, **kwargs}
+            if "ax" in kwargs:
+                raise TypeError("the Axes are given twice, first and as ax=; expected them once")
+            kwargs["ax"], *args = args
         return draw(*args, **kwargs)
 
     return with_axes_first
@@ -81,6 +82,8 @@ def one_model(thing, encoder=False) -> Model:
     W = _checks.finite("W", both(checked(thing))[0] if encoder else single("W", thing))
     if W.ndim != 2:
         raise ValueError(f"W has shape {W.shape}; expected one model, (m, n): run.best().W, or one entry of it")
+    if not W.size:
+        raise ValueError(f"W has shape {W.shape}; expected (m, n), at least one dimension and one feature")
     return Model(W, b, importance, signed)
 
 

@@ -116,6 +116,6 @@ def class_colors(classes: ArrayLike) -> np.ndarray:
     (2, 3)
     """
     classes = _checks.plain_array("classes", classes)
-    for word in np.unique(classes):
-        _checks.choice("class", str(word), tuple(CLASS_COLORS))
+    for word in set(classes.ravel().tolist()):
+        _checks.choice("class", word, tuple(CLASS_COLORS))
     return np.array([to_rgb(CLASS_COLORS[str(word)]) for word in classes.flat]).reshape(*classes.shape, 3)

@@ -115,7 +115,10 @@ def _losses_of_a_run(ax, run):
 def _smooth(history):
     """The moving mean of losses (..., records) over nine records, fewer at both ends."""
     records = history.shape[-1]
-    total = np.concatenate([np.zeros_like(history[..., :1]), history.cumsum(axis=-1)], axis=-1)
-    first = np.maximum(np.arange(records) - SMOOTHED // 2, 0)
-    last = np.minimum(np.arange(records) + SMOOTHED // 2 + 1, records)
-    return (total[..., last] - total[..., first]) / (last - first)
+    total, count = np.zeros(history.shape), np.zeros(records)
+    for shift in range(-(SMOOTHED // 2), SMOOTHED // 2 + 1):  # no difference of sums, beside which late losses are lost
+        first, last = max(0, -shift), min(records, records - shift)
+        if first < last:
+            total[..., first:last] += history[..., first + shift : last + shift]
+            count[first:last] += 1
+    return total / count

@@ -78,7 +78,7 @@ def feature_vectors(
         if alone:
             ax.set(title=f"{W.shape[1]} features in 2 dimensions", xlabel="hidden dimension 1",
                    ylabel="hidden dimension 2")
-        if alone and low > 0:
+        if alone and importance.min() < importance.max():
             ax.figure.colorbar(colored, ax=ax, label="importance")
     return ax
 
