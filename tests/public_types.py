@@ -34,7 +34,9 @@ def public():
 folder = Path(sys.argv[1]).resolve()
 command = [sys.executable, "-m", "pyright", "--pythonpath", sys.executable, "--verifytypes", "minitms",
            "--ignoreexternal", "--outputjson"]  # fmt: skip
-environment = os.environ | {"PYTHONPATH": str(folder)}  # pyright does not follow an editable install
+# Pyright does not follow an editable install; and to verify types it asks the first `python` of the path.
+path = os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", "")))
+environment = os.environ | {"PYTHONPATH": str(folder), "PATH": path}
 printed = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True).stdout
 symbols = json.loads(printed)["typeCompleteness"]["symbols"]
 names = dict(public())
